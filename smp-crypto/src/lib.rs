@@ -1,0 +1,2 @@
+//! Keys, envelopes and sessions of the SimpleX network.
+#![no_std]

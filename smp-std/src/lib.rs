@@ -1,0 +1,1 @@
+//! Relay server, client and programs of the SimpleX network on tokio.
