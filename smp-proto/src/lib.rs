@@ -5,6 +5,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod address;
 pub mod id;
 pub mod key;
 pub mod version;

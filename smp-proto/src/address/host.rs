@@ -1,0 +1,236 @@
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::wire::{Decode, Encode, Error, Reader, Writer};
+
+/// One name of a server.
+///
+/// Domain names are not checked beyond what the text forms need: they may hold any character but white space, control
+/// characters and `: # , ; / [ ]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Host<'a> {
+    /// An IPv4 address.
+    Ipv4(Ipv4Addr),
+    /// An IPv6 address.
+    Ipv6(Ipv6Addr),
+    /// A name in the Tor network, `.onion` included.
+    Onion(&'a str),
+    /// A name in the DNS.
+    Domain(&'a str),
+}
+
+impl<'a> Host<'a> {
+    /// Reads a text that is a host and nothing else.
+    pub fn parse(text: &'a str) -> Result<Self, Error> {
+        match Self::parse_prefix(text)? {
+            (_, rest) if !rest.is_empty() => Err(Error::Trailing),
+            // A length byte goes before it on the wire.
+            (Self::Domain(name) | Self::Onion(name), _) if name.len() > 255 => Err(Error::TooLong),
+            (host, _) => Ok(host),
+        }
+    }
+
+    /// Reads a host from the front of a text. The kinds are tried in the order of the wire reference; the first that
+    /// matches a prefix wins, so that a text has the same meaning here as everywhere in the network.
+    pub(crate) fn parse_prefix(text: &'a str) -> Result<(Self, &'a str), Error> {
+        if let Some(found) = ipv4(text)? {
+            return Ok(found);
+        }
+        if let Some(bracketed) = text.strip_prefix('[') {
+            // Brackets are reserved for IPv6.
+            let (inside, rest) = bracketed.split_once(']').ok_or(Error::Invalid)?;
+            return Ok((Self::Ipv6(ipv6(inside).ok_or(Error::Invalid)?), rest));
+        }
+        let (bare, rest) = split_where(text, |c| !c.is_ascii_hexdigit() && c != ':');
+        if let Some(address) = ipv6(bare) {
+            return Ok((Self::Ipv6(address), rest));
+        }
+        let (label, rest) = split_where(text, |c| !c.is_ascii_lowercase() && !c.is_ascii_digit());
+        if let Some(rest) = rest.strip_prefix(ONION)
+            && !label.is_empty()
+        {
+            let length = text.len().saturating_sub(rest.len());
+            return Ok((Self::Onion(text.get(..length).ok_or(Error::Invalid)?), rest));
+        }
+        let (name, rest) = split_where(text, |c| ":#,;/".contains(c) || c.is_whitespace());
+        if name.is_empty() || name.ends_with(ONION) || name.contains(|c: char| "[]".contains(c) || c.is_control()) {
+            return Err(Error::Invalid);
+        }
+        Ok((Self::Domain(name), rest))
+    }
+}
+
+const ONION: &str = ".onion";
+
+fn split_where(text: &str, stop: impl Fn(char) -> bool) -> (&str, &str) {
+    text.find(stop).and_then(|end| text.split_at_checked(end)).unwrap_or((text, ""))
+}
+
+/// An IPv4 address at the front of a text, leading zeros allowed. When the first three numbers fit but not the fourth,
+/// the text is refused, because peers read it as another address.
+fn ipv4(text: &str) -> Result<Option<(Host<'_>, &str)>, Error> {
+    let mut octets = [0u8; 4];
+    let mut rest = text;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        let (digits, tail) = split_where(rest, |c| !c.is_ascii_digit());
+        if digits.is_empty() {
+            return Ok(None);
+        }
+        let number = digits.parse::<u8>().ok();
+        rest = if index < 3 {
+            match tail.strip_prefix('.') {
+                Some(tail) => tail,
+                None => return Ok(None),
+            }
+        } else {
+            tail
+        };
+        *octet = match number {
+            Some(number) => number,
+            None if index < 3 => return Ok(None),
+            None => return Err(Error::Invalid),
+        };
+    }
+    Ok(Some((Host::Ipv4(Ipv4Addr::from(octets)), rest)))
+}
+
+/// An IPv6 address that can be printed bare. IPv4 addresses mapped into IPv6 are left out: they print with dots, and no
+/// peer reads that form back.
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    let address: Ipv6Addr = text.parse().ok()?;
+    if text.contains('.') || address.to_ipv4_mapped().is_some() { None } else { Some(address) }
+}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipv4(address) => write!(f, "{address}"),
+            Self::Ipv6(address) => write!(f, "{address}"),
+            Self::Onion(name) | Self::Domain(name) => f.write_str(name),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for Host<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        Self::parse(core::str::from_utf8(reader.short()?).map_err(|_| Error::Invalid)?)
+    }
+}
+
+impl Encode for Host<'_> {
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        writer.short_with(|writer| write_text(writer, format_args!("{self}")))
+    }
+}
+
+/// Appends formatted text as it is.
+fn write_text(writer: &mut Writer<'_>, text: fmt::Arguments<'_>) -> Result<(), Error> {
+    struct Sink<'w, 'b>(&'w mut Writer<'b>);
+    impl fmt::Write for Sink<'_, '_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.bytes(text.as_bytes()).map_err(|_| fmt::Error)
+        }
+    }
+    fmt::Write::write_fmt(&mut Sink(writer), text).map_err(|_| Error::NoSpace)
+}
+
+/// The port of a server, or the default port of its protocol.
+///
+/// Peers write any number here; one that cannot be a port is kept and refused when it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Port(Option<u32>);
+
+impl Port {
+    /// The default port of the protocol.
+    pub const DEFAULT: Self = Self(None);
+
+    /// A port of one's own choice.
+    #[must_use]
+    pub fn new(number: u16) -> Self {
+        Self(Some(u32::from(number)))
+    }
+
+    /// Whether no port is given.
+    #[must_use]
+    pub const fn is_default(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The number to connect to, with `default` for an address without one; [`Error::Invalid`] when it is no port.
+    pub fn number(self, default: u16) -> Result<u16, Error> {
+        match self.0 {
+            None => Ok(default),
+            Some(0) => Err(Error::Invalid),
+            Some(number) => u16::try_from(number).map_err(|_| Error::Invalid),
+        }
+    }
+
+    /// Reads a decimal number; leading zeros are dropped, an empty text is an error.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        if text.bytes().all(|digit| digit.is_ascii_digit()) {
+            text.parse().map(|number| Self(Some(number))).map_err(|_| Error::Invalid)
+        } else {
+            Err(Error::Invalid)
+        }
+    }
+}
+
+/// Shows the number, and nothing for the default port.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |number| number.fmt(f))
+    }
+}
+
+impl Decode<'_> for Port {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        match reader.short()? {
+            [] => Ok(Self::DEFAULT),
+            digits => Self::parse(core::str::from_utf8(digits).map_err(|_| Error::Invalid)?),
+        }
+    }
+}
+
+impl Encode for Port {
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        writer.short_with(|writer| write_text(writer, format_args!("{self}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn hosts_are_tried_in_order() {
+        let domain = |text| Ok(Host::Domain(text));
+        assert_eq!(Host::parse("127.0.0.01"), Ok(Host::Ipv4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(Host::parse("256.1.1.1"), domain("256.1.1.1"));
+        assert_eq!(Host::parse("1.1.1.256"), Err(Error::Invalid));
+        assert_eq!(Host::parse("1.2.3.4.com"), Err(Error::Trailing));
+        assert_eq!(Host::parse("1.2.3"), domain("1.2.3"));
+        assert_eq!(Host::parse("::1"), Ok(Host::Ipv6(Ipv6Addr::LOCALHOST)));
+        assert_eq!(Host::parse("[0::0:1]"), Ok(Host::Ipv6(Ipv6Addr::LOCALHOST)));
+        assert_eq!(Host::parse("[::ffff:1.2.3.4]"), Err(Error::Invalid));
+        assert_eq!(Host::parse("::ffff:102:304"), Err(Error::Invalid));
+        assert_eq!(Host::parse("[name]"), Err(Error::Invalid));
+        assert_eq!(Host::parse("abc.onion"), Ok(Host::Onion("abc.onion")));
+        for text in [".onion", "ABC.onion", "a.b.onion", "", "a b", "a\0b", "a]"] {
+            assert!(Host::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(Host::parse(&"a".repeat(256)), Err(Error::TooLong));
+    }
+
+    #[test]
+    fn ports_keep_what_peers_write() {
+        assert_eq!(Port::parse("0443").unwrap().number(5223), Ok(443));
+        assert_eq!(Port::parse("99999").unwrap().number(5223), Err(Error::Invalid));
+        assert_eq!(Port::parse("99999").unwrap().to_string(), "99999");
+        assert_eq!(Port::parse("0").unwrap().number(5223), Err(Error::Invalid));
+        assert_eq!(Port::DEFAULT.number(5223), Ok(5223));
+        for text in ["", "+1", "-1", "1x", "99999999999"] {
+            assert!(Port::parse(text).is_err(), "{text}");
+        }
+    }
+}
