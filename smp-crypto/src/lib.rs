@@ -1,2 +1,16 @@
 //! Keys, envelopes and sessions of the SimpleX network.
 #![no_std]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+#[cfg(test)]
+extern crate std;
+
+mod error;
+
+pub mod block_chain;
+pub mod hash;
+pub mod kdf;
+pub mod key;
+pub mod secret_box;
+
+pub use error::Error;

@@ -1,0 +1,183 @@
+use rand_core::CryptoRng;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{Pkcs8, X25519PublicKey, pkcs8, secret_debug};
+use crate::Error;
+
+/// What X25519 agreed on: 32 bytes. Wiped when dropped, compared in constant time.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SharedSecret([u8; 32]);
+
+secret_debug!(SharedSecret, X25519SecretKey);
+
+impl SharedSecret {
+    /// Takes a secret that was agreed earlier, such as one from a store.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw secret.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl ConstantTimeEq for SharedSecret {
+    fn ct_eq(&self, other: &Self) -> subtle::Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+impl PartialEq for SharedSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.ct_eq(other).into()
+    }
+}
+
+impl Eq for SharedSecret {}
+
+/// The secret half of an [`X25519PublicKey`].
+pub struct X25519SecretKey(x25519_dalek::StaticSecret);
+
+impl ZeroizeOnDrop for X25519SecretKey {}
+
+impl X25519SecretKey {
+    /// A new key.
+    pub fn generate<R: CryptoRng + ?Sized>(random: &mut R) -> Self {
+        Self(x25519_dalek::StaticSecret::random_from_rng(random))
+    }
+
+    /// Takes the raw key. Clamping happens when it is used.
+    #[must_use]
+    pub fn from_bytes(raw: &[u8; 32]) -> Self {
+        Self((*raw).into())
+    }
+
+    /// The raw key.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Reads a complete PKCS#8 key.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
+        pkcs8::read(der, &pkcs8::X25519).map(Self::from_bytes)
+    }
+
+    /// The PKCS#8 form, 48 bytes.
+    #[must_use]
+    pub fn to_pkcs8(&self) -> Pkcs8 {
+        Pkcs8::new(&pkcs8::X25519, self.as_bytes())
+    }
+
+    /// The other half. This costs about a third of an agreement.
+    #[must_use]
+    pub fn public_key(&self) -> X25519PublicKey {
+        X25519PublicKey(x25519_dalek::PublicKey::from(&self.0).to_bytes())
+    }
+
+    /// Agrees on a secret, or fails with [`Error::WeakKey`] when the peer's key has small order (see the
+    /// [module documentation](super)).
+    pub fn diffie_hellman(&self, peer: &X25519PublicKey) -> Result<SharedSecret, Error> {
+        let (secret, contributory) = self.diffie_hellman_unchecked(peer);
+        if contributory.into() { Ok(secret) } else { Err(Error::WeakKey) }
+    }
+
+    /// Agrees on a secret and tells whether it is one, in constant time.
+    pub(crate) fn diffie_hellman_unchecked(&self, peer: &X25519PublicKey) -> (SharedSecret, subtle::Choice) {
+        let agreed = self.0.diffie_hellman(&peer.0.into());
+        let contributory = !agreed.as_bytes().ct_eq(&[0; 32]);
+        (SharedSecret(agreed.to_bytes()), contributory)
+    }
+}
+
+#[cfg(feature = "ed448")]
+mod curve448 {
+    use super::{ConstantTimeEq, CryptoRng, Error, Pkcs8, Zeroize, ZeroizeOnDrop, Zeroizing, pkcs8, secret_debug};
+    use crate::key::X448PublicKey;
+
+    /// What X448 agreed on: 56 bytes. Wiped when dropped, compared in constant time.
+    #[derive(Zeroize, ZeroizeOnDrop)]
+    pub struct SharedSecret448([u8; 56]);
+
+    /// The secret half of an [`X448PublicKey`].
+    #[derive(Zeroize, ZeroizeOnDrop)]
+    pub struct X448SecretKey([u8; 56]);
+
+    secret_debug!(SharedSecret448, X448SecretKey);
+
+    impl SharedSecret448 {
+        /// The raw secret.
+        #[must_use]
+        pub const fn as_bytes(&self) -> &[u8; 56] {
+            &self.0
+        }
+    }
+
+    impl ConstantTimeEq for SharedSecret448 {
+        fn ct_eq(&self, other: &Self) -> subtle::Choice {
+            self.0.ct_eq(&other.0)
+        }
+    }
+
+    impl PartialEq for SharedSecret448 {
+        fn eq(&self, other: &Self) -> bool {
+            self.ct_eq(other).into()
+        }
+    }
+
+    impl Eq for SharedSecret448 {}
+
+    impl X448SecretKey {
+        /// A new key.
+        pub fn generate<R: CryptoRng + ?Sized>(random: &mut R) -> Self {
+            let mut raw = [0; 56];
+            random.fill_bytes(&mut raw);
+            let key = Self(raw);
+            raw.zeroize();
+            key
+        }
+
+        /// Takes the raw key. Clamping happens when it is used.
+        #[must_use]
+        pub const fn from_bytes(raw: &[u8; 56]) -> Self {
+            Self(*raw)
+        }
+
+        /// The raw key.
+        #[must_use]
+        pub const fn as_bytes(&self) -> &[u8; 56] {
+            &self.0
+        }
+
+        /// Reads a complete PKCS#8 key.
+        pub fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
+            pkcs8::read(der, &pkcs8::X448).map(Self::from_bytes)
+        }
+
+        /// The PKCS#8 form, 72 bytes.
+        #[must_use]
+        pub fn to_pkcs8(&self) -> Pkcs8 {
+            Pkcs8::new(&pkcs8::X448, self.as_bytes())
+        }
+
+        /// The other half. This costs as much as an agreement.
+        #[must_use]
+        pub fn public_key(&self) -> X448PublicKey {
+            X448PublicKey(x448::x448_unchecked(self.0, x448::X448_BASEPOINT_BYTES))
+        }
+
+        /// Agrees on a secret, or fails with [`Error::WeakKey`] when the peer's key has small order (see the
+        /// [module documentation](crate::key)).
+        pub fn diffie_hellman(&self, peer: &X448PublicKey) -> Result<SharedSecret448, Error> {
+            let agreed = Zeroizing::new(x448::x448_unchecked(self.0, peer.0));
+            if agreed.ct_eq(&[0; 56]).into() { Err(Error::WeakKey) } else { Ok(SharedSecret448(*agreed)) }
+        }
+    }
+}
+
+#[cfg(feature = "ed448")]
+pub use curve448::{SharedSecret448, X448SecretKey};

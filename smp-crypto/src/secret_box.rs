@@ -1,0 +1,162 @@
+//! The one box: XSalsa20-Poly1305 with a 24-byte nonce and the 16-byte tag in front of the ciphertext (wire reference,
+//! section 1.4).
+//!
+//! A key always goes through HSalsa20 with a zero nonce first, also when it was derived and not agreed. [`BoxKey`] does
+//! this once, so that a key used for many messages does not pay for it again. This makes a box equal to NaCl's
+//! `crypto_box`, and different from its `crypto_secretbox`.
+//!
+//! Everything happens in place, in a buffer of the caller's. A padded box stands in it as
+//!
+//! ```text
+//! tag (16) | length (2) | message | filler up to the end of the buffer
+//! ```
+//!
+//! so a message is written at [`PADDED_MESSAGE_START`] before it is sealed, and read where [`BoxKey::open_padded`] says.
+
+use core::ops::Range;
+
+use poly1305::{
+    Poly1305,
+    universal_hash::{KeyInit, UniversalHash},
+};
+use rand_core::CryptoRng;
+use salsa20::{
+    XSalsa20,
+    cipher::{KeyIvInit, StreamCipher, consts::U10},
+    hsalsa,
+};
+use smp_proto::wire;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    Error,
+    key::{SharedSecret, secret_debug},
+};
+
+/// Length of a nonce in bytes.
+pub const NONCE_LENGTH: usize = 24;
+/// Length of a tag in bytes.
+pub const TAG_LENGTH: usize = 16;
+/// Where the message of a padded box starts: behind the tag and the length.
+pub const PADDED_MESSAGE_START: usize = TAG_LENGTH + 2;
+
+/// What proves that a ciphertext was made with a key and a nonce. Compare it through [`BoxKey::open_in_place`] only.
+pub type Tag = [u8; TAG_LENGTH];
+
+/// A number that is used once with each key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Nonce(pub [u8; NONCE_LENGTH]);
+
+impl Nonce {
+    /// A random nonce.
+    pub fn generate<R: CryptoRng + ?Sized>(random: &mut R) -> Self {
+        let mut bytes = [0; NONCE_LENGTH];
+        random.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// The first 24 bytes, or fewer bytes and zeros behind them: `cbNonce` of the wire reference. Identifiers become
+    /// nonces this way.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Self {
+        let mut nonce = [0; NONCE_LENGTH];
+        nonce.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Self(nonce)
+    }
+
+    /// The same bytes in reverse order, the nonce of a reply in the forwarding protocol.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        self.0.reverse();
+        self
+    }
+}
+
+/// A key that seals and opens boxes. 32 bytes, wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct BoxKey([u8; 32]);
+
+secret_debug!(BoxKey);
+
+impl From<&SharedSecret> for BoxKey {
+    fn from(secret: &SharedSecret) -> Self {
+        Self::new(secret.as_bytes())
+    }
+}
+
+impl BoxKey {
+    /// Prepares an agreed or derived key.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(hsalsa::<U10>(key.into(), &[0; 16].into()).into())
+    }
+
+    /// Encrypts a message where it stands.
+    #[must_use]
+    pub fn seal_in_place(&self, nonce: &Nonce, message: &mut [u8]) -> Tag {
+        let (mut stream, tag_key) = self.stream(nonce);
+        stream.apply_keystream(message);
+        compute_tag(&tag_key, message)
+    }
+
+    /// Decrypts where the ciphertext stands. After an error it is unchanged.
+    pub fn open_in_place(&self, nonce: &Nonce, tag: &Tag, ciphertext: &mut [u8]) -> Result<(), Error> {
+        let (mut stream, tag_key) = self.stream(nonce);
+        if !bool::from(compute_tag(&tag_key, ciphertext).ct_eq(tag)) {
+            return Err(Error::Decrypt);
+        }
+        stream.apply_keystream(ciphertext);
+        Ok(())
+    }
+
+    /// Makes a box in a buffer whose first 16 bytes are room for the tag and whose other bytes are the message.
+    ///
+    /// Fails with [`Error::Length`] when the buffer is shorter than a tag.
+    pub fn seal(&self, nonce: &Nonce, buffer: &mut [u8]) -> Result<(), Error> {
+        let (tag, message) = buffer.split_first_chunk_mut::<TAG_LENGTH>().ok_or(Error::Length)?;
+        *tag = self.seal_in_place(nonce, message);
+        Ok(())
+    }
+
+    /// Opens a box and gives the message, which stands behind the first 16 bytes. After an error the box is unchanged.
+    pub fn open<'b>(&self, nonce: &Nonce, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Error> {
+        let (tag, ciphertext) = buffer.split_first_chunk_mut::<TAG_LENGTH>().ok_or(Error::Decrypt)?;
+        self.open_in_place(nonce, tag, ciphertext)?;
+        Ok(ciphertext)
+    }
+
+    /// Pads and makes a box of the whole buffer, whose bytes from [`PADDED_MESSAGE_START`] on are a message of
+    /// `message_length` bytes: `boxpad(key, nonce, message, n)` with `n` 16 less than the length of the buffer.
+    ///
+    /// Fails with [`Error::Length`] when the message does not fit.
+    pub fn seal_padded(&self, nonce: &Nonce, buffer: &mut [u8], message_length: usize) -> Result<(), Error> {
+        let (tag, padded) = buffer.split_first_chunk_mut::<TAG_LENGTH>().ok_or(Error::Length)?;
+        wire::pad_in_place(padded, message_length).map_err(|_| Error::Length)?;
+        *tag = self.seal_in_place(nonce, padded);
+        Ok(())
+    }
+
+    /// Opens a box and tells where in the buffer the message stands.
+    ///
+    /// Fails with [`Error::Decrypt`], leaving the box unchanged, or with [`Error::Format`] when the padding is wrong.
+    pub fn open_padded(&self, nonce: &Nonce, buffer: &mut [u8]) -> Result<Range<usize>, Error> {
+        let message = wire::unpad_range(self.open(nonce, buffer)?)?;
+        Ok(message.start.saturating_add(TAG_LENGTH)..message.end.saturating_add(TAG_LENGTH))
+    }
+
+    /// The key stream from the first byte of the message on, and the key of the tag, which are its first 32 bytes.
+    fn stream(&self, nonce: &Nonce) -> (XSalsa20, Zeroizing<[u8; 32]>) {
+        let mut stream = XSalsa20::new((&self.0).into(), (&nonce.0).into());
+        let mut tag_key = Zeroizing::new([0; 32]);
+        stream.apply_keystream(tag_key.as_mut());
+        (stream, tag_key)
+    }
+}
+
+fn compute_tag(key: &[u8; 32], ciphertext: &[u8]) -> Tag {
+    let mut tag = Poly1305::new(key.into());
+    let (blocks, tail) = poly1305::Block::slice_as_chunks(ciphertext);
+    tag.update(blocks);
+    tag.compute_unpadded(tail).into()
+}
