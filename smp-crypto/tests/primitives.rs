@@ -1,5 +1,7 @@
 //! Keys, boxes, derivations and hashes give what the reference implementation gives.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use common::{array, bytes, for_each_case, number, text};
@@ -39,6 +41,14 @@ fn primitives_vectors() {
     });
 }
 
+/// Without Ed448 its cases are passed over.
+fn left_out(algorithm: &str) {
+    assert!(matches!(algorithm, "Ed448" | "X448"), "no runner for {algorithm}");
+    if cfg!(feature = "ed448") {
+        panic!("no runner for {algorithm}");
+    }
+}
+
 macro_rules! check_key {
     ($case:ident, $secret:ty, $public:ty) => {{
         let secret = <$secret>::from_pkcs8(&bytes($case, "private_pkcs8")).unwrap();
@@ -61,7 +71,7 @@ fn key(case: &Value) {
         "Ed448" => check_key!(case, Ed448SecretKey, Ed448PublicKey),
         #[cfg(feature = "ed448")]
         "X448" => check_key!(case, X448SecretKey, X448PublicKey),
-        other => assert!(!cfg!(feature = "ed448"), "no key {other}"),
+        other => left_out(other),
     }
 }
 
@@ -107,7 +117,7 @@ fn agreement(case: &Value) {
             assert_eq!(other.public_key().0, array(case, "public_b"));
             assert_eq!(other.diffie_hellman(&secret.public_key()).unwrap().as_bytes(), &array(case, "secret"));
         }
-        other => assert!(!cfg!(feature = "ed448"), "no agreement {other}"),
+        other => left_out(other),
     }
 }
 
@@ -128,7 +138,7 @@ fn sign(case: &Value) {
             assert_eq!(key.sign(&message)[..], signature);
             key.public_key().verify(&message, &signature).unwrap();
         }
-        other => assert!(!cfg!(feature = "ed448"), "no signature {other}"),
+        other => left_out(other),
     }
 }
 

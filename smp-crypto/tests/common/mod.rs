@@ -1,5 +1,5 @@
 //! Reads known-answer cases: those of the crate, then those of the folder named by `SMP_VECTORS`.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use serde_json::Value;
 
