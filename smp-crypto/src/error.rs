@@ -14,6 +14,8 @@ pub enum Error {
     Decrypt,
     /// The signature is not one of this key over these bytes.
     Signature,
+    /// An X25519 key can authorize only where the relay gave a session key, and it gave none.
+    NoServerKey,
     /// A buffer or a message does not have a length that this operation works with.
     Length,
     /// The algorithm was left out of this build.
@@ -35,6 +37,7 @@ impl fmt::Display for Error {
             Self::WeakKey => "the peer's public key has small order",
             Self::Decrypt => "the ciphertext was not made with this key and nonce",
             Self::Signature => "the signature does not verify",
+            Self::NoServerKey => "the relay gave no session key for the authenticator",
             Self::Length => "the buffer or the message has a length that cannot be used here",
             Self::Unsupported => "the algorithm is not part of this build",
             Self::Format(error) => return write!(f, "the decrypted content is malformed: {error}"),

@@ -31,7 +31,7 @@ use crate::Error;
 
 /// The secret half of a key that authorizes commands.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "keys live in place, boxes need an allocator")]
+#[cfg_attr(feature = "ed448", expect(clippy::large_enum_variant, reason = "keys live in place: there is no allocator"))]
 pub enum AuthorizationSecretKey {
     /// Authorizes by signature.
     Ed25519(Ed25519SecretKey),

@@ -6,7 +6,10 @@
 extern crate std;
 
 mod error;
+#[cfg(test)]
+mod test;
 
+pub mod authorization;
 pub mod block_chain;
 pub mod hash;
 pub mod kdf;

@@ -7,7 +7,7 @@ mod common;
 use common::{array, bytes, for_each_case, number, text};
 use serde_json::Value;
 use smp_crypto::{
-    Error,
+    Error, authorization,
     block_chain::{BlockChain, chain_keys},
     hash,
     kdf::hkdf,
@@ -35,8 +35,9 @@ fn primitives_vectors() {
         "encode" | "decode" | "pad" | "unpad" => {}
         // The ratchet and media frames are not part of this crate yet.
         "aes256gcm_iv16" | "aes256gcm_iv12" => {}
-        // Authorization and links come next.
-        "authenticator" | "link_key" => {}
+        "authenticator" => authenticator(case),
+        // Links come next.
+        "link_key" => {}
         other => panic!("no runner for {other}"),
     });
 }
@@ -257,4 +258,16 @@ fn hashes(case: &Value) {
         assert_eq!(hash::sha3_256(&parts), array(case, "sha3_256"));
         assert_eq!(hash::sha3_384(&parts), array(case, "sha3_384"));
     }
+}
+
+fn authenticator(case: &Value) {
+    let key = X25519SecretKey::from_pkcs8(&bytes(case, "private_key")).unwrap();
+    let server = X25519SecretKey::from_pkcs8(&bytes(case, "peer_private")).unwrap();
+    assert_eq!(server.public_key().0, array(case, "peer_public"));
+    let (id, message) = (bytes(case, "nonce"), bytes(case, "message"));
+    let registered = [AuthorizationKey::X25519(key.public_key())];
+    let key = AuthorizationSecretKey::X25519(key);
+    let made = authorization::authorize(&key, Some(&server.public_key()), &id, &message).unwrap();
+    assert_eq!(made.as_bytes(), bytes(case, "authenticator"));
+    assert!(authorization::verify(made.as_bytes(), &id, &message, &registered, Some(&server)));
 }

@@ -1,6 +1,6 @@
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{Pkcs8, X25519PublicKey, pkcs8, secret_debug};
 use crate::Error;
@@ -96,7 +96,9 @@ impl X25519SecretKey {
 
 #[cfg(feature = "ed448")]
 mod curve448 {
-    use super::{ConstantTimeEq, CryptoRng, Error, Pkcs8, Zeroize, ZeroizeOnDrop, Zeroizing, pkcs8, secret_debug};
+    use zeroize::Zeroizing;
+
+    use super::{ConstantTimeEq, CryptoRng, Error, Pkcs8, Zeroize, ZeroizeOnDrop, pkcs8, secret_debug};
     use crate::key::X448PublicKey;
 
     /// What X448 agreed on: 56 bytes. Wiped when dropped, compared in constant time.

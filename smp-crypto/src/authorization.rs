@@ -1,0 +1,310 @@
+//! Authorization of transmissions: made by clients, verified by relays (wire reference, sections 6.3, 6.4 and 6.6).
+//!
+//! What is authorized are the *authorized bytes*: session id, correlation id, entity id (a length byte before each) and
+//! command. When a service signature is attached, the 32 bytes of the service certificate's fingerprint come first; the
+//! service signature itself, [`sign_service`], is made without them.
+//!
+//! # Constant work
+//!
+//! A relay must not tell by its answer time whether an entity exists, has a key, or has a key of another type. So
+//! [`verify`] always does the work that the *supplied* authorization calls for, with dummy keys where nothing fits. What
+//! it does depends on what the caller supplied, which the caller knows anyway, and on two facts only the owner of an
+//! entity can bring about:
+//!
+//! - An entity with several keys of the supplied type (contact queues may have them) costs one verification for each.
+//!   It has to: any of them may be the right one, and making every unknown entity cost as much as the longest list
+//!   would let anybody slow a relay down. All keys are tried even after one fits, so the time does not tell which one
+//!   did. Relays should limit the number of keys that RKEY may store.
+//! - A registered key that is no usable point never verifies anything, and may do so faster.
+
+use core::hint::black_box;
+
+use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    Error, hash,
+    key::{
+        AuthorizationSecretKey, ED448_SIGNATURE_LENGTH, ED25519_SIGNATURE_LENGTH, Ed25519SecretKey, Verify,
+        X25519SecretKey,
+    },
+    secret_box::{BoxKey, Nonce, TAG_LENGTH},
+};
+
+/// Length of an authenticator in bytes: a box of a SHA-512 hash.
+pub const AUTHENTICATOR_LENGTH: usize = TAG_LENGTH + 64;
+
+const DUMMY_ED25519: Ed25519PublicKey = Ed25519PublicKey([
+    0xd7, 0x7f, 0x4e, 0xaa, 0xce, 0x10, 0x82, 0x9a, 0x9b, 0x02, 0x60, 0x74, 0xa3, 0xba, 0xd9, 0x7f, 0xa4, 0xf5, 0xf6,
+    0xbc, 0xa5, 0xec, 0x4e, 0xb9, 0x93, 0x80, 0x18, 0x7b, 0x49, 0x04, 0xdd, 0x0b,
+]);
+const DUMMY_ED448: Ed448PublicKey = Ed448PublicKey([
+    0xea, 0x26, 0xd0, 0x73, 0xd5, 0xe9, 0x91, 0x22, 0xed, 0xc2, 0xb7, 0xfb, 0x3c, 0xbb, 0xe9, 0xf3, 0x5a, 0x96, 0xfd,
+    0xeb, 0x62, 0xba, 0x67, 0x24, 0x54, 0x52, 0x26, 0x08, 0xc4, 0x5d, 0x7e, 0xd7, 0x06, 0xfd, 0x7a, 0x29, 0x6c, 0xe4,
+    0x9a, 0xab, 0xda, 0xb2, 0x2e, 0x1a, 0xe0, 0x25, 0x62, 0x8e, 0x2f, 0x23, 0x6b, 0x40, 0xf3, 0x55, 0xbe, 0x93, 0x00,
+]);
+const DUMMY_X25519: X25519PublicKey = X25519PublicKey([
+    0xe0, 0x91, 0x92, 0x31, 0x88, 0x6d, 0xd7, 0xc1, 0xf8, 0x99, 0xab, 0x3f, 0x8c, 0x77, 0x81, 0xc1, 0xf7, 0x0c, 0xee,
+    0x32, 0xf0, 0x35, 0x82, 0x4d, 0x38, 0x08, 0x62, 0xdb, 0xf8, 0x38, 0x45, 0x78,
+]);
+
+/// An authorization that was made: a signature or an authenticator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum MadeAuthorization {
+    /// An Ed25519 signature.
+    Ed25519([u8; ED25519_SIGNATURE_LENGTH]),
+    /// An Ed448 signature.
+    Ed448([u8; ED448_SIGNATURE_LENGTH]),
+    /// An X25519 authenticator.
+    Authenticator([u8; AUTHENTICATOR_LENGTH]),
+}
+
+impl MadeAuthorization {
+    /// The bytes of the transmission's first field: 64, 114 or 80.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(signature) => signature,
+            Self::Ed448(signature) => signature,
+            Self::Authenticator(authenticator) => authenticator,
+        }
+    }
+}
+
+impl core::fmt::Debug for MadeAuthorization {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Ed25519(_) => "Ed25519(..)",
+            Self::Ed448(_) => "Ed448(..)",
+            Self::Authenticator(_) => "Authenticator(..)",
+        })
+    }
+}
+
+/// Authorizes a transmission.
+///
+/// `server_key` is the session key from the relay's hello, which X25519 keys need; inside forwarded commands it is the
+/// one the destination relay has with the proxy. Fails with [`Error::NoServerKey`] without it, and with
+/// [`Error::WeakKey`] when it has small order.
+pub fn authorize(
+    key: &AuthorizationSecretKey,
+    server_key: Option<&X25519PublicKey>,
+    correlation_id: &[u8],
+    authorized: &[u8],
+) -> Result<MadeAuthorization, Error> {
+    Ok(match key {
+        AuthorizationSecretKey::Ed25519(key) => MadeAuthorization::Ed25519(key.sign(authorized)),
+        #[cfg(feature = "ed448")]
+        AuthorizationSecretKey::Ed448(key) => MadeAuthorization::Ed448(key.sign(authorized)),
+        AuthorizationSecretKey::X25519(key) => {
+            let secret = key.diffie_hellman(server_key.ok_or(Error::NoServerKey)?)?;
+            let authenticator = authenticator(&BoxKey::from(&secret), correlation_id, authorized);
+            MadeAuthorization::Authenticator(authenticator)
+        }
+    })
+}
+
+/// Makes the authenticator of a transmission with an agreed key. A client that sends many commands about one queue can
+/// keep the key and save the agreement each time.
+#[must_use]
+pub fn authenticator(key: &BoxKey, correlation_id: &[u8], authorized: &[u8]) -> [u8; AUTHENTICATOR_LENGTH] {
+    seal_hash(key, correlation_id, &hash::sha512(&[authorized]))
+}
+
+fn seal_hash(key: &BoxKey, correlation_id: &[u8], hash: &[u8; 64]) -> [u8; AUTHENTICATOR_LENGTH] {
+    let mut sealed = [0; AUTHENTICATOR_LENGTH];
+    let (tag, ciphertext) = sealed.split_at_mut(TAG_LENGTH);
+    ciphertext.copy_from_slice(hash);
+    tag.copy_from_slice(&key.seal_in_place(&Nonce::from_slice(correlation_id), ciphertext));
+    sealed
+}
+
+/// Verifies the authorization of a transmission in constant work (see the [module documentation](self)).
+///
+/// `keys` are those of the entity, none when there is no such entity or it has no key. `session_key` is the relay's own
+/// key of this connection; for a forwarded command, of its connection with the proxy. Without one, as on connections
+/// without ALPN, no authenticator verifies, whatever the entity.
+///
+/// An authorization of another length than 64, 80 or 114 bytes never verifies. So does an Ed448 signature in a build
+/// without the `ed448` feature.
+#[must_use]
+pub fn verify<'k>(
+    authorization: &[u8],
+    correlation_id: &[u8],
+    authorized: &[u8],
+    keys: impl IntoIterator<Item = &'k AuthorizationKey>,
+    session_key: Option<&X25519SecretKey>,
+) -> bool {
+    let keys = keys.into_iter();
+    match authorization.len() {
+        ED25519_SIGNATURE_LENGTH => {
+            let keys = keys.filter_map(|key| if let AuthorizationKey::Ed25519(key) = key { Some(key) } else { None });
+            any(keys, &DUMMY_ED25519, |key| key.verify(authorized, authorization).is_ok())
+        }
+        ED448_SIGNATURE_LENGTH => {
+            let keys = keys.filter_map(|key| if let AuthorizationKey::Ed448(key) = key { Some(key) } else { None });
+            any(keys, &DUMMY_ED448, |key| key.verify(authorized, authorization).is_ok())
+        }
+        AUTHENTICATOR_LENGTH => {
+            let Some(session_key) = session_key else { return false };
+            let hash = hash::sha512(&[authorized]);
+            let keys = keys.filter_map(|key| if let AuthorizationKey::X25519(key) = key { Some(key) } else { None });
+            any(keys, &DUMMY_X25519, |key| {
+                // A key of small order is refused only after the same work as any other.
+                let (secret, contributory) = session_key.diffie_hellman_unchecked(key);
+                let expected = seal_hash(&BoxKey::from(&secret), correlation_id, &hash);
+                (expected.ct_eq(authorization) & contributory).into()
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether a key fits. Tries all, or the dummy when there are none.
+fn any<'k, K: 'k>(keys: impl Iterator<Item = &'k K>, dummy: &K, check: impl Fn(&K) -> bool) -> bool {
+    let mut tried = false;
+    let mut fits = false;
+    for key in keys {
+        tried = true;
+        fits |= black_box(check(key));
+    }
+    if !tried {
+        let _ = black_box(check(black_box(dummy)));
+    }
+    fits
+}
+
+/// Makes the service signature of NEW, SUB and NSUB, which is also the main authorization of SUBS and NSUBS.
+///
+/// `signed` are the authorized bytes without a fingerprint.
+#[must_use]
+pub fn sign_service(key: &Ed25519SecretKey, signed: &[u8]) -> [u8; ED25519_SIGNATURE_LENGTH] {
+    key.sign(signed)
+}
+
+/// Verifies a service signature with the session key of the service.
+#[must_use]
+pub fn verify_service(key: &Ed25519PublicKey, signed: &[u8], signature: &[u8]) -> bool {
+    key.verify(signed, signature).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::random;
+
+    /// One secret key of each type.
+    fn all_keys() -> std::vec::Vec<AuthorizationSecretKey> {
+        let random = &mut random(1);
+        std::vec![
+            AuthorizationSecretKey::generate_ed25519(random),
+            AuthorizationSecretKey::generate_x25519(random),
+            #[cfg(feature = "ed448")]
+            AuthorizationSecretKey::Ed448(crate::key::Ed448SecretKey::generate(random)),
+        ]
+    }
+
+    #[test]
+    fn only_the_key_of_the_entity_verifies() {
+        let server = X25519SecretKey::generate(&mut random(2));
+        let keys = all_keys();
+        let others: std::vec::Vec<_> = {
+            let random = &mut random(3);
+            [
+                AuthorizationSecretKey::generate_ed25519(random).public_key(),
+                AuthorizationSecretKey::generate_x25519(random).public_key(),
+            ]
+            .into()
+        };
+        for key in &keys {
+            let public = key.public_key();
+            let made = authorize(key, Some(&server.public_key()), b"correlation", b"signed").unwrap();
+            let bytes = made.as_bytes();
+            let check = |authorization: &[u8], id: &[u8], signed: &[u8], keys: &[AuthorizationKey]| {
+                verify(authorization, id, signed, keys, Some(&server))
+            };
+            assert!(check(bytes, b"correlation", b"signed", &[public]));
+            assert!(check(bytes, b"correlation", b"signed", &[others[0], others[1], public, others[0]]));
+            assert!(!check(bytes, b"correlation", b"signed", &[]));
+            assert!(!check(bytes, b"correlation", b"signed", &others));
+            assert!(!check(bytes, b"correlation", b"Signed", &[public]));
+            for other in keys.iter().filter(|other| other.public_key() != public) {
+                assert!(!check(bytes, b"correlation", b"signed", &[other.public_key()]));
+            }
+            // The correlation id is the nonce of authenticators; signatures cover it with the signed bytes.
+            let authenticator = matches!(public, AuthorizationKey::X25519(_));
+            assert_eq!(check(bytes, b"Correlation", b"signed", &[public]), !authenticator);
+            assert_eq!(verify(bytes, b"correlation", b"signed", &[public], None), !authenticator);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_refused() {
+        let server = X25519SecretKey::generate(&mut random(4));
+        for key in all_keys() {
+            let public = [key.public_key()];
+            let made = authorize(&key, Some(&server.public_key()), b"id", b"signed").unwrap();
+            let bytes = made.as_bytes();
+            for length in 0..bytes.len() {
+                assert!(!verify(&bytes[..length], b"id", b"signed", &public, Some(&server)));
+            }
+            // Ed448 in an unoptimised build is slow: a sample of its bits.
+            let step = if bytes.len() == ED448_SIGNATURE_LENGTH { 37 } else { 1 };
+            for bit in (0..bytes.len() * 8).step_by(step) {
+                let mut flipped = bytes.to_vec();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert!(!verify(&flipped, b"id", b"signed", &public, Some(&server)), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn weak_keys_authorize_nothing() {
+        let server = X25519SecretKey::generate(&mut random(5));
+        let weak = X25519PublicKey([0; 32]);
+        // Everybody can compute this one.
+        let forged = authenticator(&BoxKey::new(&[0; 32]), b"id", b"signed");
+        assert!(!verify(&forged, b"id", b"signed", &[AuthorizationKey::X25519(weak)], Some(&server)));
+        let key = AuthorizationSecretKey::generate_x25519(&mut random(6));
+        assert_eq!(authorize(&key, Some(&weak), b"id", b"signed"), Err(Error::WeakKey));
+        assert_eq!(authorize(&key, None, b"id", b"signed"), Err(Error::NoServerKey));
+
+        // The neutral element, with a signature that a lenient verifier accepts for every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        let keys = [AuthorizationKey::Ed25519(Ed25519PublicKey(neutral))];
+        assert!(!verify(&signature, b"id", b"signed", &keys, Some(&server)));
+    }
+
+    #[test]
+    fn the_work_does_not_depend_on_the_entity() {
+        let counted = core::cell::Cell::new(0);
+        let check = |_: &u8| {
+            counted.set(counted.get() + 1);
+            false
+        };
+        for (keys, expected) in [(&[][..], 1), (&[1][..], 1), (&[1, 2, 3][..], 3)] {
+            counted.set(0);
+            assert!(!any(keys.iter(), &0, check));
+            assert_eq!(counted.get(), expected);
+        }
+        // All are tried after one fits.
+        assert!(any([1, 2, 3].iter(), &0, |key| {
+            counted.set(counted.get() + 1);
+            *key == 1
+        }));
+        assert_eq!(counted.get(), 6);
+        // The dummy never counts as a fitting key.
+        assert!(!any([].iter(), &0, |_| true));
+    }
+
+    #[test]
+    fn dummies_are_usable_keys() {
+        assert!(ed25519_dalek::VerifyingKey::from_bytes(&DUMMY_ED25519.0).is_ok_and(|key| !key.is_weak()));
+        #[cfg(feature = "ed448")]
+        assert!(ed448_goldilocks::VerifyingKey::from_bytes(&DUMMY_ED448.0).is_ok());
+        assert!(X25519SecretKey::generate(&mut random(7)).diffie_hellman(&DUMMY_X25519).is_ok());
+    }
+}

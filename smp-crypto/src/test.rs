@@ -1,0 +1,8 @@
+//! What the unit tests share.
+
+use rand_core::SeedableRng;
+
+/// A random source that gives the same bytes in every run.
+pub(crate) fn random(seed: u64) -> rand_chacha::ChaCha20Rng {
+    rand_chacha::ChaCha20Rng::seed_from_u64(seed)
+}
