@@ -8,5 +8,7 @@ extern crate std;
 pub mod address;
 pub mod id;
 pub mod key;
+pub mod smp;
+pub mod transport;
 pub mod version;
 pub mod wire;

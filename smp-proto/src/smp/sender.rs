@@ -1,0 +1,31 @@
+//! What a sender says (wire reference, section 7.4).
+
+use crate::wire::{Decode, Encode, Error, Reader, Writer};
+
+/// Parameters of `SEND`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Send<'a> {
+    /// Whether the recipient shall be notified.
+    pub notify: bool,
+    /// The encrypted message, at most [`SmpVersion::max_message_length`](crate::version::SmpVersion::max_message_length)
+    /// bytes; the relay checks that, not the codec.
+    pub body: &'a [u8],
+}
+
+impl<'a> Decode<'a> for Send<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let notify = reader.value()?;
+        // More flags may come one day; today nobody reads them and relays do not pass them on.
+        reader.until(b' ');
+        reader.expect(b" ")?;
+        Ok(Self { notify, body: reader.rest() })
+    }
+}
+
+impl Encode for Send<'_> {
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        writer.value(&self.notify)?;
+        writer.u8(b' ')?;
+        writer.bytes(self.body)
+    }
+}

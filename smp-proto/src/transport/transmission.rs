@@ -1,0 +1,267 @@
+//! Transmissions: one command or message with what ties it to a session, a request and an entity, and what authorizes it
+//! (wire reference, sections 6.2 to 6.5). Authorizations are made and verified elsewhere.
+
+use core::fmt;
+
+use crate::id::{CorrelationId, EntityId, SessionId};
+use crate::smp::error::SmpError;
+use crate::version::SmpVersion;
+use crate::wire::{Error, Reader, Writer};
+
+/// What authorizes a command; its length tells which kind it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authorization<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// A deniable authenticator made with an X25519 key.
+    Authenticator(&'a [u8; 80]),
+    /// A signature.
+    Ed25519(&'a [u8; 64]),
+    /// A signature.
+    Ed448(&'a [u8; 114]),
+}
+
+impl<'a> Authorization<'a> {
+    /// Recognizes an authorization by its length; [`Error::Invalid`] for lengths nothing has.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            Ok(Self::None)
+        } else if let Ok(authenticator) = bytes.try_into() {
+            Ok(Self::Authenticator(authenticator))
+        } else if let Ok(signature) = bytes.try_into() {
+            Ok(Self::Ed25519(signature))
+        } else if let Ok(signature) = bytes.try_into() {
+            Ok(Self::Ed448(signature))
+        } else {
+            Err(Error::Invalid)
+        }
+    }
+
+    /// The bytes without their length.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        match self {
+            Self::None => &[],
+            Self::Authenticator(authenticator) => *authenticator,
+            Self::Ed25519(signature) => *signature,
+            Self::Ed448(signature) => *signature,
+        }
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+/// A transmission as it was received; its command is not read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmission<'a> {
+    /// What authorizes the command; nothing in those of relays.
+    pub authorization: Authorization<'a>,
+    /// The signature of the session's service, from version 16 on.
+    pub service_signature: Option<&'a [u8; 64]>,
+    /// Ties a response to its request; empty in a relay's events.
+    pub correlation_id: CorrelationId<'a>,
+    /// What the command is about.
+    pub entity_id: EntityId<'a>,
+    /// The encoded [`Command`](crate::smp::Command) or [`BrokerMessage`](crate::smp::BrokerMessage).
+    pub command: &'a [u8],
+    /// Correlation id, entity id and command as they were encoded.
+    tail: &'a [u8],
+}
+
+/// Why a transmission could not be read, with what is known of it (wire reference, section 6.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransmissionError<'a> {
+    /// It is no transmission.
+    Malformed,
+    /// Its authorization has a length nothing has.
+    Authorization(CorrelationId<'a>),
+    /// It names another session, version 6 only.
+    Session(CorrelationId<'a>),
+}
+
+impl<'a> TransmissionError<'a> {
+    /// The correlation id to answer with; the entity id is always empty.
+    #[must_use]
+    pub const fn correlation_id(&self) -> CorrelationId<'a> {
+        match self {
+            Self::Malformed => CorrelationId::EMPTY,
+            Self::Authorization(correlation_id) | Self::Session(correlation_id) => *correlation_id,
+        }
+    }
+
+    /// The error to answer with.
+    #[must_use]
+    pub const fn error(&self) -> SmpError<'static> {
+        match self {
+            Self::Malformed | Self::Authorization(_) => SmpError::Block,
+            Self::Session(_) => SmpError::Session,
+        }
+    }
+}
+
+impl fmt::Display for TransmissionError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the bytes are not a transmission",
+            Self::Authorization(_) => "the authorization has a length no kind of authorization has",
+            Self::Session(_) => "the transmission belongs to another session",
+        })
+    }
+}
+
+impl core::error::Error for TransmissionError<'_> {}
+
+impl<'a> Transmission<'a> {
+    /// Reads one entry of a batch. `session_id` is that of the connection; version 6 sends it along, and it must agree.
+    pub fn decode(
+        bytes: &'a [u8],
+        version: SmpVersion,
+        session_id: SessionId<'_>,
+    ) -> Result<Self, TransmissionError<'a>> {
+        let fields = Fields::decode(&mut Reader::new(bytes), version).map_err(|_| TransmissionError::Malformed)?;
+        let Fields { correlation_id, .. } = fields;
+        // Deployed relays compare sessions first; a transmission wrong in both ways is one of another session.
+        if fields.session_id.is_some_and(|given| given != session_id) {
+            return Err(TransmissionError::Session(correlation_id));
+        }
+        let authorization = Authorization::from_bytes(fields.authorization)
+            .map_err(|_| TransmissionError::Authorization(correlation_id))?;
+        Ok(Self {
+            authorization,
+            service_signature: fields.service_signature,
+            correlation_id,
+            entity_id: fields.entity_id,
+            command: fields.command,
+            tail: fields.tail,
+        })
+    }
+
+    /// Writes what the authorization covers: `str` session id, `str` correlation id, `str` entity id, command.
+    pub fn write_authorized(&self, writer: &mut Writer<'_>, session_id: SessionId<'_>) -> Result<(), Error> {
+        writer.value(&session_id)?;
+        writer.bytes(self.tail)
+    }
+
+    /// Correlation id, entity id and command as they were encoded: the authorized bytes behind the `str` session id, for
+    /// those who hash them piece by piece.
+    #[must_use]
+    pub const fn authorized_tail(&self) -> &'a [u8] {
+        self.tail
+    }
+}
+
+struct Fields<'a> {
+    authorization: &'a [u8],
+    service_signature: Option<&'a [u8; 64]>,
+    session_id: Option<SessionId<'a>>,
+    correlation_id: CorrelationId<'a>,
+    entity_id: EntityId<'a>,
+    command: &'a [u8],
+    tail: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn decode(reader: &mut Reader<'a>, version: SmpVersion) -> Result<Self, Error> {
+        let authorization = reader.short()?;
+        let service_signature = if version >= SmpVersion::SERVICES && !authorization.is_empty() {
+            match reader.u8()? {
+                b'0' => None,
+                b'1' => Some(reader.short()?.try_into().map_err(|_| Error::Invalid)?),
+                _ => return Err(Error::Invalid),
+            }
+        } else {
+            None
+        };
+        let session_id = if version < SmpVersion::AUTHENTICATORS { Some(reader.value()?) } else { None };
+        let tail = reader.remaining();
+        Ok(Self {
+            authorization,
+            service_signature,
+            session_id,
+            correlation_id: reader.value()?,
+            entity_id: reader.value()?,
+            command: reader.rest(),
+            tail,
+        })
+    }
+}
+
+/// The bytes an authorization covers, in a buffer of the caller's: made first, then signed, then sent.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthorizedBytes<'b> {
+    bytes: &'b [u8],
+    tail: &'b [u8],
+}
+
+impl<'b> AuthorizedBytes<'b> {
+    /// Writes session id, correlation id, entity id, and what `command` writes, into `buffer`. The session id is covered
+    /// in every version, also where it is not sent.
+    pub fn write(
+        buffer: &'b mut [u8],
+        session_id: SessionId<'_>,
+        correlation_id: CorrelationId<'_>,
+        entity_id: EntityId<'_>,
+        command: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let mut writer = Writer::new(buffer);
+        writer.value(&session_id)?;
+        let start = writer.len();
+        writer.value(&correlation_id)?;
+        writer.value(&entity_id)?;
+        command(&mut writer)?;
+        let bytes: &'b [u8] = writer.into_written();
+        Ok(Self { bytes, tail: bytes.get(start..).ok_or(Error::NoSpace)? })
+    }
+
+    /// What to authorize.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    /// Writes a client's transmission: the authorization, and what it covers. The service signature is sent from version
+    /// 16 on, together with an authorization only.
+    pub fn encode(
+        &self,
+        writer: &mut Writer<'_>,
+        version: SmpVersion,
+        authorization: &Authorization<'_>,
+        service_signature: Option<&[u8; 64]>,
+    ) -> Result<(), Error> {
+        writer.short(authorization.as_bytes())?;
+        if version >= SmpVersion::SERVICES && authorization.is_some() {
+            match service_signature {
+                None => writer.u8(b'0')?,
+                Some(signature) => {
+                    writer.u8(b'1')?;
+                    writer.short(signature)?;
+                }
+            }
+        }
+        writer.bytes(if version < SmpVersion::AUTHENTICATORS { self.bytes } else { self.tail })
+    }
+}
+
+/// Writes a transmission without authorization: all of a relay's, and those of clients that need none.
+pub fn encode_unauthorized(
+    writer: &mut Writer<'_>,
+    version: SmpVersion,
+    session_id: SessionId<'_>,
+    correlation_id: CorrelationId<'_>,
+    entity_id: EntityId<'_>,
+    message: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    writer.short(&[])?;
+    if version < SmpVersion::AUTHENTICATORS {
+        writer.value(&session_id)?;
+    }
+    writer.value(&correlation_id)?;
+    writer.value(&entity_id)?;
+    message(writer)
+}
