@@ -1,2 +1,72 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores, started as `cargo xtask`. `cargo xtask help` lists them.
+//!
+//! Everything that a change has to pass is one command, `cargo xtask test`, for a developer and for continuous
+//! integration alike. It needs rustup and a C compiler, and installs the rest where it may.
+
+mod bare;
+mod console;
+mod features;
+mod fuzz;
+mod locks;
+mod process;
+mod seeds;
+mod steps;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use console::Console;
+use process::Failure;
+use workspace::Workspace;
+
+const HELP: &str = "\
+The project's chores.
+
+  cargo xtask test [--quick] [STEP...]     everything a change has to pass; stops at the first failure
+  cargo xtask fuzz [--minutes N] [TARGET...]
+                                           runs the fuzz targets, N minutes each (default 1), and keeps what they find
+                                           in fuzz/corpus and fuzz/artifacts
+  cargo xtask seeds                        makes fuzz/seeds anew from the test vectors
+  cargo xtask locks                        brings fuzz/Cargo.lock in line with Cargo.lock
+  cargo xtask help                         this text
+
+Steps of `test`, in their order (--quick leaves out those with a star):
+";
+
+const ENVIRONMENT: &str = "
+Environment:
+  XTASK_BARE_METAL=rustup|debian   where the bare-metal library comes from (default: rustup, else the distribution)
+  FUZZ_SECONDS=N                   how long `test` runs each fuzz target (default 5)
+  NO_COLOR=1                       no colour on a terminal either
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let console = Console::new();
+    match run(&arguments, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console.failure(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
+    let (chore, arguments) = match arguments.split_first() {
+        Some((chore, rest)) => (chore.as_str(), rest),
+        None => ("help", arguments),
+    };
+    match chore {
+        "help" | "--help" | "-h" => {
+            print!("{HELP}{}{ENVIRONMENT}", steps::list());
+            Ok(())
+        }
+        "test" => steps::test(&Workspace::find()?, console, arguments),
+        "fuzz" => fuzz::chore(&Workspace::find()?, console, arguments),
+        "seeds" => seeds::make(&Workspace::find()?),
+        "locks" => locks::refresh(&Workspace::find()?),
+        other => Err(Failure::new(format!("there is no chore called {other:?}; `cargo xtask help` lists them"))),
+    }
+}

@@ -1,0 +1,163 @@
+//! Running other programs: shown before they run, with nothing on their standard input.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Why a chore could not be done, in words that say what to do.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// `what` went wrong because of `error`.
+    pub(crate) fn because(what: &str, error: impl fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A program to run, and the text a person would type for it.
+pub(crate) struct Run {
+    command: Command,
+    variables: Vec<String>,
+    words: Vec<String>,
+}
+
+impl Run {
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
+        let program = program.as_ref();
+        let words = vec![quoted(&program.to_string_lossy())];
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null());
+        Self { command, variables: Vec::new(), words }
+    }
+
+    /// The cargo that started this program, in its toolchain.
+    pub(crate) fn cargo() -> Self {
+        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut run = Self::new(program);
+        run.words = vec!["cargo".to_owned()];
+        // `cargo run` describes this package to it in variables. Build scripts that watch them (ring's does) would
+        // run again for every cargo that inherits them.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            let describes = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+            if describes.iter().any(|prefix| name.starts_with(prefix)) {
+                run.command.env_remove(&*name);
+            }
+        }
+        run
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.words.push(quoted(&argument.as_ref().to_string_lossy()));
+        self.command.arg(argument);
+        self
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        for argument in arguments {
+            self = self.arg(argument);
+        }
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.variables.push(format!("{name}={}", quoted(&value.as_ref().to_string_lossy())));
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn dir(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    /// The command as a person would type it.
+    pub(crate) fn shown(&self) -> String {
+        let all: Vec<&str> = self.variables.iter().chain(&self.words).map(String::as_str).collect();
+        all.join(" ")
+    }
+
+    /// Shows the command, runs it with its output passed on, and fails when it fails.
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        let shown = self.shown();
+        println!("$ {shown}");
+        let status = self.command.status().map_err(|error| Failure::because(&shown, error))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("this command ended with {status}:\n  {shown}")))
+        }
+    }
+
+    /// Runs the command unseen and returns its standard output.
+    pub(crate) fn output(mut self) -> Result<String, Failure> {
+        let shown = self.shown();
+        let output = self.command.output().map_err(|error| Failure::because(&shown, error))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(Failure::new(format!("this command ended with {}:\n  {shown}\n{}", output.status, said.trim_end())))
+        }
+    }
+
+    /// Runs the command unseen and returns what it said on standard error; shows all of that when it fails.
+    pub(crate) fn said(mut self) -> Result<String, Failure> {
+        let shown = self.shown();
+        let output = self.command.output().map_err(|error| Failure::because(&shown, error))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            return Ok(said);
+        }
+        println!("$ {shown}\n{said}");
+        Err(Failure::new(format!("this command ended with {}:\n  {shown}", output.status)))
+    }
+
+    /// Whether the command, run unseen, succeeds.
+    pub(crate) fn succeeds(mut self) -> bool {
+        self.command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_typed() {
+        let run = Run::new("echo").env("WORD", "two words").args(["-n", "it's"]);
+        assert_eq!(run.shown(), "WORD='two words' echo -n 'it'\\''s'");
+    }
+
+    #[test]
+    fn failures_name_the_command() {
+        let failure = Run::new("sh").args(["-c", "echo why >&2; exit 3"]).output().unwrap_err().to_string();
+        assert!(failure.contains("sh -c 'echo why >&2; exit 3'") && failure.ends_with("why"), "{failure}");
+    }
+
+    #[test]
+    fn missing_programs_fail() {
+        assert!(!Run::new("no-such-program-here").succeeds());
+    }
+}

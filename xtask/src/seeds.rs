@@ -1,0 +1,142 @@
+//! Makes the seeds of the fuzzers from the test vectors, so that a run starts from real messages.
+//!
+//! A seed file is named after the start of its content's hash: the same vectors make the same files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::Failure;
+use crate::workspace::Workspace;
+
+/// How many seeds a target keeps. They are chosen evenly among what the vectors give.
+const PER_TARGET: usize = 12;
+
+/// Longer values are left to the fuzzer: the repository stays small.
+const LONGEST: usize = 1_024;
+
+/// The seeds of each target, by name.
+type Seeds = BTreeMap<&'static str, Vec<Vec<u8>>>;
+
+/// `cargo xtask seeds`
+pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
+    let mut seeds = Seeds::new();
+    for package in &workspace.packages {
+        let folder = workspace.root.join(&package.name).join("tests/vectors");
+        let Ok(files) = fs::read_dir(&folder) else { continue };
+        for file in files.flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            for case in cases(&file.path())? {
+                collect(&name, &case, &mut seeds);
+            }
+        }
+    }
+    for (target, mut all) in seeds {
+        all.retain(|seed| seed.len() <= LONGEST);
+        all.sort();
+        all.dedup();
+        let step = all.len().div_ceil(PER_TARGET).max(1);
+        let folder = workspace.fuzz().join("seeds").join(target);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|error| Failure::because("making a folder for seeds", error))?;
+        let chosen: Vec<&Vec<u8>> = all.iter().step_by(step).collect();
+        for seed in &chosen {
+            let path = folder.join(format!("{:016x}", hash(seed)));
+            fs::write(&path, seed).map_err(|error| Failure::because("writing a seed", error))?;
+        }
+        println!("{target}: {} of {} values", chosen.len(), all.len());
+    }
+    Ok(())
+}
+
+fn cases(path: &Path) -> Result<Vec<Value>, Failure> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| Failure::because(&name, error))?;
+    let mut file: Value = serde_json::from_str(&text).map_err(|error| Failure::because(&name, error))?;
+    Ok(file["cases"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// What one vector gives to which targets.
+fn collect(file: &str, case: &Value, seeds: &mut Seeds) {
+    let mut add = |target: &'static str, prefix: &[u8], bytes: Option<Vec<u8>>| {
+        if let Some(bytes) = bytes {
+            seeds.entry(target).or_default().push([prefix, &bytes].concat());
+        }
+    };
+    match (file, case["op"].as_str().unwrap_or_default()) {
+        ("primitives.json", "encode" | "decode") => add("primitives", &[primitive(&case["type"])], hex(&case["bytes"])),
+        ("primitives.json", "pad") => add("padding", &[], hex(&case["result"])),
+        ("primitives.json", "unpad") => add("padding", &[], hex(&case["padded"])),
+        ("primitives.json", "key") => {
+            add("primitives", &[13], hex(&case["wire_key"]));
+            add("base64", &[], text(&case["text"]));
+        }
+        ("primitives.json", "decode_key") => {
+            let der = hex(&case["der"]);
+            let length = der.as_ref().and_then(|der| u8::try_from(der.len()).ok());
+            add("primitives", &[13, length.unwrap_or(0)], der);
+        }
+        ("primitives.json", "cb_nonce") => add("base64", &[], hex(&case["input"])),
+        _ => {}
+    }
+}
+
+/// The choice that the target `primitives` reads from its first byte.
+fn primitive(name: &Value) -> u8 {
+    match name.as_str().unwrap_or_default() {
+        "bool" => 0,
+        "u16" => 1,
+        "u32" => 2,
+        "i64" => 3,
+        "time" => 4,
+        "str" => 5,
+        "lstr" => 6,
+        "rest" => 7,
+        name if name.starts_with("opt") => 8,
+        name if name.starts_with("list0") => 9,
+        _ => 10,
+    }
+}
+
+fn text(value: &Value) -> Option<Vec<u8>> {
+    value.as_str().map(|text| text.as_bytes().to_vec())
+}
+
+fn hex(value: &Value) -> Option<Vec<u8>> {
+    let digits = value.as_str()?.as_bytes();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// FNV-1a: only a name for a file, but the same one every time.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn hexadecimal_is_read() {
+        assert_eq!(hex(&json!("00ff7a")), Some(vec![0, 255, 0x7a]));
+        assert_eq!(hex(&json!("0")), None);
+        assert_eq!(hex(&json!("0g")), None);
+        assert_eq!(hex(&json!(null)), None);
+    }
+
+    #[test]
+    fn vectors_become_seeds() {
+        let mut seeds = Seeds::new();
+        collect("primitives.json", &json!({"op": "encode", "type": "str", "bytes": "0161"}), &mut seeds);
+        collect("primitives.json", &json!({"op": "no such operation"}), &mut seeds);
+        assert_eq!(seeds, Seeds::from([("primitives", vec![vec![5, 1, b'a']])]));
+    }
+}

@@ -1,0 +1,79 @@
+//! What the steps need on the machine, and how it gets there.
+
+use std::path::Path;
+
+use crate::process::{Failure, Run};
+use crate::workspace::Workspace;
+
+/// Something a step cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// `cargo fmt`.
+    Rustfmt,
+    /// `cargo clippy`.
+    Clippy,
+    /// A C compiler: some cryptography is C and assembly.
+    C,
+    /// A C++ compiler: libFuzzer is C++.
+    Cxx,
+    /// The core library for a microcontroller.
+    BareMetal,
+}
+
+impl Need {
+    /// Makes sure of it, installing it where that is possible, and says what was found.
+    pub(crate) fn ensure(self, workspace: &Workspace) -> Result<String, Failure> {
+        match self {
+            Self::Rustfmt => component("rustfmt", "fmt"),
+            Self::Clippy => component("clippy", "clippy"),
+            Self::C => compiler("CC", "cc", &["gcc", "libc6-dev"]),
+            Self::Cxx => compiler("CXX", "c++", &["g++"]),
+            Self::BareMetal => crate::bare::route(workspace).map(|route| route.to_string()),
+        }
+    }
+}
+
+fn component(name: &str, subcommand: &str) -> Result<String, Failure> {
+    let version = || Run::cargo().args([subcommand, "--version"]).output().map(|text| text.trim().to_owned());
+    if let Ok(version) = version() {
+        return Ok(version);
+    }
+    Run::new("rustup").args(["component", "add", name]).run()?;
+    version()
+}
+
+fn compiler(variable: &str, usual: &str, packages: &[&str]) -> Result<String, Failure> {
+    let program = std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
+    let version = || Run::new(&program).arg("--version").output();
+    let text = match version() {
+        Ok(text) => text,
+        Err(_) => {
+            install(packages)?;
+            version()?
+        }
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Installs Debian packages, as root or by a sudo that asks no password.
+pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
+    let names = packages.join(" ");
+    if !Path::new("/usr/bin/apt-get").exists() {
+        return Err(Failure::new(format!(
+            "missing, by the names of Debian's packages: {names}. Install them by the means of your system and run this \
+             again"
+        )));
+    }
+    let root = Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0");
+    if !root && !Run::new("sudo").args(["-n", "true"]).succeeds() {
+        return Err(Failure::new(format!(
+            "missing packages. Run this, then try again:\n  \
+             sudo apt-get update && sudo apt-get install -y --no-install-recommends {names}"
+        )));
+    }
+    // A minute and a half for another package manager, such as the unattended upgrades, to finish.
+    let apt = |run: Run| run.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=90"]);
+    let start = || if root { Run::new("env") } else { Run::new("sudo").args(["-n", "env"]) };
+    apt(start()).args(["-qq", "update"]).run()?;
+    apt(start()).args(["-qq", "install", "-y", "--no-install-recommends"]).args(packages).run()
+}
