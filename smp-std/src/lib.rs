@@ -1,1 +1,3 @@
 //! Relay server, client and programs of the SimpleX network on tokio.
+
+pub mod relay;

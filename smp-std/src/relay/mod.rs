@@ -1,0 +1,3 @@
+//! The relay server.
+
+pub mod store;

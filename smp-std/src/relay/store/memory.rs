@@ -1,0 +1,237 @@
+//! The store that keeps nothing on disk, for operators who want that, and for tests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+
+use super::backend::{Backend, OccupiedPage, Rows};
+use super::operation::{Operation, Reply, Side};
+use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::{StoreError, rules};
+
+/// Locks by the upper bits of an id, so that readers rarely meet the writer. In the order of ids.
+const SHARDS: usize = 64;
+
+type Shards<K, V> = Box<[RwLock<BTreeMap<K, V>>]>;
+
+/// Queues and messages in memory.
+pub struct MemoryBackend {
+    queues: Shards<Id, Entry>,
+    names: Shards<(Side, Id), Id>,
+    queue_count: AtomicU64,
+    message_count: AtomicU64,
+}
+
+struct Entry {
+    record: Arc<QueueRecord>,
+    state: QueueState,
+    messages: VecDeque<StoredMessage>,
+}
+
+impl MemoryBackend {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            queues: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            names: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            queue_count: AtomicU64::new(0),
+            message_count: AtomicU64::new(0),
+        }
+    }
+
+    fn with_entry<T>(&self, recipient_id: &Id, f: impl FnOnce(&Entry) -> T) -> Option<T> {
+        read(shard(&self.queues, recipient_id)?).get(recipient_id).map(f)
+    }
+}
+
+impl Default for MemoryBackend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn shard_index(id: &Id) -> usize {
+    usize::from(id[0] >> 2)
+}
+
+fn shard<'a, T>(shards: &'a [T], id: &Id) -> Option<&'a T> {
+    shards.get(shard_index(id))
+}
+
+// A thread that panicked while it held a lock left a whole map behind: every change is one map call.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Backend for MemoryBackend {
+    fn apply(&self, operations: &[Operation]) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        let mut rows = MemoryRows { backend: self, counts: self.counts() };
+        let replies = operations.iter().map(|operation| rules::apply(&mut rows, operation)).collect();
+        self.queue_count.store(rows.counts.queues, Ordering::Relaxed);
+        self.message_count.store(rows.counts.messages, Ordering::Relaxed);
+        Ok(replies)
+    }
+
+    fn queue(&self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
+        Ok(self.with_entry(recipient_id, |entry| Arc::clone(&entry.record)))
+    }
+
+    fn recipient_id(&self, side: Side, id: &Id) -> Result<Option<Id>, StoreError> {
+        Ok(shard(&self.names, id).and_then(|shard| read(shard).get(&(side, *id)).copied()))
+    }
+
+    fn state(&self, recipient_id: &Id) -> Result<QueueState, StoreError> {
+        Ok(self.with_entry(recipient_id, |entry| entry.state).unwrap_or_default())
+    }
+
+    fn message(&self, recipient_id: &Id, sequence: u64) -> Result<Option<StoredMessage>, StoreError> {
+        Ok(self.with_entry(recipient_id, |entry| entry.at(sequence).cloned()).flatten())
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            queues: self.queue_count.load(Ordering::Relaxed),
+            messages: self.message_count.load(Ordering::Relaxed),
+        }
+    }
+
+    fn queues(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<QueueRecord>>, StoreError> {
+        let mut page = Vec::new();
+        self.walk(after, limit, |_, entry| page.push(Arc::clone(&entry.record)));
+        Ok(page)
+    }
+
+    fn occupied(&self, after: Option<&Id>, limit: usize) -> Result<OccupiedPage, StoreError> {
+        let mut page = OccupiedPage::default();
+        let recipient_ids = &mut page.recipient_ids;
+        page.next = self.walk(after, limit, |id, entry| {
+            if !entry.messages.is_empty() {
+                recipient_ids.push(*id);
+            }
+        });
+        Ok(page)
+    }
+}
+
+impl MemoryBackend {
+    /// Visits up to `limit` queues behind `after`; the last one visited if the limit ended the walk.
+    fn walk(&self, after: Option<&Id>, limit: usize, mut visit: impl FnMut(&Id, &Entry)) -> Option<Id> {
+        let mut visited = 0;
+        for shard in self.queues.iter().skip(after.map_or(0, shard_index)) {
+            let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id));
+            for (id, entry) in read(shard).range((start, Bound::Unbounded)) {
+                visit(id, entry);
+                visited += 1;
+                if visited == limit {
+                    return Some(*id);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Entry {
+    fn at(&self, sequence: u64) -> Option<&StoredMessage> {
+        // Messages are appended before the state counts them, so their place is counted from the front's number.
+        self.messages.get(usize::try_from(sequence.checked_sub(self.state.head)?).ok()?)
+    }
+}
+
+/// The maps as the rules see them. Writes take effect at once, a lock each.
+struct MemoryRows<'a> {
+    backend: &'a MemoryBackend,
+    counts: Counts,
+}
+
+impl MemoryRows<'_> {
+    fn change(&self, recipient_id: &Id, change: impl FnOnce(&mut Entry)) {
+        if let Some(shard) = shard(&self.backend.queues, recipient_id)
+            && let Some(entry) = write(shard).get_mut(recipient_id)
+        {
+            change(entry);
+        }
+    }
+}
+
+impl Rows for MemoryRows<'_> {
+    fn queue(&mut self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
+        self.backend.queue(recipient_id)
+    }
+
+    fn put_queue(&mut self, record: Arc<QueueRecord>) {
+        let Some(shard) = shard(&self.backend.queues, &record.recipient_id) else { return };
+        match write(shard).entry(record.recipient_id) {
+            std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().record = record,
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(Entry { record, state: QueueState::default(), messages: VecDeque::new() });
+            }
+        }
+    }
+
+    fn remove_queue(&mut self, recipient_id: &Id) {
+        if let Some(shard) = shard(&self.backend.queues, recipient_id) {
+            write(shard).remove(recipient_id);
+        }
+    }
+
+    fn recipient_id(&mut self, side: Side, id: &Id) -> Result<Option<Id>, StoreError> {
+        self.backend.recipient_id(side, id)
+    }
+
+    fn put_name(&mut self, side: Side, id: Id, recipient_id: Id) {
+        if let Some(shard) = shard(&self.backend.names, &id) {
+            write(shard).insert((side, id), recipient_id);
+        }
+    }
+
+    fn remove_name(&mut self, side: Side, id: &Id) {
+        if let Some(shard) = shard(&self.backend.names, id) {
+            write(shard).remove(&(side, *id));
+        }
+    }
+
+    fn state(&mut self, recipient_id: &Id) -> Result<QueueState, StoreError> {
+        self.backend.state(recipient_id)
+    }
+
+    fn put_state(&mut self, recipient_id: &Id, state: QueueState) {
+        self.change(recipient_id, |entry| {
+            // The messages removed before are dropped here, together with the move of the head.
+            while entry.state.head < state.head {
+                entry.messages.pop_front();
+                entry.state.head = entry.state.head.saturating_add(1);
+            }
+            entry.state = state;
+            // A queue that had a burst gives its memory back once it is drained.
+            if entry.messages.is_empty() && entry.messages.capacity() > 8 {
+                entry.messages = VecDeque::new();
+            }
+        });
+    }
+
+    fn header(&mut self, recipient_id: &Id, sequence: u64) -> Result<Option<MessageHeader>, StoreError> {
+        let header = |entry: &Entry| entry.at(sequence).map(StoredMessage::header);
+        Ok(self.backend.with_entry(recipient_id, header).flatten())
+    }
+
+    fn put_message(&mut self, recipient_id: &Id, _sequence: u64, header: MessageHeader, body: Bytes) {
+        self.change(recipient_id, |entry| entry.messages.push_back(StoredMessage::from_parts(header, body)));
+    }
+
+    fn remove_message(&mut self, _recipient_id: &Id, _sequence: u64) {
+        // Done by `put_state`, so that a reader never sees a state without its messages.
+    }
+
+    fn counts(&mut self) -> &mut Counts {
+        &mut self.counts
+    }
+}

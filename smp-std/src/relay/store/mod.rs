@@ -1,0 +1,53 @@
+//! Queues and messages of a relay: what is kept, how it changes, and where.
+//!
+//! The store is the authority on queues and messages. Changes are [`Operation`]s; a single commit thread carries them
+//! out in the order of submission and makes what gathered meanwhile durable with one write (group commit across
+//! connections), then answers. **An answer means that the change is on disk.** Reads go straight to the storage engine
+//! from any thread.
+//!
+//! ```
+//! # async fn example() -> Result<(), smp_std::relay::store::StoreError> {
+//! use smp_std::relay::store::{AppendMessage, Store, StoreOptions};
+//!
+//! let store = Store::memory(StoreOptions::default())?;
+//! let append = |message_id| AppendMessage {
+//!     recipient_id: [1; 24],
+//!     message_id,
+//!     time: 1_700_000_000,
+//!     notification: false,
+//!     body: "encrypted".into(),
+//!     quota: 128,
+//!     expire_before: None,
+//! };
+//! // Both are submitted before the first is answered: they share a write, and keep their order.
+//! let first = store.append_message(append([2; 24])).await?;
+//! let second = store.append_message(append([3; 24])).await?;
+//! first.await?;
+//! second.await?;
+//! store.close().await
+//! # }
+//! ```
+
+mod backend;
+mod commit;
+mod error;
+mod front;
+mod memory;
+mod operation;
+mod pending;
+mod record;
+pub mod rules;
+
+pub use backend::{Backend, OccupiedPage, Rows};
+pub use error::StoreError;
+pub use front::{Store, StoreOptions};
+pub use memory::MemoryBackend;
+pub use operation::{
+    Acknowledged, AppendMessage, AppendOutcome, Appended, Creation, DeletedQueue, Operation, QueueName, Removal, Reply,
+    Securing, Side, Suspension,
+};
+pub use pending::Pending;
+pub use record::{
+    BlockingReason, Counts, HeaderKind, Id, MessageHeader, MessageKind, Notifier, QueueMode, QueueRecord, QueueState,
+    QueueStatus, RecipientKeys, SharedSecret, StoredMessage,
+};
