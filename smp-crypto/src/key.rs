@@ -23,7 +23,7 @@ pub use agreement::{SharedSecret448, X448SecretKey};
 pub use pkcs8::Pkcs8;
 #[cfg(feature = "ed448")]
 pub use signature::Ed448SecretKey;
-pub use signature::{ED448_SIGNATURE_LENGTH, ED25519_SIGNATURE_LENGTH, Ed25519SecretKey, Verify};
+pub use signature::{ED448_PARTS_LENGTH, ED448_SIGNATURE_LENGTH, ED25519_SIGNATURE_LENGTH, Ed25519SecretKey, Verify};
 
 use rand_core::CryptoRng;
 

@@ -15,5 +15,6 @@ pub mod hash;
 pub mod kdf;
 pub mod key;
 pub mod secret_box;
+pub mod signed_key;
 
 pub use error::Error;

@@ -269,5 +269,5 @@ fn authenticator(case: &Value) {
     let key = AuthorizationSecretKey::X25519(key);
     let made = authorization::authorize(&key, Some(&server.public_key()), &id, &message).unwrap();
     assert_eq!(made.as_bytes(), bytes(case, "authenticator"));
-    assert!(authorization::verify(made.as_bytes(), &id, &message, &registered, Some(&server)));
+    assert!(authorization::verify(made.as_bytes(), &id, &[&message], &registered, Some(&server)));
 }

@@ -1,3 +1,4 @@
+use ed25519_dalek::ed25519::signature::MultipartVerifier;
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
@@ -13,30 +14,52 @@ pub const ED448_SIGNATURE_LENGTH: usize = 114;
 pub trait Verify {
     /// Succeeds when `signature` is one of this key over `message`.
     ///
-    /// Only signatures that every implementation agrees on are accepted: canonical, and with keys and commitments that
-    /// are not of small order. Honest signers make no others.
-    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Error>;
+    /// Signatures must be canonical, and keys of small order verify nothing: with them a signature fits many messages.
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+        self.verify_parts(&[message], signature)
+    }
+
+    /// The same for a message in parts, which are signed as if they stood one after the other.
+    ///
+    /// Ed448 needs them in one place: for several parts it takes [`ED448_PARTS_LENGTH`] bytes of stack, and fails with
+    /// [`Error::Length`] when they are longer together.
+    fn verify_parts(&self, message: &[&[u8]], signature: &[u8]) -> Result<(), Error>;
 }
 
+/// How long a message in parts may be for Ed448, in bytes: a block and what an authorization covers besides.
+pub const ED448_PARTS_LENGTH: usize = 16_384 + 512;
+
 impl Verify for Ed25519PublicKey {
-    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+    fn verify_parts(&self, message: &[&[u8]], signature: &[u8]) -> Result<(), Error> {
         let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| Error::Signature)?;
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| Error::InvalidKey)?;
-        key.verify_strict(message, &signature).map_err(|_| Error::Signature)
+        if key.is_weak() {
+            return Err(Error::InvalidKey);
+        }
+        key.multipart_verify(message, &signature).map_err(|_| Error::Signature)
     }
 }
 
 impl Verify for Ed448PublicKey {
     #[cfg(feature = "ed448")]
-    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+    fn verify_parts(&self, message: &[&[u8]], signature: &[u8]) -> Result<(), Error> {
         let signature = ed448_goldilocks::Signature::from_slice(signature).map_err(|_| Error::Signature)?;
         let key = ed448_goldilocks::VerifyingKey::from_bytes(&self.0).map_err(|_| Error::InvalidKey)?;
-        key.verify_raw(&signature, message).map_err(|_| Error::Signature)
+        match message {
+            [message] => key.verify_raw(&signature, message),
+            parts => {
+                let mut buffer = [0; ED448_PARTS_LENGTH];
+                let mut writer = smp_proto::wire::Writer::new(&mut buffer);
+                parts.iter().try_for_each(|part| writer.bytes(part)).map_err(|_| Error::Length)?;
+                key.verify_raw(&signature, writer.written())
+            }
+        }
+        .map_err(|_| Error::Signature)
     }
 
     /// Fails with [`Error::Unsupported`]: this build has no Ed448.
     #[cfg(not(feature = "ed448"))]
-    fn verify(&self, _message: &[u8], _signature: &[u8]) -> Result<(), Error> {
+    fn verify_parts(&self, _message: &[&[u8]], _signature: &[u8]) -> Result<(), Error> {
         Err(Error::Unsupported)
     }
 }
