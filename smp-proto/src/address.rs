@@ -21,6 +21,7 @@ mod host;
 mod text;
 
 pub use host::{Host, Port};
+pub(crate) use text::Hosted;
 pub use text::{HOSTS_CAPACITY, KEY_HASH_CAPACITY, PASSWORD_CAPACITY, Password, Scheme, ServerBuf, ServerUri};
 
 /// Where a server listens, and the fingerprint of the identity it must prove.
@@ -47,6 +48,12 @@ impl<'a> ServerAddress<'a> {
     #[must_use]
     pub fn same_server(&self, other: &ServerAddress<'_>) -> bool {
         self.hosts == other.hosts && self.port == other.port
+    }
+
+    /// The same address with the onion host of a relay that was known by one name when addresses could hold no more.
+    #[must_use]
+    pub(crate) fn with_legacy_onion(self) -> Self {
+        Self { hosts: self.hosts.with_legacy_onion(), ..self }
     }
 
     /// Reads the form of version 1 of the client envelope: one host, no count. The relays that were preset when this
@@ -111,7 +118,7 @@ impl<'a> Hosts<'a> {
 
     /// The same hosts with the onion host of a legacy address behind them.
     #[must_use]
-    pub(crate) fn with_legacy_onion(self) -> Self {
+    fn with_legacy_onion(self) -> Self {
         let pair = LEGACY_HOSTS.iter().find(|pair| {
             let mut pair = Reader::new(pair);
             self.count == 1 && pair.short().ok() == Reader::new(self.encoded).short().ok()

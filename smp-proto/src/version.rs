@@ -68,6 +68,30 @@ impl ClientVersion {
     pub const SHORT_LINKS: Self = Self(4);
 }
 
+/// A version of the agent protocol, which connects two parties over queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentVersion(pub u16);
+
+impl AgentVersion {
+    /// The lowest version.
+    pub const MIN: Self = Self(2);
+    /// The highest version these codecs know.
+    pub const MAX: Self = Self(7);
+}
+
+/// A version of the double ratchet between two parties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RatchetVersion(pub u16);
+
+impl RatchetVersion {
+    /// The lowest version.
+    pub const MIN: Self = Self(2);
+    /// The highest version these codecs know.
+    pub const MAX: Self = Self(3);
+    /// The post-quantum key encapsulation inside the ratchet.
+    pub const ENCAPSULATION: Self = Self(3);
+}
+
 /// A number that counts as a version somewhere.
 pub trait Version: Copy + Ord {
     /// The number on the wire.
@@ -110,6 +134,8 @@ macro_rules! version {
 
 version!(SmpVersion);
 version!(ClientVersion);
+version!(AgentVersion);
+version!(RatchetVersion);
 
 /// An inclusive range of versions; the minimum is never above the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,10 +168,30 @@ impl<V: Version> VersionRange<V> {
         self.min <= version && version <= self.max
     }
 
+    /// Reads the text form, `7` or `6-18`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let number = |digits: &str| match digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            true => digits.parse().map(V::from_number).map_err(|_| Error::Invalid),
+            false => Err(Error::Invalid),
+        };
+        match text.split_once('-') {
+            None => number(text).and_then(|only| Self::new(only, only)),
+            Some((min, max)) => Self::new(number(min)?, number(max)?),
+        }
+    }
+
     /// The versions both ranges have.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         Self::new(self.min.max(other.min), self.max.min(other.max)).ok()
+    }
+}
+
+/// Shows `7` when there is one version and `6-18` when there are several.
+impl<V: Version> core::fmt::Display for VersionRange<V> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (min, max) = (self.min.number(), self.max.number());
+        if min == max { write!(f, "{min}") } else { write!(f, "{min}-{max}") }
     }
 }
 
@@ -159,6 +205,16 @@ impl VersionRange<SmpVersion> {
 impl VersionRange<ClientVersion> {
     /// Every version of the client envelope these codecs know.
     pub const CLIENT: Self = Self { min: ClientVersion::MIN, max: ClientVersion::MAX };
+}
+
+impl VersionRange<AgentVersion> {
+    /// Every version of the agent protocol these codecs know.
+    pub const AGENT: Self = Self { min: AgentVersion::MIN, max: AgentVersion::MAX };
+}
+
+impl VersionRange<RatchetVersion> {
+    /// Every version of the ratchet these codecs know.
+    pub const RATCHET: Self = Self { min: RatchetVersion::MIN, max: RatchetVersion::MAX };
 }
 
 impl<V: Version> Decode<'_> for VersionRange<V> {

@@ -5,8 +5,9 @@ use super::{Host, Hosts, Port, ServerAddress};
 use crate::id::Fingerprint;
 use crate::wire::{Base64, Encode, Error, Writer, base64_url_decode};
 
-/// How many bytes the hosts of an owned address may take, each with a length byte: two of the longest names.
-pub const HOSTS_CAPACITY: usize = 512;
+/// How many bytes the hosts of an owned address may take, each with a length byte: the longest name there can be, and an
+/// onion name beside it.
+pub const HOSTS_CAPACITY: usize = 320;
 /// How many bytes the fingerprint of an owned address may have; a usable one has 32.
 pub const KEY_HASH_CAPACITY: usize = 64;
 /// How many bytes the password of a server may have.
@@ -37,6 +38,11 @@ impl ServerBuf {
         host.encode(&mut writer)?;
         self.count = self.count.checked_add(1).ok_or(Error::TooLong)?;
         self.hosts.extend_from_slice(writer.written()).map_err(|_| Error::TooLong)
+    }
+
+    /// Adds the hosts of a list joined by commas, which may be empty.
+    pub(crate) fn push_hosts(&mut self, text: &str) -> Result<(), Error> {
+        if text.is_empty() { Ok(()) } else { text.split(',').try_for_each(|host| self.push_host(Host::parse(host)?)) }
     }
 
     /// The address.

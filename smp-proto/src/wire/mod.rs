@@ -17,7 +17,7 @@ pub use list::{List, ListIter, NonEmptyList};
 pub use pad::{FILLER, pad, pad_in_place, unpad, unpad_range};
 pub use primitives::{LongString, Rest, ShortString, Time};
 pub use reader::Reader;
-pub use text::{Base64, base64_url_decode, base64_url_decoded_len, base64_url_encode};
+pub use text::{Base64, Base64Unpadded, base64_url_decode, base64_url_decoded_len, base64_url_encode};
 pub use writer::Writer;
 
 /// A value that can be read from the wire. The value borrows from the bytes it was read from.

@@ -14,6 +14,16 @@ impl fmt::Display for Base64<'_> {
     }
 }
 
+/// Shows bytes as base64url without padding, as short links have them.
+#[derive(Clone, Copy, Debug)]
+pub struct Base64Unpadded<'a>(pub &'a [u8]);
+
+impl fmt::Display for Base64Unpadded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        encode(self.0, false, |c| fmt::Write::write_char(f, char::from(c)))
+    }
+}
+
 /// Writes base64url into `out`, with or without `=` padding, and returns the text.
 pub fn base64_url_encode<'b>(bytes: &[u8], padded: bool, out: &'b mut [u8]) -> Result<&'b str, Error> {
     let mut length = 0usize;
