@@ -19,7 +19,11 @@
 
 use core::hint::black_box;
 
-use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
+use smp_proto::{
+    id::CorrelationId,
+    key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey},
+    transport::Authorization,
+};
 use subtle::ConstantTimeEq;
 
 use crate::{
@@ -60,13 +64,13 @@ pub enum MadeAuthorization {
 }
 
 impl MadeAuthorization {
-    /// The bytes of the transmission's first field: 64, 114 or 80.
+    /// As a transmission has it.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub const fn as_authorization(&self) -> Authorization<'_> {
         match self {
-            Self::Ed25519(signature) => signature,
-            Self::Ed448(signature) => signature,
-            Self::Authenticator(authenticator) => authenticator,
+            Self::Ed25519(signature) => Authorization::Ed25519(signature),
+            Self::Ed448(signature) => Authorization::Ed448(signature),
+            Self::Authenticator(authenticator) => Authorization::Authenticator(authenticator),
         }
     }
 }
@@ -89,7 +93,7 @@ impl core::fmt::Debug for MadeAuthorization {
 pub fn authorize(
     key: &AuthorizationSecretKey,
     server_key: Option<&X25519PublicKey>,
-    correlation_id: &[u8],
+    correlation_id: CorrelationId<'_>,
     authorized: &[u8],
 ) -> Result<MadeAuthorization, Error> {
     Ok(match key {
@@ -107,15 +111,15 @@ pub fn authorize(
 /// Makes the authenticator of a transmission with an agreed key. A client that sends many commands about one queue can
 /// keep the key and save the agreement each time.
 #[must_use]
-pub fn authenticator(key: &BoxKey, correlation_id: &[u8], authorized: &[u8]) -> [u8; AUTHENTICATOR_LENGTH] {
+pub fn authenticator(key: &BoxKey, correlation_id: CorrelationId<'_>, authorized: &[u8]) -> [u8; AUTHENTICATOR_LENGTH] {
     seal_hash(key, correlation_id, &hash::sha512(&[authorized]))
 }
 
-fn seal_hash(key: &BoxKey, correlation_id: &[u8], hash: &[u8; 64]) -> [u8; AUTHENTICATOR_LENGTH] {
+fn seal_hash(key: &BoxKey, correlation_id: CorrelationId<'_>, hash: &[u8; 64]) -> [u8; AUTHENTICATOR_LENGTH] {
     let mut sealed = [0; AUTHENTICATOR_LENGTH];
     let (tag, ciphertext) = sealed.split_at_mut(TAG_LENGTH);
     ciphertext.copy_from_slice(hash);
-    tag.copy_from_slice(&key.seal_in_place(&Nonce::from_slice(correlation_id), ciphertext));
+    tag.copy_from_slice(&key.seal_in_place(&Nonce::from_slice(correlation_id.as_bytes()), ciphertext));
     sealed
 }
 
@@ -126,27 +130,26 @@ fn seal_hash(key: &BoxKey, correlation_id: &[u8], hash: &[u8; 64]) -> [u8; AUTHE
 /// key of this connection; for a forwarded command, of its connection with the proxy. Without one, as on connections
 /// without ALPN, no authenticator verifies, whatever the entity.
 ///
-/// An authorization of another length than 64, 80 or 114 bytes never verifies. So does an Ed448 signature in a build
-/// without the `ed448` feature.
+/// No authorization never verifies, and neither does an Ed448 signature in a build without the `ed448` feature.
 #[must_use]
 pub fn verify<'k>(
-    authorization: &[u8],
-    correlation_id: &[u8],
+    authorization: &Authorization<'_>,
+    correlation_id: CorrelationId<'_>,
     authorized: &[&[u8]],
     keys: impl IntoIterator<Item = &'k AuthorizationKey>,
     session_key: Option<&X25519SecretKey>,
 ) -> bool {
     let keys = keys.into_iter();
-    match authorization.len() {
-        ED25519_SIGNATURE_LENGTH => {
+    match authorization {
+        Authorization::Ed25519(signature) => {
             let keys = keys.filter_map(|key| if let AuthorizationKey::Ed25519(key) = key { Some(key) } else { None });
-            any(keys, &DUMMY_ED25519, |key| key.verify_parts(authorized, authorization).is_ok())
+            any(keys, &DUMMY_ED25519, |key| key.verify_parts(authorized, *signature).is_ok())
         }
-        ED448_SIGNATURE_LENGTH => {
+        Authorization::Ed448(signature) => {
             let keys = keys.filter_map(|key| if let AuthorizationKey::Ed448(key) = key { Some(key) } else { None });
-            any(keys, &DUMMY_ED448, |key| key.verify_parts(authorized, authorization).is_ok())
+            any(keys, &DUMMY_ED448, |key| key.verify_parts(authorized, *signature).is_ok())
         }
-        AUTHENTICATOR_LENGTH => {
+        Authorization::Authenticator(authenticator) => {
             let Some(session_key) = session_key else { return false };
             let hash = hash::sha512(authorized);
             let keys = keys.filter_map(|key| if let AuthorizationKey::X25519(key) = key { Some(key) } else { None });
@@ -154,10 +157,10 @@ pub fn verify<'k>(
                 // A key of small order is refused only after the same work as any other.
                 let (secret, contributory) = session_key.diffie_hellman_unchecked(key);
                 let expected = seal_hash(&BoxKey::from(&secret), correlation_id, &hash);
-                (expected.ct_eq(authorization) & contributory).into()
+                (expected.ct_eq(*authenticator) & contributory).into()
             })
         }
-        _ => false,
+        Authorization::None => false,
     }
 }
 
@@ -194,6 +197,10 @@ mod tests {
     use super::*;
     use crate::test::random;
 
+    fn id(bytes: &[u8]) -> CorrelationId<'_> {
+        CorrelationId::new(bytes).unwrap()
+    }
+
     /// One secret key of each type.
     fn all_keys() -> std::vec::Vec<AuthorizationSecretKey> {
         let random = &mut random(1);
@@ -219,42 +226,42 @@ mod tests {
         };
         for key in &keys {
             let public = key.public_key();
-            let made = authorize(key, Some(&server.public_key()), b"correlation", b"signed").unwrap();
-            let bytes = made.as_bytes();
-            let check = |authorization: &[u8], id: &[u8], signed: &[u8], keys: &[AuthorizationKey]| {
-                verify(authorization, id, &[signed], keys, Some(&server))
-            };
-            assert!(check(bytes, b"correlation", b"signed", &[public]));
-            assert!(check(bytes, b"correlation", b"signed", &[others[0], others[1], public, others[0]]));
-            assert!(!check(bytes, b"correlation", b"signed", &[]));
-            assert!(!check(bytes, b"correlation", b"signed", &others));
-            assert!(!check(bytes, b"correlation", b"Signed", &[public]));
+            let made = authorize(key, Some(&server.public_key()), id(b"correlation"), b"signed").unwrap();
+            let bytes = &made.as_authorization();
+            let check =
+                |authorization: &Authorization<'_>, id: CorrelationId<'_>, signed: &[u8], keys: &[AuthorizationKey]| {
+                    verify(authorization, id, &[signed], keys, Some(&server))
+                };
+            assert!(check(bytes, id(b"correlation"), b"signed", &[public]));
+            assert!(check(bytes, id(b"correlation"), b"signed", &[others[0], others[1], public, others[0]]));
+            assert!(!check(bytes, id(b"correlation"), b"signed", &[]));
+            assert!(!check(bytes, id(b"correlation"), b"signed", &others));
+            assert!(!check(bytes, id(b"correlation"), b"Signed", &[public]));
             for other in keys.iter().filter(|other| other.public_key() != public) {
-                assert!(!check(bytes, b"correlation", b"signed", &[other.public_key()]));
+                assert!(!check(bytes, id(b"correlation"), b"signed", &[other.public_key()]));
             }
             // The correlation id is the nonce of authenticators; signatures cover it with the signed bytes.
             let authenticator = matches!(public, AuthorizationKey::X25519(_));
-            assert_eq!(check(bytes, b"Correlation", b"signed", &[public]), !authenticator);
-            assert_eq!(verify(bytes, b"correlation", &[b"sig", b"ned"], &[public], None), !authenticator);
+            assert_eq!(check(bytes, id(b"Correlation"), b"signed", &[public]), !authenticator);
+            assert_eq!(verify(bytes, id(b"correlation"), &[b"sig", b"ned"], &[public], None), !authenticator);
         }
     }
 
     #[test]
-    fn every_flipped_bit_and_every_truncation_is_refused() {
+    fn every_flipped_bit_is_refused() {
         let server = X25519SecretKey::generate(&mut random(4));
         for key in all_keys() {
             let public = [key.public_key()];
-            let made = authorize(&key, Some(&server.public_key()), b"id", b"signed").unwrap();
-            let bytes = made.as_bytes();
-            for length in 0..bytes.len() {
-                assert!(!verify(&bytes[..length], b"id", &[b"signed"], &public, Some(&server)));
-            }
+            let made = authorize(&key, Some(&server.public_key()), id(b"id"), b"signed").unwrap();
+            let bytes = made.as_authorization().as_bytes();
+            assert!(!verify(&Authorization::None, id(b"id"), &[b"signed"], &public, Some(&server)));
             // Ed448 in an unoptimised build is slow: a sample of its bits.
             let step = if bytes.len() == ED448_SIGNATURE_LENGTH { 37 } else { 1 };
             for bit in (0..bytes.len() * 8).step_by(step) {
                 let mut flipped = bytes.to_vec();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                assert!(!verify(&flipped, b"id", &[b"signed"], &public, Some(&server)), "bit {bit}");
+                let flipped = Authorization::from_bytes(&flipped).unwrap();
+                assert!(!verify(&flipped, id(b"id"), &[b"signed"], &public, Some(&server)), "bit {bit}");
             }
         }
     }
@@ -264,11 +271,17 @@ mod tests {
         let server = X25519SecretKey::generate(&mut random(5));
         let weak = X25519PublicKey([0; 32]);
         // Everybody can compute this one.
-        let forged = authenticator(&BoxKey::new(&[0; 32]), b"id", b"signed");
-        assert!(!verify(&forged, b"id", &[b"signed"], &[AuthorizationKey::X25519(weak)], Some(&server)));
+        let forged = authenticator(&BoxKey::new(&[0; 32]), id(b"id"), b"signed");
+        assert!(!verify(
+            &Authorization::Authenticator(&forged),
+            id(b"id"),
+            &[b"signed"],
+            &[AuthorizationKey::X25519(weak)],
+            Some(&server)
+        ));
         let key = AuthorizationSecretKey::generate_x25519(&mut random(6));
-        assert_eq!(authorize(&key, Some(&weak), b"id", b"signed"), Err(Error::WeakKey));
-        assert_eq!(authorize(&key, None, b"id", b"signed"), Err(Error::NoServerKey));
+        assert_eq!(authorize(&key, Some(&weak), id(b"id"), b"signed"), Err(Error::WeakKey));
+        assert_eq!(authorize(&key, None, id(b"id"), b"signed"), Err(Error::NoServerKey));
 
         // The neutral element, with a signature that a lenient verifier accepts for every message.
         let mut neutral = [0; 32];
@@ -276,7 +289,7 @@ mod tests {
         let mut signature = [0; 64];
         signature[0] = 1;
         let keys = [AuthorizationKey::Ed25519(Ed25519PublicKey(neutral))];
-        assert!(!verify(&signature, b"id", &[b"signed"], &keys, Some(&server)));
+        assert!(!verify(&Authorization::Ed25519(&signature), id(b"id"), &[b"signed"], &keys, Some(&server)));
     }
 
     #[test]

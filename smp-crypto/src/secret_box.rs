@@ -160,3 +160,90 @@ fn compute_tag(key: &[u8; 32], ciphertext: &[u8]) -> Tag {
     tag.update(blocks);
     tag.compute_unpadded(tail).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::{bytes, random};
+
+    fn numbers<const N: usize>(first: u8) -> [u8; N] {
+        core::array::from_fn(|index| first.wrapping_add(index as u8))
+    }
+
+    /// The values of the wire reference, Appendix A.
+    #[test]
+    fn appendix_a_vectors() {
+        let nonce = Nonce(numbers(0x40));
+        let mut sealed = *b"................abc";
+        BoxKey::new(&numbers(0)).seal(&nonce, &mut sealed).unwrap();
+        assert_eq!(sealed, bytes("4d0d894083ac7ed4cc58537193b32cef3cadee"));
+        // Without the first step it is another box, the wrong one.
+        let mut sealed = *b"................abc";
+        BoxKey(numbers(0)).seal(&nonce, &mut sealed).unwrap();
+        assert_eq!(sealed, bytes("4a28b14ad0324b9ffe95ba55a57aebd22b7536"));
+    }
+
+    #[test]
+    fn boxes_of_every_length_open() {
+        let random = &mut random(1);
+        let key = BoxKey::new(&[1; 32]);
+        for length in (0..300).chain([4_095, 16_368, 70_000]) {
+            let nonce = Nonce::generate(random);
+            let mut buffer = std::vec![length as u8; length + TAG_LENGTH];
+            key.seal(&nonce, &mut buffer).unwrap();
+            assert!(length < 16 || buffer[TAG_LENGTH..] != std::vec![length as u8; length]);
+            assert_eq!(key.open(&nonce, &mut buffer).unwrap(), std::vec![length as u8; length]);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_refused() {
+        let key = BoxKey::new(&[2; 32]);
+        let nonce = Nonce([3; 24]);
+        let mut sealed = [9; 100];
+        key.seal_padded(&nonce, &mut sealed, 50).unwrap();
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let before = flipped;
+            assert_eq!(key.open_padded(&nonce, &mut flipped), Err(Error::Decrypt));
+            assert_eq!(flipped, before);
+        }
+        for length in 0..sealed.len() {
+            let mut shorter = sealed;
+            assert_eq!(key.open_padded(&nonce, &mut shorter[..length]), Err(Error::Decrypt));
+        }
+        for bit in 0..24 * 8 {
+            let mut other = nonce;
+            other.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key.open_padded(&other, &mut { sealed }), Err(Error::Decrypt));
+        }
+        assert_eq!(BoxKey::new(&[4; 32]).open_padded(&nonce, &mut { sealed }), Err(Error::Decrypt));
+        assert_eq!(key.open_padded(&nonce, &mut sealed), Ok(18..68));
+        assert_eq!(sealed[18..68], [9; 50]);
+    }
+
+    #[test]
+    fn messages_that_do_not_fit_are_refused() {
+        let key = BoxKey::new(&[2; 32]);
+        let nonce = Nonce([3; 24]);
+        assert_eq!(key.seal_padded(&nonce, &mut [0; 20], 3), Err(Error::Length));
+        assert_eq!(key.seal_padded(&nonce, &mut [0; 17], 0), Err(Error::Length));
+        assert_eq!(key.seal_padded(&nonce, &mut [0; 15], 0), Err(Error::Length));
+        assert_eq!(key.seal(&nonce, &mut [0; 15]), Err(Error::Length));
+        assert_eq!(key.seal_padded(&nonce, &mut std::vec![0; 70_000], 65_534), Err(Error::Length));
+        assert_eq!(key.seal_padded(&nonce, &mut std::vec![0; 70_000], 65_533), Ok(()));
+        // A box of something that is no padding.
+        let mut unpadded = [0xff; 30];
+        key.seal(&nonce, &mut unpadded).unwrap();
+        assert_eq!(key.open_padded(&nonce, &mut unpadded), Err(Error::Format(wire::Error::Truncated)));
+    }
+
+    #[test]
+    fn secrets_do_not_print_and_are_wiped() {
+        let mut key = BoxKey::new(&[5; 32]);
+        assert_eq!(std::format!("{key:?}"), "Secret(..)");
+        key.zeroize();
+        assert_eq!(key.0, [0; 32]);
+    }
+}

@@ -6,3 +6,8 @@ use rand_core::SeedableRng;
 pub(crate) fn random(seed: u64) -> rand_chacha::ChaCha20Rng {
     rand_chacha::ChaCha20Rng::seed_from_u64(seed)
 }
+
+/// The bytes of a hexadecimal text.
+pub(crate) fn bytes<const N: usize>(text: &str) -> [u8; N] {
+    hex::decode(text).unwrap().try_into().unwrap()
+}

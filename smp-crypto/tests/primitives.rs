@@ -14,6 +14,7 @@ use smp_crypto::{
     key::*,
     secret_box::{BoxKey, Nonce},
 };
+use smp_proto::id::CorrelationId;
 
 #[test]
 fn primitives_vectors() {
@@ -265,9 +266,10 @@ fn authenticator(case: &Value) {
     let server = X25519SecretKey::from_pkcs8(&bytes(case, "peer_private")).unwrap();
     assert_eq!(server.public_key().0, array(case, "peer_public"));
     let (id, message) = (bytes(case, "nonce"), bytes(case, "message"));
+    let id = CorrelationId::new(&id).unwrap();
     let registered = [AuthorizationKey::X25519(key.public_key())];
     let key = AuthorizationSecretKey::X25519(key);
-    let made = authorization::authorize(&key, Some(&server.public_key()), &id, &message).unwrap();
-    assert_eq!(made.as_bytes(), bytes(case, "authenticator"));
-    assert!(authorization::verify(made.as_bytes(), &id, &[&message], &registered, Some(&server)));
+    let made = authorization::authorize(&key, Some(&server.public_key()), id, &message).unwrap();
+    assert_eq!(made.as_authorization().as_bytes(), bytes(case, "authenticator"));
+    assert!(authorization::verify(&made.as_authorization(), id, &[&message], &registered, Some(&server)));
 }

@@ -10,6 +10,7 @@ use smp_crypto::{
     authorization::{authorize, sign_service, verify, verify_service},
     key::{AuthorizationKey, AuthorizationSecretKey, Ed25519PublicKey, Ed25519SecretKey, X25519SecretKey},
 };
+use smp_proto::{id::CorrelationId, transport::Authorization};
 
 #[test]
 fn transmissions_vectors() {
@@ -61,15 +62,17 @@ fn transmission(case: &Value) {
         server
     });
     let id = bytes(case, "corr_id");
+    let id = CorrelationId::new(&id).unwrap();
     let server_key = server.as_ref().map(X25519SecretKey::public_key);
-    let made = authorize(&key, server_key.as_ref(), &id, &authorized).unwrap();
-    assert_eq!(made.as_bytes(), authorization);
+    let made = authorize(&key, server_key.as_ref(), id, &authorized).unwrap();
+    assert_eq!(made.as_authorization().as_bytes(), authorization);
 
+    let authorization = Authorization::from_bytes(&authorization).unwrap();
     let keys = [key.public_key()];
     let (head, tail) = authorized.split_at(authorized.len() / 3);
     for parts in [&[&authorized[..]][..], &[head, tail]] {
-        assert!(verify(&authorization, &id, parts, &keys, server.as_ref()));
-        assert!(!verify(&authorization, &id, &parts[1..], &keys, server.as_ref()));
-        assert!(!verify(&authorization, &id, parts, &[], server.as_ref()));
+        assert!(verify(&authorization, id, parts, &keys, server.as_ref()));
+        assert!(!verify(&authorization, id, &parts[1..], &keys, server.as_ref()));
+        assert!(!verify(&authorization, id, parts, &[], server.as_ref()));
     }
 }
