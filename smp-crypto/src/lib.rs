@@ -11,6 +11,7 @@ mod test;
 
 pub mod authorization;
 pub mod block_chain;
+pub mod certificate;
 pub mod hash;
 pub mod kdf;
 pub mod key;

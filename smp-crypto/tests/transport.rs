@@ -1,0 +1,73 @@
+//! Certificate chains, hellos, sessions and blocks are made and judged as the reference implementation does it, except
+//! where this crate is stricter on purpose; each such case is named where it is checked.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{array, for_each_case, text};
+use serde_json::Value;
+use smp_crypto::certificate::{ChainError, fingerprint, validate_server_chain, validate_service_chain};
+
+/// 2027-01-15, when the certificates of the vectors that should be valid are.
+const NOW: i64 = 1_800_000_000;
+
+#[test]
+fn transport_vectors() {
+    for_each_case("transport.json", |case| match text(case, "op") {
+        "certificate_chain" => certificate_chain(case),
+        "handshake" | "client_reads_server_hello" | "server_reads_client_hello" => {}
+        other => panic!("no runner for {other}"),
+    });
+}
+
+fn certificate_chain(case: &Value) {
+    let chain: Vec<_> = case["chain"].as_array().unwrap().iter().map(hexadecimal).collect();
+    let chain: Vec<_> = chain.iter().map(Vec::as_slice).collect();
+    for (certificate, expected) in chain.iter().zip(case["fingerprints"].as_array().unwrap()) {
+        assert_eq!(fingerprint(certificate).as_slice(), hexadecimal(expected));
+    }
+
+    let server = validate_server_chain(&chain, &array::<32>(case, "key_hash"), NOW);
+    let verdict = match server {
+        Ok(_) => Value::from("ok"),
+        Err(error) => vec![reason(error)].into(),
+    };
+    assert_eq!(verdict, case["server_chain_verdict"]);
+
+    let service = validate_service_chain(&chain, NOW);
+    let verdict = match service {
+        // The reference lets a connection without client certificates pass; it has no service then.
+        Ok(_) | Err(ChainError::EmptyChain) => "accept".into(),
+        Err(ChainError::Expired | ChainError::NotYetValid) => "reject: expired".into(),
+        Err(ChainError::UnknownCa) => "reject: unknown CA".into(),
+        Err(ChainError::TooDeep) => "reject: chain too long".into(),
+        Err(other) => format!("reject: [{}]", reason(other)),
+    };
+    assert_eq!(verdict, text(case, "service_chain_verdict"));
+
+    if let (Ok(server), Ok(service)) = (server, service) {
+        assert_eq!(server, service);
+        assert_eq!(server.identity, array(case, "key_hash"));
+    }
+}
+
+fn hexadecimal(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+fn reason(error: ChainError) -> &'static str {
+    match error {
+        ChainError::EmptyChain => "EmptyChain",
+        ChainError::TooDeep => "AuthorityTooDeep",
+        ChainError::UnknownCa => "UnknownCA",
+        ChainError::InvalidSignature => "InvalidSignature SignatureInvalid",
+        ChainError::Expired => "Expired",
+        ChainError::NotYetValid => "InFuture",
+        ChainError::NotAnAuthority => "NotAnAuthority",
+        ChainError::NotAllowedToSign => "NotAllowedToSign",
+        ChainError::LeafVersion => "LeafNotV3",
+        ChainError::SelfSigned => "SelfSigned",
+        other => panic!("the reference has no {other:?}"),
+    }
+}
