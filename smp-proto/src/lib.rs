@@ -6,6 +6,7 @@
 extern crate std;
 
 pub mod address;
+pub mod agent;
 pub mod id;
 pub mod key;
 pub mod name;
