@@ -1,4 +1,5 @@
 //! Reads known-answer cases: those of this folder, then those of the folder named by `SMP_VECTORS`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that panics has failed")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use serde_json::Value;
@@ -49,6 +50,12 @@ pub fn number(case: &Value, field: &str) -> i64 {
     case[field].as_i64().unwrap_or_else(|| panic!("{field} is {:?}", case[field]))
 }
 
+/// A length in bytes.
+#[track_caller]
+pub fn length(case: &Value, field: &str) -> usize {
+    number(case, field).try_into().unwrap()
+}
+
 /// A truth value, which the files write as text.
 #[track_caller]
 pub fn boolean(case: &Value, field: &str) -> bool {
@@ -68,10 +75,4 @@ pub fn wants_error(case: &Value) -> bool {
 #[track_caller]
 pub fn encoded(value: &impl smp_proto::wire::Encode) -> Vec<u8> {
     value.to_slice(&mut [0; 32_768]).unwrap().to_vec()
-}
-
-/// Decodes a value that must fill the bytes and that every truncation must be refused of.
-#[track_caller]
-pub fn decoded<'a, T: smp_proto::wire::Decode<'a>>(bytes: &'a [u8]) -> T {
-    T::from_bytes(bytes).unwrap()
 }
