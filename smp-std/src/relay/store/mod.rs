@@ -39,7 +39,6 @@ mod record;
 pub mod rules;
 
 pub use backend::{Backend, OccupiedPage, Rows};
-pub use commit::CommitObserver;
 pub use error::StoreError;
 pub use front::{Store, StoreOptions};
 pub use memory::MemoryBackend;

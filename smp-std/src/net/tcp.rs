@@ -1,0 +1,130 @@
+//! TCP sockets as SMP wants them: no delay, keep-alive probes, listeners for both IP versions.
+
+use super::NetError;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::time::{sleep, timeout};
+
+/// Silence before the first keep-alive probe (section 3.3).
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between two probes.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Probes without an answer after which the connection is dead.
+const KEEP_ALIVE_COUNT: u32 = 4;
+/// Connections the operating system holds ready before they are accepted.
+const BACKLOG: i32 = 1024;
+/// Pause after the process or the system has run out of sockets: trying again at once would only burn time.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listening TCP socket.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Listens on `address`. The unspecified IPv6 address takes IPv4 connections too.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The operating system's, such as a port in use or one that needs privileges.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if let SocketAddr::V6(address) = address {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        // Without it, a restarted relay has to wait for the last connections of the old one to time out.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Self(TcpListener::from_std(socket.into())?))
+    }
+
+    /// Listens on `port` of all local addresses, of both IP versions where the machine has both.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_all(port: u16) -> io::Result<Self> {
+        Self::bind((std::net::Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            // A machine with IPv6 switched off.
+            _ => Self::bind((std::net::Ipv4Addr::UNSPECIFIED, port).into()),
+        })
+    }
+
+    /// The address and port listened on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Waits for the next connection, with its socket options set. Connections that break before they are accepted are
+    /// skipped. Can be dropped and called again at any time.
+    ///
+    /// # Errors
+    /// Errors of the listening socket. Some pass, such as running out of file descriptors: a pause has been made then, and
+    /// the caller may go on accepting.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            match self.0.accept().await {
+                Ok((stream, peer)) => {
+                    if set_options(&stream).is_ok() {
+                        return Ok((stream, peer));
+                    }
+                }
+                Err(error) if belongs_to_one_connection(&error) => {}
+                Err(error) => {
+                    sleep(EXHAUSTED_PAUSE).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Errors of `accept` that only say that one connection is gone already.
+fn belongs_to_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Connects to `port` of `host` (a name or an IP address) within `time_out`, trying each address the name has.
+///
+/// # Errors
+/// [`NetError::TimedOut`], or [`NetError::Io`] with the reason the last address failed.
+pub async fn connect_tcp(host: &str, port: u16, time_out: Duration) -> Result<TcpStream, NetError> {
+    let connecting = async {
+        // The brackets of an IPv6 address belong to the text form of a server's address.
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in lookup_host((host, port)).await? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    set_options(&stream)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last.into())
+    };
+    timeout(time_out, connecting).await.map_err(|_| NetError::TimedOut)?
+}
+
+/// Sets the options every SMP connection has.
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE).with_interval(KEEP_ALIVE_INTERVAL);
+    #[cfg(unix)]
+    let keep_alive = keep_alive.with_retries(KEEP_ALIVE_COUNT);
+    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+}
