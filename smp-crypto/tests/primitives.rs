@@ -13,7 +13,6 @@ use smp_crypto::{
     kdf::hkdf,
     key::*,
     secret_box::{BoxKey, Nonce},
-    short_link::LinkKey,
 };
 use smp_proto::id::CorrelationId;
 
@@ -38,7 +37,8 @@ fn primitives_vectors() {
         // The ratchet and media frames are not part of this crate yet.
         "aes256gcm_iv16" | "aes256gcm_iv12" => {}
         "authenticator" => authenticator(case),
-        "link_key" => link_key(case),
+        // Links come next.
+        "link_key" => {}
         other => panic!("no runner for {other}"),
     });
 }
@@ -272,21 +272,4 @@ fn authenticator(case: &Value) {
     let made = authorization::authorize(&key, Some(&server.public_key()), id, &message).unwrap();
     assert_eq!(made.as_authorization().as_bytes(), bytes(case, "authenticator"));
     assert!(authorization::verify(&made.as_authorization(), id, &[&message], &registered, Some(&server)));
-}
-
-fn link_key(case: &Value) {
-    let link_key = LinkKey(array(case, "link_key"));
-    let (id, key) = link_key.contact_keys().unwrap();
-    assert_eq!(id, array(case, "contact_link_id"));
-    assert_same_key(&key, &BoxKey::new(&array(case, "contact_key")));
-    assert_same_key(&link_key.invitation_key().unwrap(), &BoxKey::new(&array(case, "invitation_key")));
-}
-
-/// Prepared keys do not show themselves; what they make does.
-fn assert_same_key(one: &BoxKey, other: &BoxKey) {
-    let seal = |key: &BoxKey| {
-        let mut message = [7; 64];
-        (key.seal_in_place(&Nonce([1; 24]), &mut message), message)
-    };
-    assert_eq!(seal(one), seal(other));
 }

@@ -73,7 +73,6 @@ impl<'a> QueueAddress<'a> {
         Ok(Self { server, sender_id, dh_key, mode })
     }
 
-    /// Writes everything behind the versions, `tail` being the letter at the end that depends on them.
     fn encode(&self, writer: &mut Writer<'_>, legacy: bool, tail: Option<u8>) -> Result<(), Error> {
         if legacy {
             self.server.encode_legacy(writer)?
@@ -125,7 +124,7 @@ impl Encode for QueueInfo<'_> {
 }
 
 /// A queue address for a range of versions, as links carry it. Owns its parts, in about half a kilobyte.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueUri {
     versions: VersionRange<ClientVersion>,
     server: ServerBuf,
@@ -235,12 +234,6 @@ impl QueueUri {
 
 fn parse_key(text: &str) -> Result<X25519PublicKey, Error> {
     X25519PublicKey::from_spki(&decode_base64::<{ X25519PublicKey::SPKI_LENGTH }>(text)?)
-}
-
-impl fmt::Debug for QueueUri {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueUri").field("versions", &self.versions).field("queue", &self.queue()).finish()
-    }
 }
 
 impl FromStr for QueueUri {
