@@ -1,5 +1,7 @@
 //! Primitive encodings, padding and public keys against values made by the reference implementation.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 mod support;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Commands, broker messages, errors, transmissions and batches against values made by the reference implementation.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 #[path = "support/fields.rs"]
 mod fields;
 mod support;
