@@ -163,3 +163,63 @@ fn tagged(writer: &mut Writer<'_>, tag: &[u8], parameters: &impl Encode) -> Resu
     writer.bytes(tag)?;
     parameters.encode(writer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smp::service::IdsHash;
+
+    fn encoded<'b>(message: &BrokerMessage<'_>, version: u16, buffer: &'b mut [u8]) -> &'b [u8] {
+        let mut writer = Writer::new(buffer);
+        message.encode(&mut writer, SmpVersion(version)).unwrap();
+        writer.into_written()
+    }
+
+    #[test]
+    fn newer_messages_turn_into_their_predecessors() {
+        let service = BrokerMessage::Subscribed(Some(ServiceId::from_array(&[7; 24])));
+        let buffer = &mut [0; 50];
+        for version in 6..=20 {
+            let expected = if version < 16 { &b"OK"[..] } else { b"SOK 1\x18777777777777777777777777" };
+            let expected: std::vec::Vec<_> = expected.iter().map(|b| if *b == b'7' { 7 } else { *b }).collect();
+            assert_eq!(encoded(&service, version, buffer), expected);
+            let expected: &[u8] = if version < 10 { b"END" } else { b"DELD" };
+            assert_eq!(encoded(&BrokerMessage::Deleted, version, buffer), expected);
+        }
+    }
+
+    #[test]
+    fn service_counts_got_hashes() {
+        let queues = ServiceQueues { count: -2, hash: IdsHash::new(&[9; 16]) };
+        for (tag, message) in
+            [("SOKS ", BrokerMessage::ServiceSubscribed as fn(_) -> _), ("ENDS ", BrokerMessage::ServiceEnd)]
+        {
+            let short = [tag.as_bytes(), &(-2i64).to_be_bytes()].concat();
+            let long = [&short[..], &[16], &[9; 16]].concat();
+            for version in 6..=20 {
+                let (bytes, other) = if version >= 19 { (&long, &short) } else { (&short, &long) };
+                let hash = if version >= 19 { queues.hash } else { IdsHash::ZERO };
+                let decode = |bytes| BrokerMessage::decode(&mut Reader::new(bytes), SmpVersion(version));
+                assert_eq!(encoded(&message(queues), version, &mut [0; 50]), bytes);
+                assert_eq!(decode(bytes), Ok(message(ServiceQueues { count: -2, hash })));
+                assert_eq!(decode(other), Err(CommandError::Syntax));
+            }
+        }
+    }
+
+    #[test]
+    fn entities_are_checked() {
+        let some = EntityId::from_array(&[7; 24]);
+        let check = |message: &[u8], with: Result<(), CommandError>, without: Result<(), CommandError>| {
+            let message = BrokerMessage::decode(&mut Reader::new(message), SmpVersion::MAX).unwrap();
+            assert_eq!((message.check_entity(some), message.check_entity(EntityId::EMPTY)), (with, without));
+        };
+        for message in ["PONG", "RRES x", "ALLS"] {
+            check(message.as_bytes(), Err(CommandError::HasAuthorization), Ok(()));
+        }
+        for message in ["OK", "END", "DELD", "SOK 0", "PRES x", "MSG \0x"] {
+            check(message.as_bytes(), Ok(()), Err(CommandError::NoEntity));
+        }
+        check(b"ERR AUTH", Ok(()), Ok(()));
+    }
+}

@@ -258,3 +258,97 @@ impl<'a> Command<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smp::service::IdsHash;
+
+    fn encoded<'b>(command: &Command<'_>, version: u16, buffer: &'b mut [u8]) -> &'b [u8] {
+        let mut writer = Writer::new(buffer);
+        command.encode(&mut writer, SmpVersion(version)).unwrap();
+        writer.into_written()
+    }
+
+    fn decode(bytes: &[u8], version: u16) -> Result<Command<'_>, CommandError> {
+        Command::decode(&mut Reader::new(bytes), SmpVersion(version))
+    }
+
+    #[test]
+    fn service_subscriptions_got_parameters() {
+        // The example of v7, section 2.1.
+        let hash = *b"\x4a\xb2\x08\x72\xd8\xc4\x4d\x9b\xf5\xab\x1d\x8d\x23\x75\x44\xe9";
+        let queues = ServiceQueues { count: 2, hash: IdsHash::new(&hash) };
+        let parameters = [&b" \0\0\0\0\0\0\0\x02\x10"[..], &hash].concat();
+        for (tag, command) in
+            [("SUBS", Command::SubscribeService as fn(_) -> _), ("NSUBS", Command::SubscribeNotifierService)]
+        {
+            let long = [tag.as_bytes(), &parameters].concat();
+            for version in 6..=20 {
+                let (with, other): (&[u8], &[u8]) =
+                    if version >= 19 { (&long, tag.as_bytes()) } else { (tag.as_bytes(), &long) };
+                let expected = if version >= 19 { queues } else { ServiceQueues::UNKNOWN };
+                assert_eq!(encoded(&command(queues), version, &mut [0; 50]), with);
+                assert_eq!(decode(with, version), Ok(command(expected)));
+                assert_eq!(decode(other, version), Err(CommandError::Syntax));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_resolved_without_a_length() {
+        let command = decode(b"RSLV Alice.simplex ignored", 6).unwrap();
+        assert_eq!(encoded(&command, 20, &mut [0; 50]), b"RSLV alice.simplex");
+        assert_eq!(decode(b"RSLV alice", 20), Err(CommandError::Syntax));
+        assert_eq!(decode(b"RSLV", 20), Err(CommandError::Syntax));
+    }
+
+    #[test]
+    fn credentials_have_a_shape() {
+        use CommandError::{HasAuthorization, NoAuthorization, NoEntity};
+        let some = EntityId::from_array(&[7; 24]);
+        // Authorization and entity, entity only, authorization only, neither.
+        let check = |command: &[u8], expected: [Result<(), CommandError>; 4]| {
+            let command = decode(command, 20).unwrap();
+            let cases = [(true, some), (false, some), (true, EntityId::EMPTY), (false, EntityId::EMPTY)];
+            let found = cases.map(|(authorized, entity)| command.check_credentials(authorized, entity));
+            assert_eq!(found, expected, "{:?}", command.tag());
+        };
+        let key = [&b"\x2c"[..], &crate::key::ED25519_SPKI, &[1; 32]].concat();
+        let dh_key = [&b"\x2c"[..], &crate::key::X25519_SPKI, &[1; 32]].concat();
+        let both = [Ok(()), Err(NoAuthorization), Err(NoAuthorization), Err(NoAuthorization)];
+        for command in ["SUB", "LDEL", "NDEL", "GET", "ACK \0", "OFF", "DEL", "QUE", "NSUB"] {
+            check(command.as_bytes(), both);
+        }
+        check(b"SUBS \0\0\0\0\0\0\0\0\0", both);
+        check(b"LSET \0\0\0\0\0", both);
+        for tag in ["KEY ", "SKEY ", "LKEY ", "RKEY \x01"] {
+            check(&[tag.as_bytes(), &key].concat(), both);
+        }
+        check(&[b"NKEY ", &key[..], &dh_key].concat(), both);
+        let neither = [Err(HasAuthorization), Err(HasAuthorization), Err(HasAuthorization), Ok(())];
+        for command in ["PING", "RFWD ", "RSLV a.b", "PRXY \x01\x01a\0\0\x30"] {
+            check(command.as_bytes(), neither);
+        }
+        let entity_only = [Err(HasAuthorization), Ok(()), Err(NoEntity), Err(NoEntity)];
+        check(b"LGET", entity_only);
+        check(&[b"PFWD \0\x09", &dh_key[..]].concat(), entity_only);
+        check(b"SEND T ", [Ok(()), Ok(()), Err(NoEntity), Err(NoEntity)]);
+        check(
+            &[b"NEW ", &key[..], &dh_key, b"0S00"].concat(),
+            [Err(HasAuthorization), Err(NoAuthorization), Ok(()), Err(NoAuthorization)],
+        );
+    }
+
+    #[test]
+    fn commands_belong_to_parties() {
+        let party = |command: &[u8]| decode(command, 18).unwrap().party();
+        assert_eq!(party(b"PING"), None);
+        assert_eq!(party(b"NSUB"), Some(ServiceRole::Notifier));
+        assert_eq!(party(b"NSUBS"), Some(ServiceRole::Notifier));
+        assert_eq!(party(b"RFWD x"), Some(ServiceRole::Proxy));
+        for command in ["SUB", "SUBS", "SEND F x", "LGET", "RSLV a.b", "OFF"] {
+            assert_eq!(party(command.as_bytes()), Some(ServiceRole::Messaging));
+        }
+    }
+}

@@ -232,3 +232,87 @@ impl<'a> NameError<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded<'b>(error: &SmpError<'_>, version: SmpVersion, buffer: &'b mut [u8]) -> &'b [u8] {
+        let mut writer = Writer::new(buffer);
+        error.encode(&mut writer, version).unwrap();
+        writer.into_written()
+    }
+
+    #[test]
+    fn blocking_is_told_as_far_as_the_version_knows() {
+        let notice = Some(Notice { ttl: Some(-5) });
+        let error = SmpError::Blocked(Blocked { reason: BlockingReason::Content, notice });
+        let buffer = &mut [0; 100];
+        assert_eq!(encoded(&error, SmpVersion(11), buffer), b"AUTH");
+        assert_eq!(encoded(&error, SmpVersion(12), buffer), b"BLOCKED reason=content");
+        assert_eq!(encoded(&error, SmpVersion(17), buffer), b"BLOCKED reason=content");
+        assert_eq!(encoded(&error, SmpVersion(18), buffer), b"BLOCKED reason=content,notice={\"ttl\":-5}");
+        let nested = SmpError::Proxy(ProxyError::Protocol(NestedError::new(&error)));
+        let expected = b"PROXY PROTOCOL BLOCKED reason=content,notice={\"ttl\":-5}";
+        assert_eq!(encoded(&nested, SmpVersion(6), buffer), expected);
+        assert_eq!(SmpError::decode(&mut Reader::new(expected)), Ok(nested));
+    }
+
+    #[test]
+    fn names_have_errors_of_their_own() {
+        let known = [
+            (NameError::NoResolver, &b"NAME NO_RESOLVER"[..]),
+            (NameError::NotFound, b"NAME NOT_FOUND"),
+            (NameError::Resolver(ErrorText(b"HTTP 502")), b"NAME RESOLVER HTTP 502"),
+            (NameError::Resolver(ErrorText(b"")), b"NAME RESOLVER "),
+        ];
+        for (error, bytes) in known {
+            assert_eq!(encoded(&SmpError::Name(error), SmpVersion(6), &mut [0; 50]), bytes);
+            assert_eq!(SmpError::decode(&mut Reader::new(bytes)), Ok(SmpError::Name(error)));
+        }
+        for bad in [&b"NAME"[..], b"NAME ", b"NAME RESOLVER", b"NAME NOT_FOUND ", b"NAME OTHER"] {
+            assert!(SmpError::decode(&mut Reader::new(bad)).is_err());
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_a_character() {
+        fn unexpected(text: &[u8]) -> SmpError<'_> {
+            SmpError::Proxy(ProxyError::Broker(BrokerError::Unexpected(ErrorText(text))))
+        }
+        let cut = |text: &str, length: usize| {
+            let mut buffer = [0; 400];
+            let bytes = encoded(&unexpected(text.as_bytes()), SmpVersion::MAX, &mut buffer);
+            let expected = &text.as_bytes()[..length];
+            assert_eq!(SmpError::decode(&mut Reader::new(bytes)), Ok(unexpected(expected)));
+        };
+        cut(&"x".repeat(255), 255);
+        cut(&"x".repeat(256), 255);
+        cut(&["x".repeat(254), "\u{e9}".repeat(9)].concat(), 254);
+        cut(&["x".repeat(253), "\u{1f600}".repeat(9)].concat(), 253);
+        cut(&["x".repeat(251), "\u{1f600}".repeat(9)].concat(), 255);
+    }
+
+    #[test]
+    fn texts_that_are_no_text_are_repaired() {
+        let error = SmpError::Store(ErrorText(b"a\xffb\xe2\x82c"));
+        assert_eq!(encoded(&error, SmpVersion::MAX, &mut [0; 50]), b"STORE a?b?c");
+        assert_eq!(std::format!("{}", ErrorText(b"a\xff")), "a?");
+    }
+
+    #[test]
+    fn nesting_costs_no_stack() {
+        let bytes = [&b"PROXY PROTOCOL ".repeat(100_000)[..], b"CMD NO_QUEUE"].concat();
+        let error = SmpError::decode(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!(error, error);
+        let mut buffer = std::vec![0; bytes.len() + 1];
+        let again = encoded(&error, SmpVersion::MAX, &mut buffer);
+        assert!(again.ends_with(b" CMD NO_ENTITY"));
+        assert_eq!(SmpError::decode(&mut Reader::new(again)), Ok(error));
+        let shallow = SmpError::decode(&mut Reader::new(&bytes[15..])).unwrap();
+        assert_ne!(shallow, error);
+        assert!(std::format!("{error:?}").contains("99999 levels"));
+        let bad = [&b"PROXY PROTOCOL ".repeat(100_000)[..], b"CMD"].concat();
+        assert!(SmpError::decode(&mut Reader::new(&bad)).is_err());
+    }
+}

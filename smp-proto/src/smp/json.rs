@@ -283,3 +283,134 @@ pub(super) fn write_integer(writer: &mut Writer<'_>, value: i64) -> Result<(), E
     }
     digits.get(..count).unwrap_or_default().iter().rev().try_for_each(|digit| writer.u8(*digit))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    fn member(json: &[u8]) -> Result<Value<'_>, Error> {
+        let mut found = Err(Error::Truncated);
+        Object::from_json(json)?.read(|key, value| {
+            if key == "a" {
+                found = Ok(value);
+            }
+            Ok(())
+        })?;
+        found
+    }
+
+    #[test]
+    fn strings_are_unescaped() {
+        let text = member(br#" { "x":[{}] , "a" : "q\"b\\s\/n\n\u00e9\ud83d\ude00\ud83dx\udbff\udfff" } "#)
+            .unwrap()
+            .string()
+            .unwrap();
+        assert_eq!(text.to_string(), "q\"b\\s/n\n\u{e9}\u{1f600}\u{fffd}x\u{10ffff}");
+        assert_eq!(text.as_str(), None);
+        assert_eq!(member(br#"{"a":"plain"}"#).unwrap().string().unwrap().as_str(), Some("plain"));
+    }
+
+    #[test]
+    fn written_strings_read_back() {
+        for text in ["", "plain", "\"quoted\"", "back\\slash", "line\nfeed\r\t\u{0}\u{1f}", "\u{e9}\u{1f600}"] {
+            let mut buffer = [0; 100];
+            let mut writer = Writer::new(&mut buffer);
+            writer.bytes(b"{\"a\":").unwrap();
+            JsonString::new(text).encode(&mut writer).unwrap();
+            writer.bytes(b"}").unwrap();
+            let read = member(writer.written()).unwrap().string().unwrap();
+            assert_eq!(read, JsonString::new(text));
+            assert_eq!(read.to_string(), text);
+            let other: serde_json::Value = serde_json::from_slice(writer.written()).unwrap();
+            assert_eq!(other["a"], text, "another reader agrees");
+        }
+    }
+
+    #[test]
+    fn integers_are_exact() {
+        for value in [0, 1, -1, 9, 10, 86_400, i64::MAX, i64::MIN] {
+            let mut buffer = [0; 40];
+            let mut writer = Writer::new(&mut buffer);
+            writer.bytes(b"{\"a\":").unwrap();
+            write_integer(&mut writer, value).unwrap();
+            writer.bytes(b"}").unwrap();
+            assert_eq!(member(writer.written()).unwrap().integer(), Ok(value));
+        }
+        for fraction in [&br#"{"a":1.5}"#[..], br#"{"a":1e3}"#, br#"{"a":9223372036854775808}"#, br#"{"a":"1"}"#] {
+            assert!(member(fraction).unwrap().integer().is_err());
+        }
+    }
+
+    #[test]
+    fn malformed_documents_are_refused() {
+        let malformed: [&[u8]; 25] = [
+            b"",
+            b"{",
+            b"}",
+            b"[]",
+            b"null",
+            b"{\"a\"}",
+            b"{\"a\":}",
+            b"{\"a\":1,}",
+            b"{,}",
+            b"{\"a\":1}x",
+            b"{\"a\":[1,]}",
+            b"{\"a\":[1}",
+            b"{\"a\":{]}",
+            b"{\"a\":01}",
+            b"{\"a\":1.}",
+            b"{\"a\":-}",
+            b"{\"a\":+1}",
+            b"{\"a\":1e}",
+            b"{\"a\":tru}",
+            b"{\"a\":\"\\x\"}",
+            b"{\"a\":\"\\u12g4\"}",
+            b"{\"a\":\"\n\"}",
+            b"{\"a\":\"\xff\"}",
+            b"{a:1}",
+            b"{\"a\":\"",
+        ];
+        for document in malformed {
+            assert!(Object::from_json(document).is_err(), "{}", std::string::String::from_utf8_lossy(document));
+            assert!(serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(document).is_err());
+        }
+    }
+
+    #[test]
+    fn any_shape_another_reader_takes_is_taken() {
+        let shapes = [
+            r#"{}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":[[],{},[{"b":[1,2,{"c":null}]}],true,false,-0.5e-3,"x"]}"#,
+            r#"{ "a" : [ 1 , { } ] }"#,
+            r#"{"a":{"b":{"c":{"d":[{}]}}},"e":0}"#,
+            "\t{\r\n\"a\":\n1}",
+        ];
+        for shape in shapes {
+            serde_json::from_str::<serde_json::Value>(shape).unwrap();
+            Object::from_json(shape.as_bytes()).unwrap();
+            for end in 0..shape.len() {
+                assert!(Object::from_json(&shape.as_bytes()[..end]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn arrays_give_their_values() {
+        let array = member(br#"{"a":[ "x" , ["no"] , "y","z" ]}"#).unwrap().array().unwrap();
+        let strings: Vec<_> = array.values().filter_map(|value| value.string().ok()).map(|s| s.to_string()).collect();
+        assert_eq!(strings, ["x", "y", "z"]);
+        assert_eq!(member(br#"{"a":[ ]}"#).unwrap().array().unwrap().values().count(), 0);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| ["{\"a\":".repeat(depth), "1".into(), "}".repeat(depth)].concat();
+        let limit = usize::try_from(DEPTH_LIMIT).unwrap();
+        assert!(Object::from_json(nested(limit).as_bytes()).is_ok());
+        assert!(matches!(Object::from_json(nested(limit + 1).as_bytes()), Err(Error::TooLong)));
+        assert!(Object::from_json("[".repeat(100_000).as_bytes()).is_err());
+    }
+}

@@ -265,3 +265,98 @@ impl fmt::Debug for JsonStrings<'_> {
         f.debug_list().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    #[test]
+    fn domains_have_a_syntax() {
+        let label = "a".repeat(LABEL_LIMIT);
+        let longest = [&label[..], &label, &label, &label[..61]].join(".");
+        assert_eq!(longest.len(), DOMAIN_LIMIT);
+        for good in ["alice.simplex", "a.b", "1.2", "a-b.c-d-e.f", "A.B", &longest] {
+            assert_eq!(Domain::new(good).unwrap().to_string(), good.to_ascii_lowercase());
+        }
+        let too_long = [&longest, "a"].concat();
+        let bad = [
+            "", ".", "a", "a.", ".a", "a..b", "-a.b", "a-.b", "a--b.c", "a b.c", "a_b.c", "\u{e9}.c", "a.b\n",
+            &too_long,
+        ];
+        for bad in bad {
+            assert!(Domain::new(bad).is_err(), "{bad}");
+        }
+        assert!(Domain::new(&["a".repeat(LABEL_LIMIT + 1), "b".into()].join(".")).is_err());
+    }
+
+    #[test]
+    fn what_follows_white_space_is_ignored() {
+        for text in ["Alice.Simplex", "alice.simplex and more", "alice.simplex\tx", "alice.simplex\n", "alice.simplex "]
+        {
+            let domain = Domain::decode(&mut Reader::new(text.as_bytes())).unwrap();
+            assert_eq!(domain, Domain::new("alice.simplex").unwrap());
+            let mut buffer = [0; 20];
+            let mut writer = Writer::new(&mut buffer);
+            domain.encode(&mut writer).unwrap();
+            assert_eq!(writer.written(), b"alice.simplex");
+        }
+        assert!(Domain::decode(&mut Reader::new(b" alice.simplex")).is_err());
+    }
+
+    #[test]
+    fn the_last_label_tells_the_registry() {
+        let top_level = |text| Domain::new(text).unwrap().top_level();
+        assert_eq!(top_level("a.simplex"), TopLevel::Simplex);
+        assert_eq!(top_level("b.a.Testing"), TopLevel::Testing);
+        assert_eq!(top_level("simplex.com"), TopLevel::Web);
+    }
+
+    #[test]
+    fn records_read_back_and_other_readers_agree() {
+        let links = [JsonString::new("simplex:/a#x?h=\"q\""), JsonString::new("simplex:/c#y")];
+        let record = NameRecord {
+            name: JsonString::new("alice.simplex"),
+            nickname: JsonString::new("Al \u{1f600}\n"),
+            website: JsonString::default(),
+            location: JsonString::default(),
+            contact_links: JsonStrings::new(&links),
+            channel_links: JsonStrings::new(&[]),
+            eth: Some(JsonString::new("0x1")),
+            btc: None,
+            xmr: None,
+            dot: None,
+            owner: JsonString::new("0x00"),
+            resolver: JsonString::new("0x01"),
+        };
+        let mut buffer = [0; 1000];
+        let mut writer = Writer::new(&mut buffer);
+        record.encode(&mut writer).unwrap();
+        let json = writer.written();
+        let read = NameRecord::from_json(json).unwrap();
+        assert_eq!(read, record);
+        assert_eq!(read.contact_links.iter().count(), 2);
+        let other: serde_json::Value = serde_json::from_slice(json).unwrap();
+        assert_eq!(other["simplexContact"][0], "simplex:/a#x?h=\"q\"");
+        assert_eq!(other["nickname"], "Al \u{1f600}\n");
+        assert!(other["btc"].is_null());
+        let mut again = [0; 1000];
+        let mut writer = Writer::new(&mut again);
+        read.encode(&mut writer).unwrap();
+        assert_eq!(writer.written(), json);
+
+        // Each member but the coins is required.
+        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).unwrap();
+        for key in members.keys() {
+            let mut fewer = members.clone();
+            fewer.remove(key);
+            fewer.insert("unknown".into(), serde_json::json!([{}]));
+            let json = serde_json::to_vec(&fewer).unwrap();
+            let coin = ["eth", "btc", "xmr", "dot"].contains(&key.as_str());
+            assert_eq!(NameRecord::from_json(&json).is_ok(), coin, "{key}");
+        }
+        let numbers: Vec<u8> = String::from_utf8_lossy(json).replace("[]", "[1]").into_bytes();
+        assert!(NameRecord::from_json(&numbers).is_err());
+    }
+}

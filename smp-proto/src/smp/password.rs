@@ -58,3 +58,25 @@ impl Encode for PasswordRef<'_> {
         writer.short(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_limited() {
+        for good in [&b"secret"[..], b"", b"!~#?;,", &[0xa1, 0xff]] {
+            assert_eq!(PasswordRef::new(good).unwrap().as_bytes(), good);
+        }
+        for bad in [&b"a b"[..], b"a@b", b"a:b", b"a/b", b"\n", b"\x00", b"\x7f", &[0x80], &[0xa0], &[0xad]] {
+            assert_eq!(PasswordRef::new(bad), Err(Error::Invalid));
+        }
+        assert!(PasswordRef::new(&[b'x'; 255]).is_ok());
+        assert_eq!(PasswordRef::new(&[b'x'; 256]), Err(Error::TooLong));
+    }
+
+    #[test]
+    fn it_is_not_printed() {
+        assert_eq!(std::format!("{:?}", PasswordRef::new(b"secret").unwrap()), "Password(..)");
+    }
+}

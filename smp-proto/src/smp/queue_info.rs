@@ -270,3 +270,81 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (era * 400 + year + carry, month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_civil() {
+        let known = [
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (-62_167_219_200, "0000-01-01T00:00:00Z"),
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+        ];
+        for (seconds, text) in known {
+            assert_eq!(TimeText::new(Time(seconds)).as_str(), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn message_ids_use_the_standard_alphabet() {
+        assert_eq!(MessageIdText::new(MessageId::new(&[0xff, 0xef, 0xfe]).unwrap()).as_str(), "/+/+");
+        assert_eq!(MessageIdText::new(MessageId::new(&[0xff, 0xef]).unwrap()).as_str(), "/+8=");
+        assert_eq!(MessageIdText::new(MessageId::EMPTY).as_str(), "");
+        assert_eq!(MessageIdText::new(MessageId::new(&[0; 255]).unwrap()).as_str(), "A".repeat(340));
+    }
+
+    #[test]
+    fn a_relay_writes_what_clients_read() {
+        let id = MessageIdText::new(MessageId::from_array(&[7; 24]));
+        let time = TimeText::new(Time(1_700_000_000));
+        let info = QueueInfo {
+            secured: true,
+            notifications: false,
+            subscription: Some(SubscriptionInfo {
+                state: SubscriptionState::Delivering,
+                delivered: Some(JsonString::new(id.as_str())),
+            }),
+            size: 3,
+            head: Some(HeadMessage {
+                message_id: JsonString::new(id.as_str()),
+                time: JsonString::new(time.as_str()),
+                kind: MessageKind::Quota,
+            }),
+        };
+        let mut buffer = [0; 500];
+        let mut writer = Writer::new(&mut buffer);
+        info.encode(&mut writer).unwrap();
+        let expected = br#"{"qiSnd":true,"qiNtf":false,"qiSub":{"qSubThread":"subThread","qDelivered":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH"},"qiSize":3,"qiMsg":{"msgId":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH","msgTs":"2023-11-14T22:13:20Z","msgType":"quota"}}"#;
+        assert_eq!(writer.written(), expected);
+        assert_eq!(QueueInfo::decode(&mut Reader::new(expected)), Ok(info));
+    }
+
+    #[test]
+    fn readers_are_lenient_about_the_rest() {
+        let odd = br#" {"qiMsg":null,"qiSub":{"other":[1],"qSubThread":"noSub","qDelivered":null},"new":{"x":"}"},"qiSize":0,"qiNtf":true,"qiSnd":false} "#;
+        let info = QueueInfo::decode(&mut Reader::new(odd)).unwrap();
+        assert_eq!(info.head, None);
+        assert_eq!(info.subscription, Some(SubscriptionInfo { state: SubscriptionState::Idle, delivered: None }));
+        assert!(info.notifications && !info.secured);
+        for missing in [
+            &br#"{"qiSnd":true,"qiNtf":true}"#[..],
+            br#"{"qiSnd":true,"qiSize":1}"#,
+            br#"{"qiNtf":true,"qiSize":1}"#,
+            br#"{"qiSnd":1,"qiNtf":true,"qiSize":1}"#,
+        ] {
+            assert!(QueueInfo::decode(&mut Reader::new(missing)).is_err());
+        }
+    }
+}

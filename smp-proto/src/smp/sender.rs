@@ -29,3 +29,24 @@ impl Encode for Send<'_> {
         writer.bytes(self.body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_the_future_are_skipped() {
+        for (bytes, notify, body) in [
+            (&b"T body"[..], true, &b"body"[..]),
+            (b"F  body ", false, b" body "),
+            (b"T ", true, b""),
+            (b"Tabcdef body", true, b"body"),
+            (b"Taaaaaaaaaaaaaaaaaaa body", true, b"body"),
+        ] {
+            assert_eq!(Send::from_bytes(bytes), Ok(Send { notify, body }));
+        }
+        for bad in [&b""[..], b"T", b"Tabc", b" body", b"X body", b"t body"] {
+            assert!(Send::from_bytes(bad).is_err());
+        }
+    }
+}

@@ -213,3 +213,121 @@ pub fn decode_single(content: &[u8]) -> Result<&[u8], Error> {
     reader.finish()?;
     Ok(transmission)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// How many entries of a length share a block.
+    fn capacity(length: usize) -> usize {
+        let mut buffer = [0; BATCH_CONTENT_LIMIT];
+        let mut batch = BatchWriter::new(&mut buffer).unwrap();
+        while batch.push(|writer| writer.bytes(&vec![7; length])).is_ok() {}
+        batch.len()
+    }
+
+    #[test]
+    fn blocks_hold_as_many_as_deployed_peers_put_in() {
+        // Wire reference, section 6.1: encoded lengths of SUB and NMSG, two bytes of them the length field.
+        assert_eq!(capacity(153 - 2), 106);
+        assert_eq!(capacity(121 - 2), 135);
+        assert_eq!(capacity(137 - 2), 119);
+        assert_eq!(capacity(203 - 2), 80);
+        assert_eq!(capacity(0), 255);
+    }
+
+    #[test]
+    fn a_refused_transmission_leaves_no_trace() {
+        let mut buffer = vec![0xee; BLOCK_LENGTH];
+        let mut batch = BatchWriter::new(&mut buffer).unwrap();
+        assert_eq!(batch.push(|writer| writer.bytes(&[1; TRANSMISSION_LIMIT + 1])), Err(BatchError::TooLarge));
+        assert!(batch.is_empty());
+        batch.push(|writer| writer.bytes(&[1; 100])).unwrap();
+        assert_eq!(batch.push(|writer| writer.bytes(&[2; TRANSMISSION_LIMIT])), Err(BatchError::Full));
+        let failed = batch.push(|writer| {
+            writer.bytes(&[3; 10])?;
+            Err(Error::Invalid)
+        });
+        assert_eq!(failed, Err(BatchError::Encode(Error::Invalid)));
+        batch.push(|writer| writer.bytes(&[4; 5])).unwrap();
+        assert_eq!(batch.len(), 2);
+        let content = batch.finish().unwrap();
+        assert_eq!(content, [&[2, 0, 100][..], &[1; 100], &[0, 5], &[4; 5]].concat());
+    }
+
+    #[test]
+    fn the_largest_transmission_fits_every_block() {
+        let mut buffer = [0; BLOCK_LENGTH];
+        let mut batch = BatchWriter::new(&mut buffer).unwrap();
+        batch.push(|writer| writer.bytes(&[1; TRANSMISSION_LIMIT])).unwrap();
+        assert_eq!(batch.push(|writer| writer.bytes(&[])), Err(BatchError::Full));
+        let content = batch.finish().unwrap();
+        assert_eq!(content.len(), BATCH_CONTENT_LIMIT);
+        assert!(content.len() <= ENCRYPTED_CONTENT_LIMIT);
+    }
+
+    #[test]
+    fn no_transmission_is_no_batch() {
+        assert_eq!(BatchWriter::new(&mut [0; 10]).unwrap().finish(), None);
+        assert!(BatchWriter::new(&mut []).is_err());
+    }
+
+    #[test]
+    fn batches_are_read_as_a_whole() {
+        let content = [&[3, 0, 1, 7, 0, 0, 0, 2][..], b"ab"].concat();
+        let batch = Batch::decode(&content).unwrap();
+        assert_eq!(batch.len(), 3);
+        assert_eq!(batch.iter().collect::<Vec<_>>(), [&[7][..], b"", b"ab"]);
+        for end in 0..content.len() {
+            assert!(Batch::decode(&content[..end]).is_err());
+        }
+        assert!(Batch::decode(&[&content[..], b"x"].concat()).is_err());
+        assert!(Batch::decode(&[0]).is_err());
+    }
+
+    #[test]
+    fn forwarded_batches_have_one_transmission() {
+        assert_eq!(decode_single(&[1, 0, 2, 5, 6]), Ok(&[5, 6][..]));
+        for bad in [&[][..], &[0], &[1], &[1, 0, 2, 5], &[1, 0, 2, 5, 6, 7], &[2, 0, 0, 0, 0]] {
+            assert!(decode_single(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn every_entry_is_packed_once_and_in_order() {
+        let mut state = 1u32;
+        for _ in 0..200 {
+            let mut random = |below: u32| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                usize::try_from((state >> 8) % below).unwrap()
+            };
+            let count = random(700);
+            let longest = [3, 200, 9_000, 17_000][random(4)];
+            let lengths: Vec<_> = (0..count).map(|_| random(longest)).collect();
+            let mut end = lengths.len();
+            for packed in pack_batches(lengths.iter().copied()) {
+                match packed {
+                    Packed::TooLarge(index) => {
+                        assert_eq!(index + 1, end);
+                        assert!(lengths[index] > TRANSMISSION_LIMIT);
+                        end = index;
+                    }
+                    Packed::Batch(range) => {
+                        assert_eq!(range.end, end);
+                        assert!(!range.is_empty() && range.len() <= 255);
+                        let sum: usize = lengths[range.clone()].iter().map(|length| length + 2).sum();
+                        assert!(sum <= BATCH_ENTRIES_LIMIT);
+                        // No other entry would have fitted.
+                        if let Some(before) = range.start.checked_sub(1) {
+                            assert!(sum + lengths[before] + 2 > BATCH_ENTRIES_LIMIT || range.len() == 255);
+                        }
+                        end = range.start;
+                    }
+                }
+            }
+            assert_eq!(end, 0);
+        }
+    }
+}

@@ -232,3 +232,134 @@ impl Encode for ServiceReply<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smp::error::HandshakeError;
+    use std::vec::Vec;
+
+    const SESSION: [u8; 32] = [0x5e; 32];
+    const HASH: [u8; 32] = [0x4a; 32];
+    const CERTIFICATES: [&[u8]; 2] = [b"leaf", b"identity"];
+
+    fn encoded(value: &impl Encode) -> Vec<u8> {
+        value.to_slice(&mut [0; 1000]).unwrap().to_vec()
+    }
+
+    fn server_hello<'a>(max: u16, chain: &'a [LongString<'a>]) -> ServerHello<'a> {
+        ServerHello {
+            versions: VersionRange::new(SmpVersion(6), SmpVersion(max)).unwrap(),
+            session_id: SessionId::new(&SESSION).unwrap(),
+            authentication: (max >= 7).then(|| ServerAuthentication {
+                chain: CertificateChain::new(chain).unwrap(),
+                signed_key: LongString::new(b"key").unwrap(),
+            }),
+        }
+    }
+
+    #[test]
+    fn relays_introduce_themselves() {
+        let chain = CERTIFICATES.map(|certificate| LongString::new(certificate).unwrap());
+        let legacy = encoded(&server_hello(6, &chain));
+        assert_eq!(legacy, [&[0, 6, 0, 6, 32][..], &SESSION].concat());
+        let hello = encoded(&server_hello(18, &chain));
+        let proof = b"\x02\0\x04leaf\0\x08identity\0\x03key";
+        assert_eq!(hello, [&[0, 6, 0, 18, 32][..], &SESSION, proof].concat());
+        for (max, bytes) in [(6, &legacy), (18, &hello)] {
+            let expected = server_hello(max, &chain);
+            assert_eq!(ServerHello::from_bytes(bytes), Ok(expected));
+            let longer = [&bytes[..], b"of the future"].concat();
+            assert_eq!(ServerHello::decode(&mut Reader::new(&longer)), Ok(expected));
+            for end in 0..bytes.len() {
+                assert!(ServerHello::from_bytes(&bytes[..end]).is_err(), "{end} bytes");
+            }
+        }
+        let read = ServerHello::from_bytes(&hello).unwrap().authentication.unwrap().chain;
+        assert_eq!(read.iter().collect::<Vec<_>>(), CERTIFICATES);
+        assert_eq!((read.len(), read.get(1), read.get(2)), (2, Some(CERTIFICATES[1]), None));
+    }
+
+    #[test]
+    fn relays_must_prove_themselves() {
+        let start = [&[0, 6, 0, 7, 32][..], &SESSION].concat();
+        for proof in [&b""[..], b"\xff\xff\xff", b"\0\0\x03key", b"\x01\0\x04leaf"] {
+            assert!(ServerHello::decode(&mut Reader::new(&[&start[..], proof].concat())).is_err());
+        }
+        let chain = [LongString::new(b"leaf").unwrap()];
+        let missing = ServerHello { authentication: None, ..server_hello(7, &chain) };
+        assert!(missing.to_slice(&mut [0; 100]).is_err());
+        let reversed = [&[0, 7, 0, 6, 32][..], &SESSION].concat();
+        assert!(ServerHello::from_bytes(&reversed).is_err());
+    }
+
+    #[test]
+    fn clients_say_what_the_version_knows() {
+        let chain = [LongString::new(b"leaf").unwrap()];
+        let service = ClientService {
+            role: ServiceRole::Notifier,
+            chain: CertificateChain::new(&chain).unwrap(),
+            signed_key: LongString::new(b"key").unwrap(),
+        };
+        for version in (6..=20).map(SmpVersion) {
+            for key in [None, Some(X25519PublicKey([9; 32]))] {
+                for proxy in [false, true] {
+                    for service in [None, Some(service)] {
+                        let key_hash = Fingerprint::new(&HASH).unwrap();
+                        let hello = ClientHello { version, key_hash, client_key: key, proxy, service };
+                        let mut expected = [&version.0.to_be_bytes()[..], &[32], &HASH].concat();
+                        if version.0 >= 7 {
+                            key.iter().for_each(|key| expected.extend(encoded(key)));
+                        }
+                        if version.0 >= 14 {
+                            expected.push(if proxy { b'T' } else { b'F' });
+                        }
+                        if version.0 >= 16 {
+                            expected.extend(if service.is_some() { &b"1N\x01\0\x04leaf\0\x03key"[..] } else { b"0" });
+                        }
+                        let bytes = encoded(&hello);
+                        assert_eq!(bytes, expected);
+                        let carried = ClientHello {
+                            client_key: key.filter(|_| version.0 >= 7),
+                            proxy: proxy && version.0 >= 14,
+                            service: service.filter(|_| version.0 >= 16),
+                            ..hello
+                        };
+                        assert_eq!(ClientHello::from_bytes(&bytes), Ok(carried));
+                        // Without fields behind it nobody can tell a truncated key from no key at all.
+                        let least = if version.0 >= 14 { bytes.len() } else { 35 };
+                        for end in 0..least {
+                            assert!(ClientHello::decode(&mut Reader::new(&bytes[..end])).is_err());
+                        }
+                        let longer = [&bytes[..], b"of the future"].concat();
+                        assert_eq!(ClientHello::decode(&mut Reader::new(&longer)), Ok(carried));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_the_next_field() {
+        let start = [&[0, 7, 32][..], &HASH].concat();
+        let hello = [&start[..], b"\x2cabc"].concat();
+        assert_eq!(ClientHello::decode(&mut Reader::new(&hello)).unwrap().client_key, None);
+        let wrong = [&[0, 18, 32][..], &HASH, b"\x2cabcF0"].concat();
+        assert!(ClientHello::decode(&mut Reader::new(&wrong)).is_err());
+    }
+
+    #[test]
+    fn services_are_answered() {
+        let id = [7; 24];
+        let accepted = ServiceReply::Accepted(ServiceId::from_array(&id));
+        let refused = ServiceReply::Refused(TransportError::Handshake(HandshakeError::BadService));
+        for (reply, bytes) in [(accepted, [&b"R\x18"[..], &id].concat()), (refused, b"EHANDSHAKE BAD_SERVICE".to_vec())]
+        {
+            assert_eq!(encoded(&reply), bytes);
+            assert_eq!(ServiceReply::from_bytes(&bytes), Ok(reply));
+        }
+        for bad in [&b""[..], b"R", b"E", b"EHANDSHAKE", b"ENOPE", b"X"] {
+            assert!(ServiceReply::from_bytes(bad).is_err());
+        }
+    }
+}

@@ -265,3 +265,114 @@ pub fn encode_unauthorized(
     writer.value(&entity_id)?;
     message(writer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const SESSION: [u8; 32] = [0x5e; 32];
+    const OTHER: [u8; 32] = [0x0e; 32];
+    const CORRELATION: [u8; 24] = [0xc0; 24];
+    const ENTITY: [u8; 24] = [0xe0; 24];
+
+    fn transmission(version: u16, authorization: &Authorization<'_>, service: Option<&[u8; 64]>) -> Vec<u8> {
+        let mut buffer = [0; 200];
+        let signed = AuthorizedBytes::write(
+            &mut buffer,
+            SessionId::new(&SESSION).unwrap(),
+            CorrelationId::from_array(&CORRELATION),
+            EntityId::from_array(&ENTITY),
+            |writer| writer.bytes(b"SUB"),
+        )
+        .unwrap();
+        let expected = [&[32][..], &SESSION, &[24], &CORRELATION, &[24], &ENTITY, b"SUB"].concat();
+        assert_eq!(signed.as_bytes(), expected);
+        let mut out = [0; 400];
+        let mut writer = Writer::new(&mut out);
+        signed.encode(&mut writer, SmpVersion(version), authorization, service).unwrap();
+        writer.written().to_vec()
+    }
+
+    fn decode<'a>(bytes: &'a [u8], version: u16, session: &[u8]) -> Result<Transmission<'a>, TransmissionError<'a>> {
+        Transmission::decode(bytes, SmpVersion(version), SessionId::new(session).unwrap())
+    }
+
+    #[test]
+    fn every_version_and_authorization_reads_back() {
+        let kinds = [
+            Authorization::None,
+            Authorization::Authenticator(&[1; 80]),
+            Authorization::Ed25519(&[2; 64]),
+            Authorization::Ed448(&[3; 114]),
+        ];
+        for version in 6..=20 {
+            for authorization in kinds {
+                for service in [None, Some(&[4; 64])] {
+                    let bytes = transmission(version, &authorization, service);
+                    let read = decode(&bytes, version, &SESSION).unwrap();
+                    let carried = service.filter(|_| version >= 16 && authorization.is_some());
+                    assert_eq!(read.authorization, authorization);
+                    assert_eq!(read.service_signature, carried);
+                    assert_eq!(read.correlation_id.as_bytes(), CORRELATION);
+                    assert_eq!(read.entity_id.as_bytes(), ENTITY);
+                    assert_eq!(read.command, b"SUB");
+                    let mut buffer = [0; 200];
+                    let mut writer = Writer::new(&mut buffer);
+                    read.write_authorized(&mut writer, SessionId::new(&SESSION).unwrap()).unwrap();
+                    assert_eq!(writer.written(), [&[32][..], &SESSION, read.authorized_tail()].concat());
+                    let command = bytes.len() - 3;
+                    for end in 0..command {
+                        assert_eq!(decode(&bytes[..end], version, &SESSION), Err(TransmissionError::Malformed));
+                    }
+                    assert!(decode(&bytes[..command], version, &SESSION).unwrap().command.is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_carry_what_is_known() {
+        let correlation = CorrelationId::from_array(&CORRELATION);
+        for length in (0..=255).filter(|length| ![0, 64, 80, 114].contains(length)) {
+            let tail = [&[24][..], &CORRELATION, &[0], b"PING"].concat();
+            let bytes = [&[u8::try_from(length).unwrap()][..], &[1].repeat(length), &tail].concat();
+            let error = decode(&bytes, 7, &SESSION).unwrap_err();
+            assert_eq!(error, TransmissionError::Authorization(correlation));
+            assert_eq!((error.correlation_id(), error.error()), (correlation, SmpError::Block));
+        }
+        let bytes = transmission(6, &Authorization::None, None);
+        let error = decode(&bytes, 6, &OTHER).unwrap_err();
+        assert_eq!(error, TransmissionError::Session(correlation));
+        assert_eq!((error.correlation_id(), error.error()), (correlation, SmpError::Session));
+        let malformed = TransmissionError::Malformed;
+        assert_eq!((malformed.correlation_id(), malformed.error()), (CorrelationId::EMPTY, SmpError::Block));
+    }
+
+    #[test]
+    fn the_session_is_compared_in_version_6_only() {
+        assert!(decode(&transmission(7, &Authorization::None, None), 7, &OTHER).is_ok());
+        let both_wrong = [&[3, 1, 1, 1][..], &transmission(6, &Authorization::None, None)[1..]].concat();
+        assert!(matches!(decode(&both_wrong, 6, &OTHER), Err(TransmissionError::Session(_))));
+        assert!(matches!(decode(&both_wrong, 6, &SESSION), Err(TransmissionError::Authorization(_))));
+    }
+
+    #[test]
+    fn relays_authorize_nothing() {
+        let mut out = [0; 200];
+        for version in 6..=20 {
+            let mut writer = Writer::new(&mut out);
+            encode_unauthorized(
+                &mut writer,
+                SmpVersion(version),
+                SessionId::new(&SESSION).unwrap(),
+                CorrelationId::EMPTY,
+                EntityId::from_array(&ENTITY),
+                |writer| writer.bytes(b"END"),
+            )
+            .unwrap();
+            let session = if version < 7 { [&[32][..], &SESSION].concat() } else { Vec::new() };
+            assert_eq!(writer.written(), [&[0][..], &session, &[0, 24], &ENTITY, b"END"].concat());
+        }
+    }
+}
