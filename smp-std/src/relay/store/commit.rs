@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::StoreError;
 use super::backend::Backend;
-use super::operation::{Operation, Reply};
+use super::operation::{AppendOutcome, Operation, Reply};
+use super::record::Id;
 
 /// How long an operation that nobody waits for is kept for another operation's write.
 const DEFER: Duration = Duration::from_secs(30);
@@ -38,6 +39,32 @@ pub(super) struct Shared {
     pub(super) failed: AtomicBool,
     /// The bytes that may wait. Closed when the thread stops.
     pub(super) budget: Arc<Semaphore>,
+    /// Wakes those who wait for `failed`.
+    pub(super) failure: Notify,
+}
+
+impl Shared {
+    fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.failure.notify_waiters();
+    }
+}
+
+/// Hears what became durable, on the commit thread: it must not wait for anything.
+pub trait CommitObserver: Send + Sync + 'static {
+    /// A message or a quota mark waits in this queue.
+    fn message_appended(&self, recipient_id: &Id);
+}
+
+/// Tells the observer what a durable operation means for others.
+fn observe(observer: Option<&dyn CommitObserver>, operation: &Operation, result: &Result<Reply, StoreError>) {
+    if let (Some(observer), Operation::AppendMessage(append), Ok(Reply::Appended(appended))) =
+        (observer, operation, result)
+    {
+        if matches!(appended.outcome, AppendOutcome::Stored { .. } | AppendOutcome::QuotaMarked { .. }) {
+            observer.message_appended(&append.recipient_id);
+        }
+    }
 }
 
 /// How much one write takes at most.
@@ -102,7 +129,13 @@ impl Batch {
 }
 
 /// The thread's life.
-pub(super) fn run(backend: &dyn Backend, requests: &Receiver<Request>, shared: &Shared, limits: BatchLimits) {
+pub(super) fn run(
+    backend: &dyn Backend,
+    requests: &Receiver<Request>,
+    shared: &Shared,
+    limits: BatchLimits,
+    observer: Option<&dyn CommitObserver>,
+) {
     // Whatever ends the thread, a panic of the engine included, nobody is left waiting: submitters find the budget
     // closed, and dropping the requests ends the waiting of those already submitted.
     let _guard = StopGuard(shared);
@@ -111,7 +144,9 @@ pub(super) fn run(backend: &dyn Backend, requests: &Receiver<Request>, shared: &
         if !batch.operations.is_empty() {
             match backend.apply(&batch.operations) {
                 Ok(replies) => {
-                    for (result, (reply, permit)) in replies.into_iter().zip(batch.waiting) {
+                    let answers = replies.into_iter().zip(&batch.operations).zip(batch.waiting);
+                    for ((result, operation), (reply, permit)) in answers {
+                        observe(observer, operation, &result);
                         if let Some(reply) = reply {
                             // The one who asked may be gone.
                             let _ = reply.send(result);
@@ -120,7 +155,7 @@ pub(super) fn run(backend: &dyn Backend, requests: &Receiver<Request>, shared: &
                     }
                 }
                 Err(error) => {
-                    shared.failed.store(true, Ordering::Release);
+                    shared.fail();
                     tracing::error!(%error, "the store failed to write; it accepts nothing more");
                     for (reply, _permit) in batch.waiting {
                         if let Some(reply) = reply {
@@ -142,7 +177,7 @@ struct StopGuard<'a>(&'a Shared);
 impl Drop for StopGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.failed.store(true, Ordering::Release);
+            self.0.fail();
         }
         self.0.budget.close();
     }

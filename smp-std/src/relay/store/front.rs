@@ -1,16 +1,18 @@
 //! The store as the relay uses it.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use smp_proto::key::AuthorizationKey;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::StoreError;
 use super::backend::{Backend, OccupiedPage};
-use super::commit::{self, BatchLimits, Request, Shared};
+use super::commit::{self, BatchLimits, CommitObserver, Request, Shared};
+use super::fjall::{FjallBackend, FjallOptions};
 use super::memory::MemoryBackend;
 use super::operation::{
     Acknowledged, AppendMessage, Appended, Creation, DeletedQueue, Operation, QueueName, Removal, Reply, Securing,
@@ -20,7 +22,7 @@ use super::pending::Pending;
 use super::record::{Counts, Id, QueueRecord, QueueState, StoredMessage};
 
 /// How much may wait, and how much is written at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// Bytes of operations that may wait for their write, over all connections; submitting more waits. 32 MiB by
     /// default. An operation counts its message body and 512 bytes.
@@ -29,12 +31,25 @@ pub struct StoreOptions {
     pub batch_bytes: usize,
     /// Operations in one write, at most. 4,096 by default.
     pub batch_operations: usize,
+    /// Who hears of messages that became durable. Nobody by default.
+    pub observer: Option<Arc<dyn CommitObserver>>,
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { budget, batch_bytes, batch_operations, observer: _ } = self;
+        f.debug_struct("StoreOptions")
+            .field("budget", budget)
+            .field("batch_bytes", batch_bytes)
+            .field("batch_operations", batch_operations)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         const BUDGET: NonZeroU32 = NonZeroU32::MIN.saturating_add((32 << 20) - 1);
-        Self { budget: BUDGET, batch_bytes: 8 << 20, batch_operations: 4096 }
+        Self { budget: BUDGET, batch_bytes: 8 << 20, batch_operations: 4096, observer: None }
     }
 }
 
@@ -58,20 +73,37 @@ impl Store {
         Self::with_backend(Arc::new(MemoryBackend::new()), options)
     }
 
+    /// Opens the store on disk in `folder`, or creates it. Reads at most the journal (128 MiB by default): call it where
+    /// blocking is allowed.
+    pub fn fjall(folder: &Path, fjall: &FjallOptions, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::with_backend(Arc::new(FjallBackend::open(folder, fjall)?), options)
+    }
+
     /// Opens a store over a storage engine. Fails only when no thread can be started.
     pub fn with_backend(backend: Arc<dyn Backend>, options: StoreOptions) -> Result<Self, StoreError> {
         let budget = Arc::new(Semaphore::new(options.budget.get() as usize));
-        let shared = Arc::new(Shared { failed: AtomicBool::new(false), budget });
+        let shared = Arc::new(Shared { failed: AtomicBool::new(false), budget, failure: Notify::new() });
         let (sender, receiver) = mpsc::channel();
         let limits = BatchLimits { operations: options.batch_operations.max(1), bytes: options.batch_bytes.max(1) };
         let thread = std::thread::Builder::new().name("store commit".into()).spawn({
             let backend = Arc::clone(&backend);
             let shared = Arc::clone(&shared);
-            move || commit::run(backend.as_ref(), &receiver, &shared, limits)
+            let observer = options.observer;
+            move || commit::run(backend.as_ref(), &receiver, &shared, limits, observer.as_deref())
         })?;
         let thread = Mutex::new(Some(thread));
         let inner = Inner { backend, shared, requests: sender, thread, budget: options.budget.get() };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Waits until a write fails. Nothing can be changed any more then, and nobody was told that something was.
+    pub async fn failed(&self) {
+        let mut failure = std::pin::pin!(self.inner.shared.failure.notified());
+        // Enabled before the flag is read, so that a failure in between is not missed.
+        failure.as_mut().enable();
+        if !self.inner.shared.failed.load(Ordering::Acquire) {
+            failure.await;
+        }
     }
 
     /// Finishes everything submitted before, stops the commit thread and waits for it. Operations after that fail with

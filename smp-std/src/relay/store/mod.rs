@@ -29,16 +29,22 @@
 //! ```
 
 mod backend;
+mod codec;
 mod commit;
 mod error;
+mod fjall;
 mod front;
+mod journal;
 mod memory;
 mod operation;
+mod overlay;
 mod pending;
 mod record;
 pub mod rules;
 
+pub use self::fjall::{FjallBackend, FjallOptions};
 pub use backend::{Backend, OccupiedPage, Rows};
+pub use commit::CommitObserver;
 pub use error::StoreError;
 pub use front::{Store, StoreOptions};
 pub use memory::MemoryBackend;

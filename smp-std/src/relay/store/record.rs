@@ -283,12 +283,18 @@ impl StoredMessage {
     }
 }
 
+impl fmt::Debug for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message { body, .. } => write!(f, "Message({} bytes)", body.len()),
+            Self::QuotaMark => f.write_str("QuotaMark"),
+        }
+    }
+}
+
 impl fmt::Debug for StoredMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            MessageKind::Message { body, .. } => write!(f, "StoredMessage({} bytes)", body.len()),
-            MessageKind::QuotaMark => f.write_str("StoredMessage(quota mark)"),
-        }
+        f.debug_struct("StoredMessage").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 

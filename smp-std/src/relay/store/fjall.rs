@@ -1,0 +1,322 @@
+//! The store on disk: fjall, a log-structured engine.
+//!
+//! Keyspaces, with ids as they are and sequence numbers in big-endian order:
+//!
+//! | Keyspace | Key | Value |
+//! |---|---|---|
+//! | `queues` | recipient id | record |
+//! | `names` | side (1 byte), id | recipient id |
+//! | `states` | recipient id | where its messages are; stays while the queue exists |
+//! | `headers` | recipient id, sequence number | message without body |
+//! | `bodies` | recipient id, sequence number | body; large ones go to files apart from the index |
+//! | `store` | `format`, `counts` | version of this layout; counts |
+//!
+//! Finding a queue's oldest message takes point reads only; nothing is ever scanned past what was deleted. A batch is
+//! one write and one `fdatasync` of the engine's journal, whatever it contains. A message that is acknowledged before
+//! its memory table is flushed (within thousands of messages) is never written a second time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
+
+use super::backend::{Backend, OccupiedPage};
+use super::codec;
+use super::operation::{Operation, Reply, Side};
+use super::overlay::{Overlay, Source};
+use super::record::{Counts, HeaderKind, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::{StoreError, journal, rules};
+
+/// The version of the layout described above.
+const LAYOUT: u8 = 1;
+
+/// What the engine may use. The defaults suit a machine with 1 GB of memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FjallOptions {
+    /// Bytes of memory that hold parts of files read recently. 32 MiB by default.
+    pub cache_bytes: u64,
+    /// Bytes of message bodies gathered in memory before they are written to a file of their own; up to five times this
+    /// while the disk is slow. Applies when the store is created. 16 MiB by default.
+    pub body_memory_bytes: u64,
+    /// Bytes of each other kind of row gathered in memory. Applies when the store is created. 4 MiB by default.
+    pub row_memory_bytes: u64,
+    /// Bytes of journal kept on disk, at least 64 MiB; opening reads it through. 128 MiB by default.
+    pub journal_bytes: u64,
+    /// Background threads, at least 1. 2 by default.
+    pub threads: usize,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 << 20,
+            body_memory_bytes: 16 << 20,
+            row_memory_bytes: 4 << 20,
+            journal_bytes: 128 << 20,
+            threads: 2,
+        }
+    }
+}
+
+/// Queues and messages in a folder.
+pub struct FjallBackend {
+    queues: Keyspace,
+    names: Keyspace,
+    states: Keyspace,
+    headers: Keyspace,
+    bodies: Keyspace,
+    store: Keyspace,
+    queue_count: AtomicU64,
+    message_count: AtomicU64,
+    // Last, so that it outlives the keyspaces.
+    database: Database,
+}
+
+impl FjallBackend {
+    /// Opens the store in `folder`, or creates it. A write that a crash left incomplete is discarded.
+    pub fn open(folder: &Path, options: &FjallOptions) -> Result<Self, StoreError> {
+        journal::discard_unfinished_creation(folder)?;
+        let open = || {
+            Database::builder(folder)
+                .cache_size(options.cache_bytes)
+                .max_journaling_size(options.journal_bytes.max(64 << 20))
+                .worker_threads(options.threads.max(1))
+                .max_cached_files(Some(256))
+                .manual_journal_persist(true)
+                .open()
+        };
+        let database = match open() {
+            // The engine forgives a tail that ends early, not one with a hole in it.
+            Err(fjall::Error::JournalRecovery(_)) if journal::discard_torn_tail(folder)? => open(),
+            result => result,
+        }
+        .map_err(error)?;
+
+        let rows = || {
+            KeyspaceCreateOptions::default().max_memtable_size(options.row_memory_bytes).manual_journal_persist(true)
+        };
+        let bodies = || {
+            let separation = KvSeparationOptions::default()
+                .separation_threshold(512)
+                .file_target_size(options.body_memory_bytes)
+                // Bodies die soon: waiting until half of a file is dead spares the disk most rewriting.
+                .staleness_threshold(0.5);
+            rows().max_memtable_size(options.body_memory_bytes).with_kv_separation(Some(separation))
+        };
+        let keyspace = |name: &str| database.keyspace(name, rows).map_err(error);
+        let backend = Self {
+            queues: keyspace("queues")?,
+            names: keyspace("names")?,
+            states: keyspace("states")?,
+            headers: keyspace("headers")?,
+            bodies: database.keyspace("bodies", bodies).map_err(error)?,
+            store: keyspace("store")?,
+            queue_count: AtomicU64::new(0),
+            message_count: AtomicU64::new(0),
+            database,
+        };
+        backend.check_layout()?;
+        if let Some(counts) = backend.store.get("counts").map_err(error)? {
+            backend.set_counts(codec::decode_counts(&counts)?);
+        }
+        Ok(backend)
+    }
+
+    fn check_layout(&self) -> Result<(), StoreError> {
+        match self.store.get("format").map_err(error)?.as_deref() {
+            Some([LAYOUT]) => Ok(()),
+            Some([found, ..]) => Err(StoreError::NewerFormat { what: "store", found: *found }),
+            Some([]) => Err(StoreError::Corrupt("store format")),
+            None => {
+                self.store.insert("format", [LAYOUT]).map_err(error)?;
+                self.database.persist(PersistMode::SyncAll).map_err(error)
+            }
+        }
+    }
+
+    fn set_counts(&self, counts: Counts) {
+        self.queue_count.store(counts.queues, Ordering::Relaxed);
+        self.message_count.store(counts.messages, Ordering::Relaxed);
+    }
+
+    /// Writes what a batch changed, once for each row.
+    fn commit(&self, overlay: Overlay<'_, Self>) -> Result<(), StoreError> {
+        let changes = overlay.into_changes();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        for (id, record) in &changes.queues {
+            match record {
+                Some(record) => batch.insert(&self.queues, *id, codec::encode_record(record)),
+                None => batch.remove(&self.queues, *id),
+            }
+        }
+        for ((side, id), recipient_id) in &changes.names {
+            match recipient_id {
+                Some(recipient_id) => batch.insert(&self.names, name_key(*side, id), *recipient_id),
+                None => batch.remove(&self.names, name_key(*side, id)),
+            }
+        }
+        for (id, state) in &changes.states {
+            match state {
+                Some(state) => batch.insert(&self.states, *id, codec::encode_state(*state)),
+                None => batch.remove(&self.states, *id),
+            }
+        }
+        for ((id, sequence), message) in changes.messages {
+            let key = Slice::from(message_key(&id, sequence));
+            match message {
+                Some((header, body)) => {
+                    batch.insert(&self.headers, key.clone(), codec::encode_header(&header));
+                    if header.kind != HeaderKind::QuotaMark {
+                        batch.insert(&self.bodies, key, body);
+                    }
+                }
+                None => {
+                    batch.remove(&self.headers, key.clone());
+                    batch.remove(&self.bodies, key);
+                }
+            }
+        }
+        if changes.counts != self.counts() {
+            batch.insert(&self.store, "counts", codec::encode_counts(changes.counts));
+        }
+        batch.commit().map_err(error)?;
+        self.set_counts(changes.counts);
+        Ok(())
+    }
+}
+
+impl Backend for FjallBackend {
+    fn apply(&self, operations: &[Operation]) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        let mut overlay = Overlay::new(self, self.counts());
+        let replies = operations.iter().map(|operation| rules::apply(&mut overlay, operation)).collect();
+        self.commit(overlay)?;
+        Ok(replies)
+    }
+
+    fn queue(&self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
+        match self.queues.get(recipient_id).map_err(error)? {
+            Some(bytes) => codec::decode_record(recipient_id, &bytes).map(|record| Some(Arc::new(record))),
+            None => Ok(None),
+        }
+    }
+
+    fn recipient_id(&self, side: Side, id: &Id) -> Result<Option<Id>, StoreError> {
+        match self.names.get(name_key(side, id)).map_err(error)? {
+            Some(bytes) => bytes.as_ref().try_into().map(Some).map_err(|_| StoreError::Corrupt("queue name")),
+            None => Ok(None),
+        }
+    }
+
+    fn state(&self, recipient_id: &Id) -> Result<QueueState, StoreError> {
+        match self.states.get(recipient_id).map_err(error)? {
+            Some(bytes) => codec::decode_state(&bytes),
+            None => Ok(QueueState::default()),
+        }
+    }
+
+    fn message(&self, recipient_id: &Id, sequence: u64) -> Result<Option<StoredMessage>, StoreError> {
+        let Some(header) = self.header(recipient_id, sequence)? else { return Ok(None) };
+        if header.kind == HeaderKind::QuotaMark {
+            return Ok(Some(StoredMessage::from_parts(header, Bytes::new())));
+        }
+        // A message removed between the two reads is not there.
+        let body = self.bodies.get(message_key(recipient_id, sequence)).map_err(error)?;
+        Ok(body.map(|body| StoredMessage::from_parts(header, body.into())))
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            queues: self.queue_count.load(Ordering::Relaxed),
+            messages: self.message_count.load(Ordering::Relaxed),
+        }
+    }
+
+    fn queues(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<QueueRecord>>, StoreError> {
+        let mut page = Vec::new();
+        walk(&self.queues, after, limit, |id, value| {
+            page.push(Arc::new(codec::decode_record(id, value)?));
+            Ok(())
+        })?;
+        Ok(page)
+    }
+
+    fn occupied(&self, after: Option<&Id>, limit: usize) -> Result<OccupiedPage, StoreError> {
+        let mut recipient_ids = Vec::new();
+        let next = walk(&self.states, after, limit, |id, value| {
+            if !codec::decode_state(value)?.is_empty() {
+                recipient_ids.push(*id);
+            }
+            Ok(())
+        })?;
+        Ok(OccupiedPage { recipient_ids, next })
+    }
+}
+
+impl Source for FjallBackend {
+    fn header(&self, recipient_id: &Id, sequence: u64) -> Result<Option<MessageHeader>, StoreError> {
+        match self.headers.get(message_key(recipient_id, sequence)).map_err(error)? {
+            Some(bytes) => codec::decode_header(&bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Visits up to `limit` rows behind `after`; the last one visited if the limit ended the walk.
+fn walk(
+    keyspace: &Keyspace,
+    after: Option<&Id>,
+    limit: usize,
+    mut visit: impl FnMut(&Id, &[u8]) -> Result<(), StoreError>,
+) -> Result<Option<Id>, StoreError> {
+    use std::ops::Bound;
+    let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id));
+    let mut visited = 0;
+    for row in keyspace.range::<Id, _>((start, Bound::Unbounded)) {
+        let (key, value) = row.into_inner().map_err(error)?;
+        let id: Id = key.as_ref().try_into().map_err(|_| StoreError::Corrupt("queue key"))?;
+        visit(&id, &value)?;
+        visited += 1;
+        if visited == limit {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+fn name_key(side: Side, id: &Id) -> [u8; 25] {
+    let side = match side {
+        Side::Sender => b's',
+        Side::Link => b'l',
+        Side::Notifier => b'n',
+    };
+    let mut key = [side; 25];
+    if let Some(rest) = key.last_chunk_mut() {
+        *rest = *id;
+    }
+    key
+}
+
+fn message_key(recipient_id: &Id, sequence: u64) -> [u8; 32] {
+    let mut key = [0; 32];
+    if let Some(first) = key.first_chunk_mut() {
+        *first = *recipient_id;
+    }
+    if let Some(last) = key.last_chunk_mut() {
+        *last = sequence.to_be_bytes();
+    }
+    key
+}
+
+fn error(error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.into(),
+        fjall::Error::Locked => StoreError::InUse,
+        fjall::Error::JournalRecovery(_) => StoreError::Corrupt("journal"),
+        other => StoreError::Engine(other.to_string().into()),
+    }
+}

@@ -1,0 +1,152 @@
+//! The rows of a batch that is being carried out: its changes in memory over what an engine holds.
+//!
+//! A row changed several times in a batch is written once, and a message that is appended and acknowledged in one batch
+//! not at all.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::StoreError;
+use super::backend::{Backend, Rows};
+use super::operation::Side;
+use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState};
+
+/// An engine that can be read below an overlay.
+pub(super) trait Source: Backend {
+    /// Reads a message without its body.
+    fn header(&self, recipient_id: &Id, sequence: u64) -> Result<Option<MessageHeader>, StoreError>;
+}
+
+/// What a batch changed. `None` is a row that was removed.
+pub(super) struct Changes {
+    /// Records.
+    pub(super) queues: HashMap<Id, Option<Arc<QueueRecord>>>,
+    /// Other names.
+    pub(super) names: HashMap<(Side, Id), Option<Id>>,
+    /// Where messages are.
+    pub(super) states: HashMap<Id, Option<QueueState>>,
+    /// Messages by queue and sequence number.
+    pub(super) messages: HashMap<(Id, u64), Option<(MessageHeader, Bytes)>>,
+    /// How much there is then.
+    pub(super) counts: Counts,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.is_empty() && self.names.is_empty() && self.states.is_empty() && self.messages.is_empty()
+    }
+}
+
+/// Changes over a source.
+pub(super) struct Overlay<'a, S> {
+    source: &'a S,
+    changes: Changes,
+    /// Rows read from the source and not changed.
+    read: Read,
+    /// Messages that were not there before this batch: removing one leaves nothing to write.
+    new: HashSet<(Id, u64)>,
+}
+
+#[derive(Default)]
+struct Read {
+    queues: HashMap<Id, Option<Arc<QueueRecord>>>,
+    states: HashMap<Id, QueueState>,
+}
+
+impl<'a, S: Source> Overlay<'a, S> {
+    pub(super) fn new(source: &'a S, counts: Counts) -> Self {
+        let changes = Changes {
+            queues: HashMap::new(),
+            names: HashMap::new(),
+            states: HashMap::new(),
+            messages: HashMap::new(),
+            counts,
+        };
+        Self { source, changes, read: Read::default(), new: HashSet::new() }
+    }
+
+    pub(super) fn into_changes(self) -> Changes {
+        self.changes
+    }
+}
+
+impl<S: Source> Rows for Overlay<'_, S> {
+    fn queue(&mut self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
+        if let Some(record) = self.changes.queues.get(recipient_id).or_else(|| self.read.queues.get(recipient_id)) {
+            return Ok(record.clone());
+        }
+        let record = self.source.queue(recipient_id)?;
+        self.read.queues.insert(*recipient_id, record.clone());
+        Ok(record)
+    }
+
+    fn put_queue(&mut self, record: Arc<QueueRecord>) {
+        self.changes.queues.insert(record.recipient_id, Some(record));
+    }
+
+    fn remove_queue(&mut self, recipient_id: &Id) {
+        self.changes.queues.insert(*recipient_id, None);
+        self.changes.states.insert(*recipient_id, None);
+    }
+
+    fn recipient_id(&mut self, side: Side, id: &Id) -> Result<Option<Id>, StoreError> {
+        match self.changes.names.get(&(side, *id)) {
+            Some(recipient_id) => Ok(*recipient_id),
+            None => self.source.recipient_id(side, id),
+        }
+    }
+
+    fn put_name(&mut self, side: Side, id: Id, recipient_id: Id) {
+        self.changes.names.insert((side, id), Some(recipient_id));
+    }
+
+    fn remove_name(&mut self, side: Side, id: &Id) {
+        self.changes.names.insert((side, *id), None);
+    }
+
+    fn state(&mut self, recipient_id: &Id) -> Result<QueueState, StoreError> {
+        if let Some(state) = self.changes.states.get(recipient_id) {
+            return Ok(state.unwrap_or_default());
+        }
+        if let Some(state) = self.read.states.get(recipient_id) {
+            return Ok(*state);
+        }
+        let state = self.source.state(recipient_id)?;
+        self.read.states.insert(*recipient_id, state);
+        Ok(state)
+    }
+
+    fn put_state(&mut self, recipient_id: &Id, state: QueueState) {
+        self.changes.states.insert(*recipient_id, Some(state));
+    }
+
+    fn header(&mut self, recipient_id: &Id, sequence: u64) -> Result<Option<MessageHeader>, StoreError> {
+        match self.changes.messages.get(&(*recipient_id, sequence)) {
+            Some(message) => Ok(message.as_ref().map(|(header, _)| *header)),
+            None if self.new.contains(&(*recipient_id, sequence)) => Ok(None),
+            None => self.source.header(recipient_id, sequence),
+        }
+    }
+
+    fn put_message(&mut self, recipient_id: &Id, sequence: u64, header: MessageHeader, body: Bytes) {
+        // What this batch removed and puts again (a queue deleted and created anew) is not new.
+        if self.changes.messages.insert((*recipient_id, sequence), Some((header, body))).is_none() {
+            self.new.insert((*recipient_id, sequence));
+        }
+    }
+
+    fn remove_message(&mut self, recipient_id: &Id, sequence: u64) {
+        let key = (*recipient_id, sequence);
+        if self.new.contains(&key) {
+            self.changes.messages.remove(&key);
+        } else {
+            self.changes.messages.insert(key, None);
+        }
+    }
+
+    fn counts(&mut self) -> &mut Counts {
+        &mut self.changes.counts
+    }
+}

@@ -1,0 +1,121 @@
+//! What the relay promises about its queues and messages, kept by every store.
+
+mod crash;
+mod durability;
+mod model;
+mod rules;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
+use smp_std::relay::store::{
+    Acknowledged, AppendMessage, Appended, Creation, FjallOptions, Id, QueueRecord, SharedSecret, Store, StoreOptions,
+};
+use tempfile::TempDir;
+
+/// The engines under test.
+#[derive(Clone, Copy, PartialEq)]
+enum Engine {
+    Memory,
+    Fjall,
+}
+
+/// A store in a folder of its own.
+struct Fixture {
+    engine: Engine,
+    folder: TempDir,
+    store: Option<Store>,
+}
+
+impl Fixture {
+    fn new(engine: Engine) -> Self {
+        let mut fixture = Self { engine, folder: tempfile::tempdir().unwrap(), store: None };
+        fixture.open();
+        fixture
+    }
+
+    fn open(&mut self) {
+        let options = StoreOptions::default();
+        self.store = Some(match self.engine {
+            Engine::Memory => Store::memory(options).unwrap(),
+            Engine::Fjall => Store::fjall(self.folder.path(), &FjallOptions::default(), options).unwrap(),
+        });
+    }
+
+    /// Drops the store and opens it again, where that keeps what it holds.
+    fn reopen(&mut self) {
+        if self.engine != Engine::Memory {
+            self.store = None;
+            self.open();
+        }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    async fn create(&self, record: QueueRecord) -> Creation {
+        self.store().create_queue(Arc::new(record)).await.unwrap().await.unwrap()
+    }
+
+    async fn append(&self, append: AppendMessage) -> Appended {
+        self.store().append_message(append).await.unwrap().await.unwrap()
+    }
+
+    async fn acknowledge(&self, queue: Id, message: Id) -> Option<Acknowledged> {
+        self.store().acknowledge(queue, message).await.unwrap().await.unwrap()
+    }
+}
+
+/// An id that is different for each number.
+fn id(number: u64) -> Id {
+    let mut id = [0x5a; 24];
+    // Spread over the whole space, as random ids are.
+    id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    id
+}
+
+fn key(byte: u8) -> AuthorizationKey {
+    match byte % 3 {
+        0 => AuthorizationKey::Ed25519(Ed25519PublicKey([byte; 32])),
+        1 => AuthorizationKey::Ed448(Ed448PublicKey([byte; 57])),
+        _ => AuthorizationKey::X25519(X25519PublicKey([byte; 32])),
+    }
+}
+
+/// Queue `number`, with recipient id `id(number)` and sender id `id(number + 1_000_000)`.
+fn queue(number: u64) -> QueueRecord {
+    QueueRecord::new(id(number), id(number + 1_000_000), key(number as u8), SharedSecret::new([number as u8; 32]))
+}
+
+fn message(queue: u64, number: u64) -> AppendMessage {
+    AppendMessage {
+        recipient_id: id(queue),
+        message_id: id(number),
+        time: number as i64,
+        notification: number % 2 == 1,
+        body: body(number),
+        quota: 128,
+        expire_before: None,
+    }
+}
+
+/// A body that tells which message it belongs to; lengths from nothing to the largest a sender may send.
+fn body(number: u64) -> Bytes {
+    let length = [0, 1, 100, 4096, 16_048][(number % 5) as usize];
+    number.to_le_bytes().into_iter().cycle().take(length).collect()
+}
+
+/// Makes a test of each engine of an async function that takes one.
+macro_rules! for_every_engine {
+    ($($name:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(crate::Engine::Memory).await })*
+        }
+        mod fjall {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(crate::Engine::Fjall).await })*
+        }
+    };
+}
+use for_every_engine;
