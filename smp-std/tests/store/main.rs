@@ -1,5 +1,8 @@
 //! What the relay promises about its queues and messages, kept by every store.
 
+// A test ends at the first thing that is not as it should be, also in what the tests share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod crash;
 mod durability;
 mod model;
@@ -24,13 +27,23 @@ enum Engine {
 /// A store in a folder of its own.
 struct Fixture {
     engine: Engine,
+    fjall: FjallOptions,
     folder: TempDir,
     store: Option<Store>,
 }
 
 impl Fixture {
     fn new(engine: Engine) -> Self {
-        let mut fixture = Self { engine, folder: tempfile::tempdir().unwrap(), store: None };
+        Self::with_options(engine, FjallOptions::default())
+    }
+
+    /// With so little memory that tables are written, merged and cleaned all the time.
+    fn small(engine: Engine) -> Self {
+        Self::with_options(engine, small_options())
+    }
+
+    fn with_options(engine: Engine, fjall: FjallOptions) -> Self {
+        let mut fixture = Self { engine, fjall, folder: tempfile::tempdir().unwrap(), store: None };
         fixture.open();
         fixture
     }
@@ -39,7 +52,7 @@ impl Fixture {
         let options = StoreOptions::default();
         self.store = Some(match self.engine {
             Engine::Memory => Store::memory(options).unwrap(),
-            Engine::Fjall => Store::fjall(self.folder.path(), &FjallOptions::default(), options).unwrap(),
+            Engine::Fjall => Store::fjall(self.folder.path(), &self.fjall, options).unwrap(),
         });
     }
 
@@ -65,6 +78,28 @@ impl Fixture {
 
     async fn acknowledge(&self, queue: Id, message: Id) -> Option<Acknowledged> {
         self.store().acknowledge(queue, message).await.unwrap().await.unwrap()
+    }
+}
+
+fn small_options() -> FjallOptions {
+    FjallOptions {
+        body_memory_bytes: 256 << 10,
+        row_memory_bytes: 16 << 10,
+        cache_bytes: 1 << 20,
+        ..Default::default()
+    }
+}
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
     }
 }
 

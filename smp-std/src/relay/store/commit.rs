@@ -1,5 +1,6 @@
 //! The commit thread: gathers the operations of all connections, makes each batch durable with one write, then answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -46,6 +47,8 @@ pub(super) struct Shared {
 impl Shared {
     fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+        // Before anyone's permit returns, so that nobody takes it.
+        self.budget.close();
         self.failure.notify_waiters();
     }
 }
@@ -60,10 +63,9 @@ pub trait CommitObserver: Send + Sync + 'static {
 fn observe(observer: Option<&dyn CommitObserver>, operation: &Operation, result: &Result<Reply, StoreError>) {
     if let (Some(observer), Operation::AppendMessage(append), Ok(Reply::Appended(appended))) =
         (observer, operation, result)
+        && matches!(appended.outcome, AppendOutcome::Stored { .. } | AppendOutcome::QuotaMarked { .. })
     {
-        if matches!(appended.outcome, AppendOutcome::Stored { .. } | AppendOutcome::QuotaMarked { .. }) {
-            observer.message_appended(&append.recipient_id);
-        }
+        observer.message_appended(&append.recipient_id);
     }
 }
 
@@ -136,13 +138,15 @@ pub(super) fn run(
     limits: BatchLimits,
     observer: Option<&dyn CommitObserver>,
 ) {
-    // Whatever ends the thread, a panic of the engine included, nobody is left waiting: submitters find the budget
+    // Whatever ends the thread, a panic of an observer included, nobody is left waiting: submitters find the budget
     // closed, and dropping the requests ends the waiting of those already submitted.
     let _guard = StopGuard(shared);
     loop {
         let batch = Batch::gather(requests, limits);
         if !batch.operations.is_empty() {
-            match backend.apply(&batch.operations) {
+            // A panic of the engine is a failed write like any other.
+            let applied = catch_unwind(AssertUnwindSafe(|| backend.apply(&batch.operations)));
+            match applied.unwrap_or(Err(StoreError::Failed)) {
                 Ok(replies) => {
                     let answers = replies.into_iter().zip(&batch.operations).zip(batch.waiting);
                     for ((result, operation), (reply, permit)) in answers {
