@@ -6,9 +6,12 @@
 extern crate std;
 
 pub mod address;
+pub mod agent;
 pub mod id;
 pub mod key;
+pub mod name;
 mod query;
+pub mod short_link;
 pub mod smp;
 pub mod transport;
 pub mod uri;

@@ -37,6 +37,11 @@ impl<'a> Query<'a> {
 pub(crate) struct Encoded<'a>(&'a str);
 
 impl<'a> Encoded<'a> {
+    /// The text, if nothing in it is encoded.
+    pub(crate) fn plain(self) -> Result<&'a str, Error> {
+        if self.0.contains(['%', '+']) { Err(Error::Invalid) } else { Ok(self.0) }
+    }
+
     /// The bytes it stands for, one by one; `+` is a space.
     pub(crate) fn bytes(self) -> impl Iterator<Item = Result<u8, Error>> + use<'a> {
         let mut left = self.0.bytes();

@@ -73,22 +73,20 @@ impl<'a> QueueAddress<'a> {
         Ok(Self { server, sender_id, dh_key, mode })
     }
 
-    fn encode(&self, writer: &mut Writer<'_>, legacy: bool, tail: Option<u8>) -> Result<(), Error> {
+    /// Writes everything behind the versions but the mode, whose form depends on them.
+    fn encode(&self, writer: &mut Writer<'_>, legacy: bool) -> Result<(), Error> {
         if legacy {
             self.server.encode_legacy(writer)?
         } else {
             writer.value(&self.server)?
         }
         writer.value(&self.sender_id)?;
-        writer.value(&self.dh_key)?;
-        tail.map_or(Ok(()), |letter| writer.u8(letter))
+        writer.value(&self.dh_key)
     }
 
-    fn mode_letter(&self) -> Option<u8> {
-        self.mode.map(|mode| match mode {
-            QueueMode::Messaging => b'M',
-            QueueMode::Contact => b'C',
-        })
+    /// Writes the mode as versions from 4 on do.
+    fn encode_mode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        self.mode.map_or(Ok(()), |mode| writer.value(&mode))
     }
 }
 
@@ -112,19 +110,19 @@ impl<'a> Decode<'a> for QueueInfo<'a> {
 impl Encode for QueueInfo<'_> {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
         writer.value(&self.version)?;
-        let tail = if self.version >= ClientVersion::SHORT_LINKS {
-            self.queue.mode_letter()
+        self.queue.encode(writer, self.version < ClientVersion::MULTIPLE_HOSTS)?;
+        if self.version >= ClientVersion::SHORT_LINKS {
+            self.queue.encode_mode(writer)
         } else if self.version >= ClientVersion::SENDER_SECURED && self.queue.sender_can_secure() {
-            Some(b'T')
+            writer.value(&true)
         } else {
-            None
-        };
-        self.queue.encode(writer, self.version < ClientVersion::MULTIPLE_HOSTS, tail)
+            Ok(())
+        }
     }
 }
 
 /// A queue address for a range of versions, as links carry it. Owns its parts, in about half a kilobyte.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct QueueUri {
     versions: VersionRange<ClientVersion>,
     server: ServerBuf,
@@ -236,6 +234,12 @@ fn parse_key(text: &str) -> Result<X25519PublicKey, Error> {
     X25519PublicKey::from_spki(&decode_base64::<{ X25519PublicKey::SPKI_LENGTH }>(text)?)
 }
 
+impl fmt::Debug for QueueUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueUri").field("versions", &self.versions).field("queue", &self.queue()).finish()
+    }
+}
+
 impl FromStr for QueueUri {
     type Err = Error;
 
@@ -281,19 +285,18 @@ impl Decode<'_> for QueueUri {
 impl Encode for QueueUri {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
         writer.value(&self.versions)?;
-        let queue = self.queue();
-        let secure = queue.sender_can_secure();
-        // Old readers stop behind the key, so the flag is left out where they may not need it.
-        let tail = if self.versions.min() >= ClientVersion::SHORT_LINKS {
-            queue.mode_letter()
-        } else if self.versions.min() >= ClientVersion::SENDER_SECURED
-            || (self.versions.max() >= ClientVersion::SENDER_SECURED && secure)
-        {
-            Some(if secure { b'T' } else { b'F' })
+        let (queue, min) = (self.queue(), self.versions.min());
+        queue.encode(writer, false)?;
+        // Older readers stop behind the key, so the flag is left out where they may not need it.
+        let flag = min >= ClientVersion::SENDER_SECURED
+            || (self.versions.max() >= ClientVersion::SENDER_SECURED && queue.sender_can_secure());
+        if min >= ClientVersion::SHORT_LINKS {
+            queue.encode_mode(writer)
+        } else if flag {
+            writer.value(&queue.sender_can_secure())
         } else {
-            None
-        };
-        queue.encode(writer, false, tail)
+            Ok(())
+        }
     }
 }
 

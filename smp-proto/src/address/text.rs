@@ -3,7 +3,7 @@ use core::str::FromStr;
 
 use super::{Host, Hosts, Port, ServerAddress};
 use crate::id::Fingerprint;
-use crate::wire::{Base64, Encode, Error, Writer, base64_url_decode};
+use crate::wire::{Base64, Decode, Encode, Error, Reader, Writer, base64_url_decode};
 
 /// How many bytes the hosts of an owned address may take, each with a length byte: the longest name there can be, and an
 /// onion name beside it.
@@ -72,6 +72,18 @@ impl TryFrom<&ServerAddress<'_>> for ServerBuf {
 impl fmt::Debug for ServerBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address().fmt(f)
+    }
+}
+
+impl Decode<'_> for ServerBuf {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Self::try_from(&ServerAddress::decode(reader)?)
+    }
+}
+
+impl Encode for ServerBuf {
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        writer.value(&self.address())
     }
 }
 

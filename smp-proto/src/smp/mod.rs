@@ -8,6 +8,7 @@ pub mod command;
 pub mod error;
 pub mod json;
 pub mod link;
+pub mod message;
 pub mod names;
 pub mod notifier;
 pub mod password;
