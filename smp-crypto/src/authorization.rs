@@ -195,7 +195,7 @@ pub fn verify_service(key: &Ed25519PublicKey, signed: &[u8], signature: &[u8]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test::random;
+    use crate::test::{bytes, numbers, random};
 
     fn id(bytes: &[u8]) -> CorrelationId<'_> {
         CorrelationId::new(bytes).unwrap()
@@ -210,6 +210,31 @@ mod tests {
             #[cfg(feature = "ed448")]
             AuthorizationSecretKey::Ed448(crate::key::Ed448SecretKey::generate(random)),
         ]
+    }
+
+    /// The values of the wire reference, Appendix A.
+    #[test]
+    fn appendix_a_vectors() {
+        let key = X25519SecretKey::from_bytes(&numbers(0x01));
+        let server = X25519SecretKey::from_bytes(&numbers(0x21));
+        let server_key = server.public_key();
+        assert_eq!(server_key.0, bytes("5869aff450549732cbaaed5e5df9b30a6da31cb0e5742bad5ad4a1a768f1a67b"));
+        let secret = key.diffie_hellman(&server_key).unwrap();
+        let expected = bytes("a84dc7c3c8f058b1b2dc4cd1e9b5dc0a7987f88b6a9564cde3391fc421159e77");
+        assert_eq!(*secret.as_bytes(), expected);
+
+        let (session_id, correlation_id, entity_id) = (numbers::<32>(0), numbers::<24>(0x80), numbers::<24>(0xa0));
+        let authorized = [&[32], &session_id[..], &[24], &correlation_id, &[24], &entity_id, b"SUB"].concat();
+        let public = [AuthorizationKey::X25519(key.public_key())];
+        let key = AuthorizationSecretKey::X25519(key);
+        let made = authorize(&key, Some(&server_key), id(&correlation_id), &authorized).unwrap();
+        let expected = concat!(
+            "1107ccf45622cf473b8cf8662ae9fa74e3e4bacc1c3027d99d93915aa7b54074",
+            "50c655d2a43fa88caefe2166ff467d6edda3236d33fa3797744777f62a8cfde9ea307c4811b196e0012117a46bd6912e",
+        );
+        let made = made.as_authorization();
+        assert_eq!(*made.as_bytes(), bytes::<80>(expected));
+        assert!(verify(&made, id(&correlation_id), &[&authorized], &public, Some(&server)));
     }
 
     #[test]

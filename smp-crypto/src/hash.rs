@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256, Sha512};
 use sha3::{Sha3_256, Sha3_384};
-use smp_proto::id::ID_LENGTH;
+use smp_proto::id::{CorrelationId, ID_LENGTH};
 
 fn digest<D: Digest>(parts: &[&[u8]]) -> sha2::digest::Output<D> {
     parts.iter().fold(D::new(), |hash, part| hash.chain_update(part)).finalize()
@@ -35,8 +35,23 @@ pub fn sha3_384(parts: &[&[u8]]) -> [u8; 48] {
 /// The sender id of a queue whose NEW command has link data and this correlation id: the first half of its SHA3-384. It
 /// lets a client compute the queue's address before the relay has answered.
 #[must_use]
-pub fn sender_id(correlation_id: &[u8]) -> [u8; ID_LENGTH] {
+pub fn sender_id(correlation_id: CorrelationId<'_>) -> [u8; ID_LENGTH] {
     let mut id = [0; ID_LENGTH];
-    id.iter_mut().zip(sha3_384(&[correlation_id])).for_each(|(to, from)| *to = from);
+    id.iter_mut().zip(sha3_384(&[correlation_id.as_bytes()])).for_each(|(to, from)| *to = from);
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::{bytes, numbers};
+
+    /// The value of the wire reference, Appendix A.
+    #[test]
+    fn appendix_a_vectors() {
+        assert_eq!(
+            sender_id(CorrelationId::from_array(&numbers(0x80))),
+            bytes("47553dcaafcca4130f4e7be513c4c9c36dff814dda87dd24")
+        );
+    }
 }

@@ -12,10 +12,15 @@ mod test;
 pub mod authorization;
 pub mod block_chain;
 pub mod certificate;
+pub mod delivery;
 pub mod hash;
 pub mod kdf;
 pub mod key;
+pub mod notification;
+pub mod queue_envelope;
+pub mod routing;
 pub mod secret_box;
+pub mod short_link;
 pub mod signed_key;
 
 pub use error::Error;

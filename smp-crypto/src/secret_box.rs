@@ -137,6 +137,27 @@ impl BoxKey {
         Ok(())
     }
 
+    /// Makes a padded box of the whole buffer, as [`seal_padded`](Self::seal_padded) does, of what `content` writes.
+    ///
+    /// Fails with [`Error::Length`] when the content does not fit.
+    pub fn seal_content(
+        &self,
+        nonce: &Nonce,
+        buffer: &mut [u8],
+        content: impl FnOnce(&mut wire::Writer<'_>) -> Result<(), wire::Error>,
+    ) -> Result<(), Error> {
+        let mut writer = wire::Writer::new(buffer.get_mut(PADDED_MESSAGE_START..).ok_or(Error::Length)?);
+        content(&mut writer).map_err(|_| Error::Length)?;
+        let length = writer.len();
+        self.seal_padded(nonce, buffer, length)
+    }
+
+    /// Opens a padded box and gives the message. Otherwise like [`open_padded`](Self::open_padded).
+    pub fn open_content<'b>(&self, nonce: &Nonce, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+        let range = self.open_padded(nonce, buffer)?;
+        buffer.get(range).ok_or(Error::Length)
+    }
+
     /// Opens a box and tells where in the buffer the message stands.
     ///
     /// Fails with [`Error::Decrypt`], leaving the box unchanged, or with [`Error::Format`] when the padding is wrong.
@@ -164,11 +185,7 @@ fn compute_tag(key: &[u8; 32], ciphertext: &[u8]) -> Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test::{bytes, random};
-
-    fn numbers<const N: usize>(first: u8) -> [u8; N] {
-        core::array::from_fn(|index| first.wrapping_add(index as u8))
-    }
+    use crate::test::{bytes, numbers, random};
 
     /// The values of the wire reference, Appendix A.
     #[test]

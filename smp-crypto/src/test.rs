@@ -11,3 +11,8 @@ pub(crate) fn random(seed: u64) -> rand_chacha::ChaCha20Rng {
 pub(crate) fn bytes<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
 }
+
+/// The bytes that count up from one.
+pub(crate) fn numbers<const N: usize>(first: u8) -> [u8; N] {
+    core::array::from_fn(|index| first.wrapping_add(index as u8))
+}

@@ -7,7 +7,11 @@ mod common;
 
 use common::{array, for_each_case, text};
 use serde_json::Value;
-use smp_crypto::certificate::{ChainError, fingerprint, validate_server_chain, validate_service_chain};
+use smp_crypto::{
+    Error,
+    certificate::{Certificate, ChainError, fingerprint, validate_server_chain, validate_service_chain},
+    signed_key::SignedKey,
+};
 
 /// 2027-01-15, when the certificates of the vectors that should be valid are.
 const NOW: i64 = 1_800_000_000;
@@ -50,6 +54,17 @@ fn certificate_chain(case: &Value) {
         assert_eq!(server, service);
         assert_eq!(server.identity, array(case, "key_hash"));
     }
+
+    let (Some(signed), Some(leaf)) = (case["skey"].as_str(), chain.first()) else { return };
+    let leaf = Certificate::from_der(leaf).unwrap();
+    let key = SignedKey::from_der(&hex::decode(signed).unwrap()).and_then(|signed| signed.verify(leaf.public_key()));
+    let result = match key {
+        Ok(key) => hex::encode(key.0),
+        Err(Error::Signature) => "error: bad signature".into(),
+        Err(Error::InvalidKey) => "error: bad algorithm".into(),
+        Err(other) => panic!("the reference has no {other:?}"),
+    };
+    assert_eq!(result, text(case, "skey_result"));
 }
 
 fn hexadecimal(value: &Value) -> Vec<u8> {

@@ -1,4 +1,4 @@
-use ed25519_dalek::ed25519::signature::MultipartVerifier;
+use ed25519_dalek::ed25519::signature::{MultipartSigner, MultipartVerifier};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
@@ -111,7 +111,13 @@ impl Ed25519SecretKey {
     /// Signs a message.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; ED25519_SIGNATURE_LENGTH] {
-        ed25519_dalek::Signer::sign(&self.0, message).to_bytes()
+        self.sign_parts(&[message])
+    }
+
+    /// Signs a message in parts, as if they stood one after the other.
+    #[must_use]
+    pub fn sign_parts(&self, message: &[&[u8]]) -> [u8; ED25519_SIGNATURE_LENGTH] {
+        self.0.multipart_sign(message).to_bytes()
     }
 }
 

@@ -1,0 +1,252 @@
+//! Data of short links: encrypted so that the relay cannot read it, signed so that it cannot change it (wire reference,
+//! section 13.2).
+//!
+//! A link carries the hash of the fixed data as its key. From it come the key of the encryption and, for contact links,
+//! the id under which the relay has the data. The fixed data names the root key, which signs both parts; the user data
+//! of contact links may also be signed by one of the owners it lists, whom the root key or an earlier owner signed.
+
+use smp_proto::{
+    agent::link_data::{
+        FIXED_DATA_PADDED_LENGTH, FixedLinkData, OwnerAuthorization, Signed, USER_DATA_PADDED_LENGTH, UserLinkData,
+    },
+    id::ID_LENGTH,
+    key::Ed25519PublicKey,
+    short_link::LinkKind,
+    wire::{self, Decode, List, Writer},
+};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    Error, hash,
+    kdf::hkdf,
+    key::{ED25519_SIGNATURE_LENGTH, Ed25519SecretKey, Verify, secret_debug},
+    secret_box::{BoxKey, NONCE_LENGTH, Nonce, TAG_LENGTH},
+};
+
+/// Length of the encrypted fixed data in bytes.
+pub const FIXED_LENGTH: usize = NONCE_LENGTH + TAG_LENGTH + FIXED_DATA_PADDED_LENGTH;
+/// Length of the encrypted user data in bytes.
+pub const USER_LENGTH: usize = NONCE_LENGTH + TAG_LENGTH + USER_DATA_PADDED_LENGTH;
+
+/// Where the data starts in the buffer for [`seal`]: behind nonce, tag, length and signature.
+pub const DATA_START: usize = NONCE_LENGTH + TAG_LENGTH + 2 + 1 + ED25519_SIGNATURE_LENGTH;
+
+/// Why link data was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The data belongs to another link.
+    Hash,
+    /// The root key did not sign the fixed data.
+    FixedSignature,
+    /// Neither the root key nor an owner signed the user data.
+    UserSignature,
+    /// An owner has the root key.
+    RootOwner,
+    /// Two owners have the same id or the same key.
+    DuplicateOwner,
+    /// Neither the root key nor an earlier owner signed an owner.
+    OwnerSignature,
+    /// The data is not what belongs there.
+    Format(wire::Error),
+}
+
+impl From<wire::Error> for LinkError {
+    fn from(error: wire::Error) -> Self {
+        Self::Format(error)
+    }
+}
+
+impl core::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Hash => "the data belongs to another link",
+            Self::FixedSignature => "the fixed data is not signed by its root key",
+            Self::UserSignature => "the user data is not signed by the root key or an owner",
+            Self::RootOwner => "an owner of the link has its root key",
+            Self::DuplicateOwner => "two owners of the link have the same id or key",
+            Self::OwnerSignature => "an owner of the link is not signed by the root key or an earlier owner",
+            Self::Format(error) => return write!(f, "the link data is malformed: {error}"),
+        })
+    }
+}
+
+impl core::error::Error for LinkError {}
+
+/// The key in a link: SHA3-256 of the fixed data. Whoever has it can read the link's data, so it does not print.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct LinkKey(pub [u8; 32]);
+
+secret_debug!(LinkKey);
+
+impl PartialEq for LinkKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for LinkKey {}
+
+impl LinkKey {
+    /// The key of the link with this fixed data.
+    #[must_use]
+    pub fn of(fixed_data: &[u8]) -> Self {
+        Self(hash::sha3_256(&[fixed_data]))
+    }
+
+    /// The id of a contact link's data, and the key it is encrypted with.
+    pub fn contact_keys(&self) -> Result<([u8; ID_LENGTH], BoxKey), Error> {
+        let mut output = Zeroizing::new([0; ID_LENGTH + 32]);
+        hkdf(&[], &self.0, b"SimpleXContactLink", output.as_mut())?;
+        let (id, key) = output.split_first_chunk().ok_or(Error::Length)?;
+        Ok((*id, BoxKey::new(key.first_chunk().ok_or(Error::Length)?)))
+    }
+
+    /// The key an invitation link's data is encrypted with. Its id comes from the relay.
+    pub fn invitation_key(&self) -> Result<BoxKey, Error> {
+        let mut output = Zeroizing::new([0; 32]);
+        hkdf(&[], &self.0, b"SimpleXInvLink", output.as_mut())?;
+        Ok(BoxKey::new(&output))
+    }
+}
+
+/// Signs and encrypts data that stands in the buffer from [`DATA_START`] on, `length` bytes. The buffer, of
+/// [`FIXED_LENGTH`] or [`USER_LENGTH`] bytes, then holds what the relay gets.
+///
+/// Fails with [`Error::Length`] when the data does not fit.
+pub fn seal(
+    key: &BoxKey,
+    nonce: &Nonce,
+    signer: &Ed25519SecretKey,
+    buffer: &mut [u8],
+    length: usize,
+) -> Result<(), Error> {
+    let end = DATA_START.checked_add(length).ok_or(Error::Length)?;
+    let signature = signer.sign(buffer.get(DATA_START..end).ok_or(Error::Length)?);
+    let (head, sealed) = buffer.split_first_chunk_mut::<NONCE_LENGTH>().ok_or(Error::Length)?;
+    *head = nonce.0;
+    let signed = sealed.get_mut(TAG_LENGTH.saturating_add(2)..).ok_or(Error::Length)?;
+    Writer::new(signed).short(&signature).map_err(|_| Error::Length)?;
+    key.seal_padded(nonce, sealed, length.saturating_add(1 + ED25519_SIGNATURE_LENGTH))
+}
+
+/// Decrypts what a relay had, where it stands. [`verify`] it before use.
+pub fn open<'b>(key: &BoxKey, buffer: &'b mut [u8]) -> Result<Signed<'b>, Error> {
+    let (nonce, sealed) = buffer.split_first_chunk_mut::<NONCE_LENGTH>().ok_or(Error::Decrypt)?;
+    Ok(Signed::from_bytes(key.open_content(&Nonce(*nonce), sealed)?)?)
+}
+
+/// Verifies both parts of a link's data against the link, and reads them.
+///
+/// Owners are verified in the order of the list. A list as long as the data allows, about 120, where each one is signed
+/// by the one before, costs some 7,000 verifications.
+pub fn verify<'a>(
+    kind: LinkKind,
+    link_key: &LinkKey,
+    fixed: &Signed<'a>,
+    user: &Signed<'a>,
+) -> Result<(FixedLinkData<'a>, UserLinkData<'a>), LinkError> {
+    let fixed_data = FixedLinkData::from_bytes(fixed.data)?;
+    let user_data = UserLinkData::from_bytes(user.data)?;
+    let invitation = kind == LinkKind::Invitation;
+    if fixed_data.connection_request.is_invitation() != invitation
+        || matches!(user_data, UserLinkData::Invitation { .. }) != invitation
+    {
+        return Err(LinkError::Format(wire::Error::Invalid));
+    }
+
+    if LinkKey::of(fixed.data) != *link_key {
+        return Err(LinkError::Hash);
+    }
+    let root_key = &fixed_data.root_key;
+    root_key.verify(fixed.data, fixed.signature).map_err(|_| LinkError::FixedSignature)?;
+    let signed_by = |key: &Ed25519PublicKey| key.verify(user.data, user.signature).is_ok();
+    // The root key signs most; owners are asked when it did not.
+    let by_root = signed_by(root_key);
+    let by_owner = match &user_data {
+        UserLinkData::Invitation { .. } => false,
+        UserLinkData::Contact { contact, .. } => {
+            verify_owners(root_key, &contact.owners)?;
+            !by_root && contact.owners.iter().any(|owner| signed_by(&owner.owner_key))
+        }
+    };
+    if !by_root && !by_owner {
+        return Err(LinkError::UserSignature);
+    }
+    Ok((fixed_data, user_data))
+}
+
+fn verify_owners(root_key: &Ed25519PublicKey, owners: &List<'_, OwnerAuthorization<'_>>) -> Result<(), LinkError> {
+    for (index, owner) in owners.iter().enumerate() {
+        let earlier = || owners.iter().take(index);
+        if owner.owner_key == *root_key {
+            return Err(LinkError::RootOwner);
+        }
+        if earlier().any(|other| other.owner_id == owner.owner_id || other.owner_key == owner.owner_key) {
+            return Err(LinkError::DuplicateOwner);
+        }
+        let mut buffer = [0; 300];
+        let signed = owner.signed_bytes(&mut buffer)?;
+        let signed_by = |key: &Ed25519PublicKey| key.verify(signed, owner.signature).is_ok();
+        if !signed_by(root_key) && !earlier().any(|other| signed_by(&other.owner_key)) {
+            return Err(LinkError::OwnerSignature);
+        }
+    }
+    Ok(())
+}
+
+/// Signs a new owner of a link: with the root key, or with the key of an owner who stands earlier in the list.
+#[must_use]
+pub fn sign_owner(owner_id: &[u8], owner_key: &Ed25519PublicKey, signer: &Ed25519SecretKey) -> [u8; 64] {
+    signer.sign_parts(&[owner_id, &owner_key.to_spki()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::{bytes, numbers, random};
+
+    /// Whether two prepared keys are the same.
+    fn same(one: &BoxKey, other: &BoxKey) -> bool {
+        let seal = |key: &BoxKey| key.seal_in_place(&Nonce([0; 24]), &mut [0; 32]);
+        seal(one) == seal(other)
+    }
+
+    /// The values of the wire reference, Appendix A.
+    #[test]
+    fn appendix_a_vectors() {
+        let link_key = LinkKey(numbers(0));
+        let (id, key) = link_key.contact_keys().unwrap();
+        assert_eq!(id, bytes("3232adb6fd5d0e30ab33495f6d24543458eae3aab2b1b535"));
+        let expected = bytes("efcfdbca49d0a09566bb06c017e29d74861ce710afa58587a698fd4b85179d4a");
+        assert!(same(&key, &BoxKey::new(&expected)));
+        let expected = bytes("7f3160cc1a195495e752e2204b71508fca7c0e7bcca32935bf1f4af2ac05b787");
+        assert!(same(&link_key.invitation_key().unwrap(), &BoxKey::new(&expected)));
+    }
+
+    #[test]
+    fn sealed_data_opens_with_its_key_only() {
+        let random = &mut random(1);
+        let signer = Ed25519SecretKey::generate(random);
+        let key = BoxKey::new(&[1; 32]);
+        let mut buffer = [0; FIXED_LENGTH];
+        buffer[DATA_START..DATA_START + 4].copy_from_slice(b"data");
+        let nonce = Nonce::generate(random);
+        seal(&key, &nonce, &signer, &mut buffer, 4).unwrap();
+        assert_eq!(buffer[..24], nonce.0);
+        let opened = { open(&key, &mut { buffer }).map(|signed| (signed.data.len(), *signed.signature)) };
+        assert_eq!(opened, Ok((4, signer.sign(b"data"))));
+        assert_eq!(open(&BoxKey::new(&[2; 32]), &mut { buffer }), Err(Error::Decrypt));
+        for position in (0..FIXED_LENGTH).step_by(13) {
+            let mut changed = buffer;
+            changed[position] ^= 1;
+            assert_eq!(open(&key, &mut changed), Err(Error::Decrypt));
+            assert_eq!(open(&key, &mut { buffer }[..position]), Err(Error::Decrypt));
+        }
+        let fits = FIXED_LENGTH - DATA_START;
+        assert_eq!(seal(&key, &nonce, &signer, &mut buffer, fits), Ok(()));
+        assert_eq!(seal(&key, &nonce, &signer, &mut buffer, fits + 1), Err(Error::Length));
+        assert_eq!(seal(&key, &nonce, &signer, &mut [0; 10], 0), Err(Error::Length));
+    }
+}
