@@ -1,4 +1,5 @@
 //! Relay server, client and programs of the SimpleX network on tokio.
 
+pub mod identity;
 pub mod net;
 pub mod relay;
