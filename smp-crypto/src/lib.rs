@@ -20,6 +20,7 @@ pub mod notification;
 pub mod queue_envelope;
 pub mod routing;
 pub mod secret_box;
+pub mod session;
 pub mod short_link;
 pub mod signed_key;
 

@@ -1,11 +1,3 @@
-//! Certificate chains, hellos, sessions and blocks are made and judged as the reference implementation does it, except
-//! where this crate is stricter on purpose; each such case is named where it is checked.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod common;
-
-use common::{array, for_each_case, text};
 use serde_json::Value;
 use smp_crypto::{
     Error,
@@ -13,21 +5,15 @@ use smp_crypto::{
     signed_key::SignedKey,
 };
 
-/// 2027-01-15, when the certificates of the vectors that should be valid are.
-const NOW: i64 = 1_800_000_000;
+use crate::{
+    NOW, certificates_of,
+    common::{array, text},
+    hexadecimal, slices,
+};
 
-#[test]
-fn transport_vectors() {
-    for_each_case("transport.json", |case| match text(case, "op") {
-        "certificate_chain" => certificate_chain(case),
-        "handshake" | "client_reads_server_hello" | "server_reads_client_hello" => {}
-        other => panic!("no runner for {other}"),
-    });
-}
-
-fn certificate_chain(case: &Value) {
-    let chain: Vec<_> = case["chain"].as_array().unwrap().iter().map(hexadecimal).collect();
-    let chain: Vec<_> = chain.iter().map(Vec::as_slice).collect();
+pub(crate) fn certificate_chain(case: &Value) {
+    let chain = certificates_of(&case["chain"]);
+    let chain = slices(&chain);
     for (certificate, expected) in chain.iter().zip(case["fingerprints"].as_array().unwrap()) {
         assert_eq!(fingerprint(certificate).as_slice(), hexadecimal(expected));
     }
@@ -65,10 +51,6 @@ fn certificate_chain(case: &Value) {
         Err(other) => panic!("the reference has no {other:?}"),
     };
     assert_eq!(result, text(case, "skey_result"));
-}
-
-fn hexadecimal(value: &Value) -> Vec<u8> {
-    hex::decode(value.as_str().unwrap()).unwrap()
 }
 
 fn reason(error: ChainError) -> &'static str {
