@@ -1,5 +1,6 @@
 //! A relay makes its certificates, shows them, and clients trust them; what others make up they don't.
 
+#![cfg(feature = "ed448")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;

@@ -1,6 +1,7 @@
 //! Certificate chains, hellos, sessions and blocks are made and judged as the reference implementation does it, except
 //! where this crate is stricter on purpose; each such case is named where it is checked.
 
+#![cfg(feature = "ed448")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod certificates;
