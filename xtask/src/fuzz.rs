@@ -6,6 +6,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use crate::console::Console;
@@ -76,12 +78,25 @@ pub(crate) fn targets(workspace: &Workspace) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
+/// Runs targets one by one for somebody who watches, else as many at a time as there are processors.
 fn fuzz(workspace: &Workspace, targets: &[String], time: u64, watched: bool) -> Result<(), Failure> {
     let programs = build(workspace, targets)?;
-    for target in targets {
-        one(workspace, &programs, target, time, watched)?;
-    }
-    Ok(())
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(failure) = one(workspace, &programs, target, time, watched) {
+                next.store(targets.len(), Ordering::Relaxed);
+                return Err(failure);
+            }
+        }
+        Ok(())
+    };
+    let workers = if watched { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let died = |_| Err(Failure::new("a thread that ran fuzzers died"));
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(died))
+    })
 }
 
 fn build(workspace: &Workspace, targets: &[String]) -> Result<PathBuf, Failure> {
