@@ -3,6 +3,10 @@
 //! A target is a short file in `fuzz_targets/`. It must never panic on any input; the checks here panic when a codec
 //! does not keep its promise, which is how the fuzzer learns of it.
 
+use std::fmt::Display;
+
+use smp_proto::id::SessionId;
+use smp_proto::version::SmpVersion;
 use smp_proto::wire::{Error, Writer};
 
 /// Larger than a transport block, so that running out of space is a finding too.
@@ -69,4 +73,26 @@ pub fn stable(data: &[u8], again: impl Fn(&[u8]) -> Option<Again>) {
 pub fn choice(data: &[u8], count: u8) -> Option<(u8, &[u8])> {
     let (first, rest) = data.split_first()?;
     Some((first % count, rest))
+}
+
+/// Splits a version of SMP, known to the codecs, off the front of the input.
+pub fn version(data: &[u8]) -> Option<(SmpVersion, &[u8])> {
+    let count = SmpVersion::MAX.0 - SmpVersion::MIN.0 + 1;
+    let (choice, rest) = choice(data, u8::try_from(count).ok()?)?;
+    Some((SmpVersion(SmpVersion::MIN.0 + u16::from(choice)), rest))
+}
+
+/// The session that transmissions belong to; the test vectors have the same.
+pub const SESSION: SessionId<'static> = match SessionId::new(&[b's'; 32]) {
+    Ok(id) => id,
+    Err(_) => panic!("32 bytes make an identifier"),
+};
+
+/// Checks a value that is read from text: its own text is read as the same.
+pub fn same_text<T: Display>(data: &[u8], parse: impl Fn(&str) -> Option<T>, same: impl Fn(&T, &T) -> bool) {
+    let Some(value) = std::str::from_utf8(data).ok().and_then(&parse) else { return };
+    let shown = value.to_string();
+    let again = parse(&shown).unwrap_or_else(|| panic!("the text {shown:?} cannot be read"));
+    assert!(same(&value, &again), "the text {shown:?} reads as something else");
+    assert_eq!(again.to_string(), shown);
 }

@@ -12,7 +12,7 @@ use crate::process::Failure;
 use crate::workspace::Workspace;
 
 /// How many seeds a target keeps. They are chosen evenly among what the vectors give.
-const PER_TARGET: usize = 12;
+const PER_TARGET: usize = 32;
 
 /// Longer values are left to the fuzzer: the repository stays small.
 const LONGEST: usize = 1_024;
@@ -72,11 +72,41 @@ fn collect(file: &str, case: &Value, seeds: &mut Seeds) {
         ("primitives.json", "key") => {
             add("primitives", &[13], hex(&case["wire_key"]));
             add("base64", &[], text(&case["text"]));
+            add("secret_key", &[], hex(&case["private_pkcs8"]));
         }
         ("primitives.json", "decode_key") => {
             let der = hex(&case["der"]);
             let length = der.as_ref().and_then(|der| u8::try_from(der.len()).ok());
             add("primitives", &[13, length.unwrap_or(0)], der);
+        }
+        ("transmissions.json", "command") => add("command", &[version(&case["versions"])], hex(&case["bytes"])),
+        ("transmissions.json", "broker_message" | "error") => {
+            add("broker_message", &[version(&case["versions"])], hex(&case["bytes"]));
+        }
+        ("transmissions.json", "transmission") => {
+            let version = version(&case["version"]);
+            add("transmission", &[version], hex(&case["transmission"]));
+            add("batch", &[version], hex(&case["block_content"]));
+            add("encrypted_block", &[0, 0, version % 2], hex(&case["block_content"]));
+        }
+        ("transmissions.json", "server_decodes_block_content" | "client_decodes_block_content") => {
+            add("batch", &[version(&case["version"])], hex(&case["content"]));
+        }
+        ("transport.json", "handshake") => {
+            add("hello", &[0], hex(&case["server_hello"]["content"]));
+            add("hello", &[1], hex(&case["client_hello"]["content"]));
+            add("signed_key", &[], hex(&case["skey"]));
+        }
+        ("addresses.json", "server") => {
+            add("address", &[0], hex(&case["binary"]));
+            add("address", &[3], text(&case["text"]));
+        }
+        ("addresses.json", "queue_info_encode" | "queue_info_decode") => {
+            add("queue_uri", &[0], hex(&case["binary"]));
+        }
+        ("addresses.json", "queue_uri_encode" | "queue_uri") => {
+            add("queue_uri", &[1], hex(&case["binary"]));
+            add("queue_uri", &[2], text(&case["text"]));
         }
         ("primitives.json", "cb_nonce") => add("base64", &[], hex(&case["input"])),
         _ => {}
@@ -98,6 +128,12 @@ fn primitive(name: &Value) -> u8 {
         name if name.starts_with("list0") => 9,
         _ => 10,
     }
+}
+
+/// The first byte from which targets read the version: the highest one listed.
+fn version(listed: &Value) -> u8 {
+    let highest = listed.as_array().and_then(|all| all.last()).unwrap_or(listed);
+    highest.as_u64().and_then(|version| u8::try_from(version.checked_sub(6)?).ok()).unwrap_or(0)
 }
 
 fn text(value: &Value) -> Option<Vec<u8>> {
