@@ -1,0 +1,230 @@
+//! A client of SMP relays: commands of many queues over one connection, events, and a connection that comes back.
+//!
+//! [`Client`] is one connection. It can be cloned and used from many tasks: commands that wait at the same time travel in
+//! one block, and responses find their way back by correlation id. What the relay says unasked comes out of [`Events`].
+//! [`ReconnectingClient`] keeps a connection and its subscriptions up. [`ReceiveQueue`] and [`SendQueue`] are the two
+//! ends of a queue with the encryption between them.
+//!
+//! ```no_run
+//! use smp_std::client::{Client, Event, Options, QueueOptions, ReceiveQueue, Received, SendQueue};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = "smp://-pd7JvjLnNPNfqES2AdWWndE8JoS9gdcvKu0Ba-P2DY=@smp.example.com".parse()?;
+//!
+//! // The recipient creates a queue and hands out its address.
+//! let (client, mut events) = Client::connect(&server, &Options::interactive()).await?;
+//! let created = client.create_queue(&QueueOptions::default()).await?;
+//! let mut queue = ReceiveQueue::new(server.server(), created)?;
+//! let uri = queue.uri()?;
+//!
+//! // The sender secures the queue, so that nobody else can send, and sends.
+//! let (sender, _events) = Client::connect(&server, &Options::interactive()).await?;
+//! let mut outgoing = SendQueue::new(&uri, sender.session().version)?;
+//! outgoing.send(&sender, b"hello").await?;
+//!
+//! // The recipient opens what arrives, keeps it, and only then acknowledges it.
+//! while let Some(event) = events.next().await {
+//!     if let Event::Message(delivery) = event {
+//!         if let Received::Message(message) = queue.open(&delivery)? {
+//!             println!("{}", String::from_utf8_lossy(&message.body));
+//!         }
+//!         client.acknowledge(queue.credentials(), &delivery.message_id).await?;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Limits
+//!
+//! Everything is bounded by [`Options`]: commands in flight, events that wait, every wait for the relay. An idle
+//! connection holds no buffers for blocks, so that one process can have many thousands of them.
+//!
+//! # Stricter than other clients
+//!
+//! Sessions of version 7 and later without a session key of the relay are refused, as are keys of small order, hellos
+//! for other sessions, and blocks that cannot be read; responses that fit no command are counted ([`Anomalies`]) and
+//! never acted on.
+
+mod commands;
+mod connection;
+mod error;
+mod event;
+mod key;
+mod multiplex;
+mod options;
+mod queue;
+mod reconnect;
+mod session;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smp_proto::address::{Host, Scheme, ServerAddress, ServerUri};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::net::{ClientTls, TlsStream, connect_tcp};
+
+pub use commands::{CreatedQueue, Credentials, QueueOptions, QueueStatus};
+pub use error::{ClientError, HandshakeFailure, RelayError};
+pub use event::{Delivery, Event, Id};
+pub use key::CommandKey;
+pub use multiplex::Anomalies;
+pub use options::Options;
+pub use queue::{
+    MAX_BODY_LENGTH, QueueError, ReceiveQueue, ReceiveQueueParts, Received, ReceivedMessage, SendQueue, SendQueueParts,
+    SendStage,
+};
+pub use reconnect::{Backoff, ReconnectingClient};
+pub use session::SessionInfo;
+
+use multiplex::Request;
+
+/// How many commands may wait in front of the connection's task. More of them wait in their own tasks.
+const REQUEST_CAPACITY: usize = 32;
+
+/// A connection to a relay. Clones share it; when the last one is dropped, the connection is closed.
+#[derive(Clone, Debug)]
+pub struct Client {
+    requests: mpsc::Sender<Request>,
+    session: Arc<SessionInfo>,
+    response_time_out: Duration,
+}
+
+/// What a relay says unasked, in order. Dropping it is fine for clients that only send.
+#[derive(Debug)]
+pub struct Events(mpsc::Receiver<Event>);
+
+impl Events {
+    /// The next event; [`Event::Disconnected`] is the last one, then there is `None`. Can be dropped and called again.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+/// How long the steps of connecting took.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Name resolution and the TCP handshake.
+    pub tcp: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
+    /// The hellos of SMP.
+    pub handshake: Duration,
+}
+
+impl Client {
+    /// Connects to a relay, makes sure that it is the one the address names, and agrees on the highest version both know.
+    ///
+    /// The connection is served by a task of its own on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`ClientError::Identity`] if it is another server; any other error before the first command.
+    pub async fn connect(server: &ServerUri, options: &Options) -> Result<(Self, Events), ClientError> {
+        Self::connect_to(&server.address(), options).await
+    }
+
+    /// As [`Self::connect`], to an address without scheme and password, such as that of a queue.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_to(server: &ServerAddress<'_>, options: &Options) -> Result<(Self, Events), ClientError> {
+        let fingerprint = server.fingerprint().ok_or(ClientError::NoFingerprint)?;
+        let (stream, _, _) = open(server, &fingerprint, options).await?;
+        Self::over_tls(stream, &fingerprint, options).await
+    }
+
+    /// Talks SMP over a TLS connection that exists already.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn over_tls<S>(
+        stream: TlsStream<S>,
+        fingerprint: &[u8; 32],
+        options: &Options,
+    ) -> Result<(Self, Events), ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (link, session) = session::establish(stream, fingerprint, options).await?;
+        let session = Arc::new(session);
+        let (requests, incoming) = mpsc::channel(REQUEST_CAPACITY);
+        // The multiplexer holds what waits; the channel is only the last step.
+        let (outgoing, events) = mpsc::channel(1);
+        let connection = connection::Connection::new(link, Arc::clone(&session), options, incoming, outgoing);
+        tokio::spawn(connection.run());
+        Ok((Self { requests, session, response_time_out: options.response_time_out }, Events(events)))
+    }
+
+    /// What is known of the session.
+    #[must_use]
+    pub fn session(&self) -> &SessionInfo {
+        &self.session
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// The same connection with another time limit for responses.
+    #[must_use]
+    pub fn with_response_time_out(&self, response_time_out: Duration) -> Self {
+        Self { response_time_out, ..self.clone() }
+    }
+
+    fn response_time_out(&self) -> Duration {
+        self.response_time_out
+    }
+
+    async fn hand_over(&self, request: Request) -> Result<(), ClientError> {
+        self.requests.send(request).await.map_err(|_| ClientError::Closed)
+    }
+}
+
+/// Connects to the first host of an address that answers, and does the TLS handshake. Also tells how long both took.
+///
+/// # Errors
+/// The error of the last host that was tried.
+pub async fn open(
+    server: &ServerAddress<'_>,
+    fingerprint: &[u8; 32],
+    options: &Options,
+) -> Result<(TlsStream, Duration, Duration), ClientError> {
+    let port = server.port.number(Scheme::Smp.default_port()).map_err(|_| ClientError::NoUsableHost)?;
+    let tls = ClientTls::new(options.alpn);
+    let started = Instant::now();
+    let deadline = started.checked_add(options.connect_time_out).unwrap_or(started);
+    let mut last = ClientError::NoUsableHost;
+    for host in server.hosts.iter() {
+        let host = match host {
+            // Reaching them needs a Tor proxy.
+            Host::Onion(_) => continue,
+            Host::Ipv4(address) => IpAddr::from(address).to_string(),
+            Host::Ipv6(address) => IpAddr::from(address).to_string(),
+            Host::Domain(name) => name.to_owned(),
+        };
+        let begun = Instant::now();
+        let attempt = async {
+            let socket = connect_tcp(&host, port, options.connect_time_out).await?;
+            let connected = Instant::now();
+            let stream = tls.connect(socket, fingerprint, options.connect_time_out).await?;
+            Ok((stream, connected.duration_since(begun), connected.elapsed()))
+        };
+        match timeout_at(deadline, attempt).await {
+            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Err(error)) => last = ClientError::from_net(error),
+            Err(_) => return Err(ClientError::Timeout),
+        }
+        // Another host of the same address has the same identity: a server with another one is not to be walked past.
+        if matches!(last, ClientError::Identity) {
+            break;
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,421 @@
+//! Many commands over one connection: which wait to be sent, which for their response, and what to make of a block from
+//! the relay. No socket and no clock: bytes and time come in, bytes, events and the next deadline go out.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use smp_proto::id::{ID_LENGTH, SessionId};
+use smp_proto::smp::BrokerMessage;
+use smp_proto::transport::{Batch, BatchWriter, Transmission};
+use smp_proto::version::SmpVersion;
+use smp_proto::wire::Reader;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{ClientError, Delivery, Event, Id, RelayError};
+use crate::net::SESSION_IDENTIFIER_SIZE;
+
+/// What ties a response to its command.
+pub(super) type CorrelationId = [u8; ID_LENGTH];
+
+/// How many commands whose time was up are remembered, so that a late answer is not taken for a stray one.
+const LATE_LIMIT: usize = 1024;
+/// How many events may wait beyond those of subscribed queues when reading cannot pause.
+const SPARE_EVENTS: usize = 256;
+/// How many encoded commands may wait to be packed into blocks, in bytes: a few blocks.
+const WAITING_LIMIT: usize = 4 * crate::net::BLOCK_SIZE;
+
+/// A response: the broker message as it stood behind the ids, and whether it came from a command in flight.
+pub(super) type Response = Result<Box<[u8]>, ClientError>;
+
+/// What a command asks for, as far as its response needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing special.
+    Plain,
+    /// `SUB`: a success subscribes the connection to the entity; old relays answer with the first message.
+    Subscribe,
+    /// `NEW` that subscribes at once.
+    Create,
+    /// `ACK`: the next message may come as the response.
+    Acknowledge,
+    /// `DEL`: a success ends the subscription.
+    Delete,
+}
+
+/// A command on its way to the relay.
+pub(super) struct Request {
+    pub(super) correlation_id: CorrelationId,
+    pub(super) entity: Id,
+    pub(super) kind: Kind,
+    /// The whole transmission, authorized.
+    pub(super) transmission: Box<[u8]>,
+    pub(super) time_out: Duration,
+    /// Who waits for the response. Nobody does for pings.
+    pub(super) responder: Option<oneshot::Sender<Response>>,
+}
+
+struct Pending {
+    entity: Id,
+    kind: Kind,
+    deadline: (Instant, u64),
+    responder: Option<oneshot::Sender<Response>>,
+}
+
+/// What a peer did that an orderly one does not do. Only counted: nothing of it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Anomalies {
+    /// Responses that could not be read.
+    pub malformed: u64,
+    /// Responses to no command that was sent, and events that are none.
+    pub unexpected: u64,
+    /// Responses that came after the time for them was up.
+    pub late: u64,
+}
+
+/// The limits of a multiplexer.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) in_flight: usize,
+    pub(super) events: usize,
+    pub(super) ping_interval: Duration,
+    pub(super) ping_time_out: Duration,
+    pub(super) ping_count: u32,
+}
+
+/// What [`Multiplexer::tick`] asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tick {
+    Nothing,
+    /// The relay was silent for too long: send a ping.
+    Ping,
+    /// The relay is gone.
+    GiveUp,
+}
+
+pub(super) struct Multiplexer {
+    version: SmpVersion,
+    session_id: [u8; SESSION_IDENTIFIER_SIZE],
+    limits: Limits,
+    waiting: VecDeque<Request>,
+    waiting_bytes: usize,
+    pending: HashMap<CorrelationId, Pending>,
+    deadlines: BTreeMap<(Instant, u64), CorrelationId>,
+    sequence: u64,
+    late: VecDeque<CorrelationId>,
+    subscribed: HashSet<Id>,
+    events: VecDeque<Event>,
+    anomalies: Anomalies,
+    last_traffic: Instant,
+    unanswered_pings: u32,
+    /// The ping in flight.
+    ping: Option<CorrelationId>,
+}
+
+impl Multiplexer {
+    pub(super) fn new(
+        version: SmpVersion,
+        session_id: [u8; SESSION_IDENTIFIER_SIZE],
+        limits: Limits,
+        now: Instant,
+    ) -> Self {
+        Self {
+            version,
+            session_id,
+            limits,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            pending: HashMap::new(),
+            deadlines: BTreeMap::new(),
+            sequence: 0,
+            late: VecDeque::new(),
+            subscribed: HashSet::new(),
+            events: VecDeque::new(),
+            anomalies: Anomalies::default(),
+            last_traffic: now,
+            unanswered_pings: 0,
+            ping: None,
+        }
+    }
+
+    /// Whether one more command may be submitted.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting_bytes < WAITING_LIMIT
+            && self.pending.len().saturating_add(self.waiting.len()) < self.limits.in_flight
+    }
+
+    /// Takes a command; it is sent with one of the next blocks.
+    pub(super) fn submit(&mut self, request: Request) {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(request.transmission.len());
+        self.waiting.push_back(request);
+    }
+
+    /// Takes a ping.
+    pub(super) fn submit_ping(&mut self, request: Request) {
+        self.ping = Some(request.correlation_id);
+        self.submit(request);
+    }
+
+    /// Whether a block is ready to be packed.
+    pub(super) fn wants_to_send(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Packs the commands that wait, oldest first, as many as fit one block; their time runs from now.
+    ///
+    /// Commands about one entity never share a block: relays execute the commands of a block in any order, and check all
+    /// authorizations before they execute the first.
+    pub(super) fn pack(&mut self, writer: &mut BatchWriter<'_>, now: Instant) {
+        let mut entities = HashSet::new();
+        while let Some(request) = self.waiting.front() {
+            if !request.entity.is_empty() && entities.contains(&request.entity) {
+                break;
+            }
+            if writer.push(|writer| writer.bytes(&request.transmission)).is_err() {
+                if writer.is_empty() {
+                    // Commands that fit no block are refused before they are submitted.
+                    self.drop_front();
+                    continue;
+                }
+                break;
+            }
+            if let Some(request) = self.take_front() {
+                if !request.entity.is_empty() {
+                    entities.insert(request.entity.clone());
+                }
+                self.sequence = self.sequence.wrapping_add(1);
+                let deadline = (now.checked_add(request.time_out).unwrap_or(now), self.sequence);
+                self.deadlines.insert(deadline, request.correlation_id);
+                let Request { correlation_id, entity, kind, responder, .. } = request;
+                self.pending.insert(correlation_id, Pending { entity, kind, deadline, responder });
+            }
+        }
+        self.last_traffic = now;
+    }
+
+    fn take_front(&mut self) -> Option<Request> {
+        let request = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(request.transmission.len());
+        Some(request)
+    }
+
+    fn drop_front(&mut self) {
+        if let Some(responder) = self.take_front().and_then(|request| request.responder) {
+            let _ = responder.send(Err(ClientError::TooLarge(self.version.max_message_length())));
+        }
+    }
+
+    /// Whether the next block may be read: when events wait for the application, only commands in flight are a reason to
+    /// go on reading.
+    pub(super) fn may_read(&self) -> bool {
+        self.events.len() < self.limits.events || !self.pending.is_empty()
+    }
+
+    /// Takes the content of a block. An error means that the connection must be given up.
+    pub(super) fn receive(&mut self, content: &[u8], now: Instant) -> Result<(), ClientError> {
+        self.last_traffic = now;
+        self.unanswered_pings = 0;
+        let batch = Batch::decode(content).map_err(|_| ClientError::Malformed)?;
+        let session_id = self.session_id;
+        let session_id = SessionId::new(&session_id).map_err(|_| ClientError::Malformed)?;
+        for transmission in batch.iter() {
+            match Transmission::decode(transmission, self.version, session_id) {
+                Ok(transmission) => self.receive_one(&transmission),
+                Err(_) => self.anomalies.malformed = self.anomalies.malformed.saturating_add(1),
+            }
+        }
+        // A relay has at most one message out for each subscription.
+        let most = self.limits.events.saturating_add(self.subscribed.len()).saturating_add(SPARE_EVENTS);
+        if self.events.len() > most { Err(ClientError::Malformed) } else { Ok(()) }
+    }
+
+    fn receive_one(&mut self, transmission: &Transmission<'_>) {
+        let entity = Id::from(transmission.entity_id);
+        let body = transmission.command;
+        let message = BrokerMessage::decode(&mut Reader::new(body), self.version);
+        let correlation_id = transmission.correlation_id.to_array();
+        if transmission.correlation_id.is_empty() {
+            match message {
+                Ok(message) => self.event(entity, &message),
+                Err(_) => self.anomalies.malformed = self.anomalies.malformed.saturating_add(1),
+            }
+            return;
+        }
+        let Some((correlation_id, pending)) =
+            correlation_id.and_then(|id| self.pending.remove(&id).map(|pending| (id, pending)))
+        else {
+            self.stray(correlation_id, entity, message.ok().as_ref());
+            return;
+        };
+        self.deadlines.remove(&pending.deadline);
+        if self.ping == Some(correlation_id) {
+            self.ping = None;
+        }
+        let response = match message {
+            Err(_) => {
+                self.anomalies.malformed = self.anomalies.malformed.saturating_add(1);
+                Err(ClientError::Malformed)
+            }
+            Ok(message) if !answers(&message, &entity, &pending) => {
+                self.anomalies.unexpected = self.anomalies.unexpected.saturating_add(1);
+                Err(ClientError::Unexpected)
+            }
+            Ok(BrokerMessage::Error(error)) => Err(ClientError::Relay(RelayError::new(&error))),
+            Ok(message) => {
+                self.note_success(&pending, &message);
+                Ok(Box::from(body))
+            }
+        };
+        if let Some(responder) = pending.responder {
+            // Whoever asked may have gone away.
+            let _ = responder.send(response);
+        }
+    }
+
+    /// What a success means for subscriptions; messages in responses to SUB and ACK are events like others.
+    fn note_success(&mut self, pending: &Pending, message: &BrokerMessage<'_>) {
+        match (pending.kind, message) {
+            (Kind::Subscribe, _) => {
+                self.subscribed.insert(pending.entity.clone());
+            }
+            (Kind::Create, BrokerMessage::Ids(ids)) => {
+                self.subscribed.insert(ids.recipient_id.into());
+            }
+            (Kind::Delete, _) => {
+                self.subscribed.remove(&pending.entity);
+            }
+            _ => {}
+        }
+        if let (Kind::Subscribe | Kind::Acknowledge, BrokerMessage::Message(_)) = (pending.kind, message) {
+            self.event(pending.entity.clone(), message);
+        }
+    }
+
+    /// A response to no command in flight. A message in it is a message all the same: a late answer to an ACK.
+    fn stray(&mut self, id: Option<CorrelationId>, entity: Id, message: Option<&BrokerMessage<'_>>) {
+        if id.is_some_and(|id| self.late.contains(&id)) {
+            self.anomalies.late = self.anomalies.late.saturating_add(1);
+            if let Some(message @ BrokerMessage::Message(_)) = message
+                && self.subscribed.contains(&entity)
+            {
+                self.event(entity, message);
+            }
+        } else {
+            self.anomalies.unexpected = self.anomalies.unexpected.saturating_add(1);
+        }
+    }
+
+    fn event(&mut self, entity: Id, message: &BrokerMessage<'_>) {
+        let event = match message {
+            BrokerMessage::Message(message) if !entity.is_empty() => Event::Message(Box::new(Delivery {
+                queue: entity,
+                message_id: message.message_id.into(),
+                body: Box::from(message.body),
+            })),
+            BrokerMessage::End if !entity.is_empty() => {
+                self.subscribed.remove(&entity);
+                Event::SubscriptionEnded(entity)
+            }
+            BrokerMessage::Deleted if !entity.is_empty() => {
+                self.subscribed.remove(&entity);
+                Event::QueueDeleted(entity)
+            }
+            BrokerMessage::Error(error) => {
+                Event::Error(Some(entity).filter(|entity| !entity.is_empty()), RelayError::new(error))
+            }
+            _ => {
+                self.anomalies.unexpected = self.anomalies.unexpected.saturating_add(1);
+                return;
+            }
+        };
+        self.events.push_back(event);
+    }
+
+    /// The next event for the application.
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether events wait for the application.
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let ping = self.last_traffic.checked_add(self.limits.ping_interval);
+        let response = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
+        match (ping.filter(|_| self.ping.is_none()), response) {
+            (Some(ping), Some(response)) => ping.min(response),
+            (ping, response) => ping.or(response).unwrap_or(self.last_traffic),
+        }
+    }
+
+    /// Ends the commands whose time is up.
+    pub(super) fn tick(&mut self, now: Instant) -> Tick {
+        while let Some(entry) = self.deadlines.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let id = entry.remove();
+            if let Some(pending) = self.pending.remove(&id) {
+                if self.late.len() >= LATE_LIMIT {
+                    self.late.pop_front();
+                }
+                self.late.push_back(id);
+                if self.ping == Some(id) {
+                    self.ping = None;
+                    self.unanswered_pings = self.unanswered_pings.saturating_add(1);
+                }
+                if let Some(responder) = pending.responder {
+                    let _ = responder.send(Err(ClientError::Timeout));
+                }
+            }
+        }
+        if self.unanswered_pings >= self.limits.ping_count {
+            return Tick::GiveUp;
+        }
+        let silent = now.saturating_duration_since(self.last_traffic) >= self.limits.ping_interval;
+        if silent && self.ping.is_none() { Tick::Ping } else { Tick::Nothing }
+    }
+
+    /// How many commands wait to be sent or for their response.
+    pub(super) fn outstanding(&self) -> usize {
+        self.pending.len().saturating_add(self.waiting.len())
+    }
+
+    /// What the peer did that it should not.
+    pub(super) fn anomalies(&self) -> Anomalies {
+        self.anomalies
+    }
+
+    /// Ends all commands for the same reason.
+    pub(super) fn fail_all(&mut self, error: &ClientError) {
+        let waiting = self.waiting.drain(..).filter_map(|request| request.responder);
+        let pending = self.pending.drain().filter_map(|(_, pending)| pending.responder);
+        for responder in waiting.chain(pending) {
+            let _ = responder.send(Err(error.clone()));
+        }
+        self.waiting_bytes = 0;
+        self.deadlines.clear();
+    }
+
+    /// The ping limits.
+    pub(super) fn ping_time_out(&self) -> Duration {
+        self.limits.ping_time_out
+    }
+}
+
+/// Whether a message can be the answer to a command: it is about the same entity, or about none where that is right.
+fn answers(message: &BrokerMessage<'_>, entity: &Id, pending: &Pending) -> bool {
+    let same = *entity == pending.entity;
+    match message {
+        BrokerMessage::Error(_) => same || entity.is_empty(),
+        // IDS answers NEW, whose entity is empty.
+        _ => same,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,410 @@
+//! The two ends of a queue, with the encryption between them (wire reference, section 10.2).
+//!
+//! The recipient's [`ReceiveQueue`] has the address to hand out. The first message the sender's [`SendQueue`] sends is a
+//! confirmation: it carries the sender's key, from which both agree on the secret of this queue. Where relay and queue
+//! allow it, the sender secures the queue first (SKEY); otherwise the confirmation carries the key with which the
+//! recipient secures it (KEY). From then on nobody else can send.
+
+use std::fmt;
+
+use smp_crypto::key::{AuthorizationKey, SharedSecret, X25519PublicKey, X25519SecretKey};
+use smp_crypto::secret_box::{BoxKey, Nonce};
+use smp_crypto::{delivery, queue_envelope};
+use smp_proto::address::{ServerAddress, ServerBuf};
+use smp_proto::smp::message::{CONFIRMATION_PADDED_LENGTH, ClientMessage, Delivery as DeliveredContent};
+use smp_proto::smp::recipient::QueueMode;
+use smp_proto::uri::{QueueAddress, QueueUri};
+use smp_proto::version::{ClientVersion, SmpVersion, VersionRange};
+
+use super::{Client, ClientError, CommandKey, CreatedQueue, Credentials, Delivery, Id};
+
+/// The longest body of a message in bytes, the first one of a [`SendQueue`] included, whoever secures the queue.
+pub const MAX_BODY_LENGTH: usize = CONFIRMATION_PADDED_LENGTH - 2 - 1 - 1 - X25519PublicKey::SPKI_LENGTH;
+
+/// Why a message could not be opened or a queue not be used. None of these gets better by trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// The message is of another queue, or not encrypted by the relay for this one.
+    NotForUs,
+    /// The message was not made by the holder of the key that confirmed the queue, or is damaged.
+    NotFromSender,
+    /// A message came before the confirmation, so that there is no key to open it with.
+    NotConfirmed,
+    /// A second confirmation, with another key.
+    AlreadyConfirmed,
+    /// The sender's key has small order.
+    WeakKey,
+    /// An id or an address is longer than URIs have room for.
+    Address,
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotForUs => "the message is not encrypted for this queue",
+            Self::NotFromSender => "the message was not made by the sender who confirmed the queue",
+            Self::NotConfirmed => "the message came before its sender had confirmed the queue",
+            Self::AlreadyConfirmed => "another sender has confirmed the queue already",
+            Self::WeakKey => "the sender's key is unusable",
+            Self::Address => "the address is too long for a queue URI",
+        })
+    }
+}
+
+impl std::error::Error for QueueError {}
+
+/// What was in a delivery.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Received {
+    /// A message from the sender.
+    Message(ReceivedMessage),
+    /// The queue was full, and messages were refused after the last one; the sender knows. It has to be acknowledged
+    /// like a message.
+    Quota {
+        /// When the first message was refused, in seconds since the Unix epoch.
+        time: i64,
+    },
+}
+
+/// A message from the sender, opened.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    /// When the relay received it, in seconds since the Unix epoch.
+    pub time: i64,
+    /// The key the sender asks to be set with [`Client::secure`], because it could not set it itself.
+    pub secure_with: Option<AuthorizationKey>,
+    /// A matter of the application.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(message) => message.fmt(f),
+            Self::Quota { .. } => f.write_str("Quota"),
+        }
+    }
+}
+
+impl fmt::Debug for ReceivedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceivedMessage({} bytes)", self.body.len())
+    }
+}
+
+/// The sender's key, and what was agreed with it.
+pub(super) struct Confirmed {
+    pub(super) sender: X25519PublicKey,
+    pub(super) key: BoxKey,
+}
+
+/// The recipient's end of a queue.
+pub struct ReceiveQueue {
+    server: ServerBuf,
+    credentials: Credentials,
+    sender_id: Id,
+    mode: Option<QueueMode>,
+    delivery_secret: SharedSecret,
+    delivery_key: BoxKey,
+    secret: X25519SecretKey,
+    confirmed: Option<Confirmed>,
+}
+
+impl fmt::Debug for ReceiveQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceiveQueue(confirmed: {})", self.confirmed.is_some())
+    }
+}
+
+/// What has to be kept of a [`ReceiveQueue`] to use it again later. Everything in it is secret.
+pub struct ReceiveQueueParts {
+    /// The relay.
+    pub server: ServerBuf,
+    /// The recipient's side.
+    pub credentials: Credentials,
+    /// The sender's id of the queue.
+    pub sender_id: Id,
+    /// What the queue is for.
+    pub mode: Option<QueueMode>,
+    /// What is agreed with the relay.
+    pub delivery_secret: SharedSecret,
+    /// The key whose public half is in the queue's address.
+    pub secret: X25519SecretKey,
+    /// The sender's public key, once there was a confirmation.
+    pub sender_key: Option<X25519PublicKey>,
+}
+
+impl ReceiveQueue {
+    /// The end of a queue that was just created, with a new key for its address.
+    ///
+    /// # Errors
+    /// [`QueueError::Address`] if the relay made ids no URI has room for.
+    pub fn new(server: &ServerBuf, created: CreatedQueue) -> Result<Self, QueueError> {
+        Self::from_parts(ReceiveQueueParts {
+            server: server.clone(),
+            credentials: created.recipient,
+            sender_id: created.sender_id,
+            mode: created.mode,
+            delivery_secret: created.delivery_secret,
+            secret: X25519SecretKey::generate(&mut rand::rng()),
+            sender_key: None,
+        })
+    }
+
+    /// The end of a queue from what was kept of it.
+    ///
+    /// # Errors
+    /// [`QueueError::WeakKey`] and [`QueueError::Address`].
+    pub fn from_parts(parts: ReceiveQueueParts) -> Result<Self, QueueError> {
+        let ReceiveQueueParts { server, credentials, sender_id, mode, delivery_secret, secret, sender_key } = parts;
+        let delivery_key = BoxKey::from(&delivery_secret);
+        let confirmed = sender_key.map(|sender| confirm(&secret, sender)).transpose()?;
+        let queue = Self { server, credentials, sender_id, mode, delivery_secret, delivery_key, secret, confirmed };
+        queue.uri().map(|_| queue)
+    }
+
+    /// What has to be kept.
+    #[must_use]
+    pub fn to_parts(&self) -> ReceiveQueueParts {
+        ReceiveQueueParts {
+            server: self.server.clone(),
+            credentials: self.credentials.clone(),
+            sender_id: self.sender_id.clone(),
+            mode: self.mode,
+            delivery_secret: SharedSecret::from_bytes(*self.delivery_secret.as_bytes()),
+            secret: X25519SecretKey::from_bytes(self.secret.as_bytes()),
+            sender_key: self.confirmed.as_ref().map(|confirmed| confirmed.sender),
+        }
+    }
+
+    /// The address to hand to the sender.
+    ///
+    /// # Errors
+    /// [`QueueError::Address`].
+    pub fn uri(&self) -> Result<QueueUri, QueueError> {
+        let queue = QueueAddress {
+            server: self.server.address(),
+            sender_id: self.sender_id.queue(),
+            dh_key: self.secret.public_key(),
+            mode: self.mode,
+        };
+        QueueUri::new(VersionRange::CLIENT, &queue).map_err(|_| QueueError::Address)
+    }
+
+    /// Id and key of the recipient's side, for the commands of a [`Client`].
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The relay.
+    #[must_use]
+    pub fn server(&self) -> ServerAddress<'_> {
+        self.server.address()
+    }
+
+    /// Whether a sender has confirmed the queue.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed.is_some()
+    }
+
+    /// Opens a message. The first one that can be opened confirms the queue: keep the queue's state before it is
+    /// acknowledged, because the sender does not send its key again.
+    ///
+    /// # Errors
+    /// A message that cannot be opened never can be; acknowledge it, so that the next one can come.
+    pub fn open(&mut self, delivery: &Delivery) -> Result<Received, QueueError> {
+        if delivery.queue != self.credentials.id {
+            return Err(QueueError::NotForUs);
+        }
+        let mut body = delivery.body.to_vec();
+        let content: DeliveredContent<'_> =
+            delivery::open(&self.delivery_key, delivery.message_id.message(), &mut body)
+                .map_err(|_| QueueError::NotForUs)?;
+        let (time, body) = match content {
+            DeliveredContent::Quota { time } => return Ok(Received::Quota { time: time.0 }),
+            DeliveredContent::Message { time, body, .. } => (time.0, body),
+        };
+        let mut envelope = body.to_vec();
+        let envelope = queue_envelope::SealedEnvelope::new(&mut envelope).map_err(|_| QueueError::NotFromSender)?;
+        let fresh = match (envelope.header().key, &self.confirmed) {
+            (None, None) => return Err(QueueError::NotConfirmed),
+            (Some(sender), Some(confirmed)) if sender != confirmed.sender => return Err(QueueError::AlreadyConfirmed),
+            // A confirmation may come again when the sender did not learn that the first one had arrived.
+            (_, Some(_)) => None,
+            (Some(sender), None) => Some(confirm(&self.secret, sender)?),
+        };
+        let confirmed = fresh.as_ref().or(self.confirmed.as_ref()).ok_or(QueueError::NotConfirmed)?;
+        let ClientMessage { sender_key, body } =
+            envelope.open(&confirmed.key).map_err(|_| QueueError::NotFromSender)?;
+        let message = ReceivedMessage { time, secure_with: sender_key, body: body.to_vec() };
+        if fresh.is_some() {
+            self.confirmed = fresh;
+        }
+        Ok(Received::Message(message))
+    }
+}
+
+fn confirm(secret: &X25519SecretKey, sender: X25519PublicKey) -> Result<Confirmed, QueueError> {
+    let agreed = secret.diffie_hellman(&sender).map_err(|_| QueueError::WeakKey)?;
+    Ok(Confirmed { sender, key: BoxKey::from(&agreed) })
+}
+
+/// How far a [`SendQueue`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SendStage {
+    /// Nothing was sent yet.
+    New,
+    /// The sender has secured the queue itself; the confirmation has not been sent.
+    Secured,
+    /// The relay has the confirmation.
+    Confirmed,
+}
+
+/// The sender's end of a queue.
+pub struct SendQueue {
+    uri: QueueUri,
+    credentials: Credentials,
+    secret: X25519SecretKey,
+    key: BoxKey,
+    stage: SendStage,
+    /// Whether the sender sets its key itself; else the recipient is asked to.
+    secures: bool,
+}
+
+impl fmt::Debug for SendQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SendQueue({:?})", self.stage)
+    }
+}
+
+/// What has to be kept of a [`SendQueue`] to use it again later. Everything in it is secret.
+pub struct SendQueueParts {
+    /// The queue's address.
+    pub uri: QueueUri,
+    /// The key that authorizes messages.
+    pub key: CommandKey,
+    /// The sender's side of the encryption.
+    pub secret: X25519SecretKey,
+    /// How far things have come.
+    pub stage: SendStage,
+    /// Whether the sender sets its key itself.
+    pub secures: bool,
+}
+
+impl SendQueue {
+    /// The sender's end of the queue with this address, with new keys. The version is that of the session with the
+    /// queue's relay.
+    ///
+    /// # Errors
+    /// [`QueueError::WeakKey`] if the address holds a key of small order; [`QueueError::Address`] if it asks for versions
+    /// of the envelope that are not known here.
+    pub fn new(uri: &QueueUri, version: SmpVersion) -> Result<Self, QueueError> {
+        Self::from_parts(SendQueueParts {
+            uri: uri.clone(),
+            key: CommandKey::generate(version),
+            secret: X25519SecretKey::generate(&mut rand::rng()),
+            stage: SendStage::New,
+            secures: uri.sender_can_secure() && version >= SmpVersion::SENDER_SECURED,
+        })
+    }
+
+    /// The sender's end of a queue from what was kept of it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn from_parts(parts: SendQueueParts) -> Result<Self, QueueError> {
+        let SendQueueParts { uri, key, secret, stage, secures } = parts;
+        let id = Id::from(uri.sender_id());
+        uri.versions().intersection(&VersionRange::CLIENT).ok_or(QueueError::Address)?;
+        let agreed = secret.diffie_hellman(&uri.dh_key()).map_err(|_| QueueError::WeakKey)?;
+        let credentials = Credentials { id, key };
+        Ok(Self { uri, credentials, secret, key: BoxKey::from(&agreed), stage, secures })
+    }
+
+    /// What has to be kept.
+    #[must_use]
+    pub fn to_parts(&self) -> SendQueueParts {
+        SendQueueParts {
+            uri: self.uri.clone(),
+            key: self.credentials.key.clone(),
+            secret: X25519SecretKey::from_bytes(self.secret.as_bytes()),
+            stage: self.stage,
+            secures: self.secures,
+        }
+    }
+
+    /// The relay.
+    #[must_use]
+    pub fn server(&self) -> ServerAddress<'_> {
+        self.uri.server()
+    }
+
+    /// How far things have come.
+    #[must_use]
+    pub fn stage(&self) -> SendStage {
+        self.stage
+    }
+
+    /// Sends a message of at most [`MAX_BODY_LENGTH`] bytes. The first time it secures the queue, if it may, and confirms
+    /// it with this message. After a temporary error call it again with the same body; the recipient may then get the
+    /// message twice.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub async fn send(&mut self, client: &Client, body: &[u8]) -> Result<(), ClientError> {
+        if body.len() > MAX_BODY_LENGTH {
+            return Err(ClientError::TooLarge(MAX_BODY_LENGTH));
+        }
+        if self.stage == SendStage::New && self.secures {
+            client.secure_by_sender(&self.credentials).await?;
+            self.stage = SendStage::Secured;
+        }
+        let envelope = self.seal(body)?;
+        let (id, key) = (&self.credentials.id, &self.credentials.key);
+        // Without SKEY the queue is open until the recipient has set the key of the confirmation, and a message must not
+        // be authorized before; nobody tells the sender when that has happened.
+        if self.secures {
+            client.send(id, Some(key), true, &envelope).await?;
+        } else if self.stage == SendStage::New {
+            match client.send(id, None, true, &envelope).await {
+                // The confirmation of an attempt whose answer was lost may have been accepted already.
+                Err(error) if error.is_not_authorized() => client.send(id, Some(key), true, &envelope).await?,
+                result => result?,
+            }
+        } else {
+            match client.send(id, Some(key), true, &envelope).await {
+                Err(error) if error.is_not_authorized() => client.send(id, None, true, &envelope).await?,
+                result => result?,
+            }
+        }
+        self.stage = SendStage::Confirmed;
+        Ok(())
+    }
+
+    /// Makes the body of SEND.
+    fn seal(&self, body: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let confirmation = self.stage < SendStage::Confirmed;
+        // The recipient reads every version of its range; the highest one both know says most.
+        let version = self
+            .uri
+            .versions()
+            .intersection(&VersionRange::CLIENT)
+            .map_or(ClientVersion::MAX, |versions| versions.max());
+        let header = queue_envelope::EnvelopeHeader {
+            version,
+            key: confirmation.then(|| self.secret.public_key()),
+            nonce: Nonce::generate(&mut rand::rng()),
+        };
+        let sender_key = (confirmation && !self.secures).then(|| self.credentials.key.public());
+        let mut buffer = vec![0; queue_envelope::MESSAGE_LENGTH];
+        let length = queue_envelope::seal(&self.key, &header, &ClientMessage { sender_key, body }, &mut buffer)
+            .map_err(|_| ClientError::TooLarge(MAX_BODY_LENGTH))?
+            .len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+}

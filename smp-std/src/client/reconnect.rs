@@ -1,0 +1,338 @@
+//! A connection that comes back, with its subscriptions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use smp_crypto::key::AuthorizationKey;
+use smp_proto::address::ServerBuf;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Client, ClientError, CommandKey, CreatedQueue, Credentials, Delivery, Event, Events, Id, Options, QueueOptions,
+    QueueStatus,
+};
+
+/// How long to wait between two attempts to connect.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Backoff {
+    /// The pause after the first failure.
+    pub first: Duration,
+    /// The longest pause.
+    pub most: Duration,
+    /// By how much each pause is longer than the one before, in percent.
+    pub growth: u32,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), most: Duration::from_secs(300), growth: 80 }
+    }
+}
+
+impl Backoff {
+    /// The pause after so many failures in a row, before it is spread.
+    fn pause(&self, failures: u32) -> Duration {
+        let factor = 1.0 + f64::from(self.growth) / 100.0;
+        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = self.first.as_secs_f64() * factor.powi(exponent);
+        Duration::try_from_secs_f64(seconds).unwrap_or(self.most).min(self.most)
+    }
+
+    /// The pause, spread from half to one and a half times as long, so that the clients of a relay that comes back do not
+    /// all come at once.
+    fn spread(&self, failures: u32) -> Duration {
+        self.pause(failures).mul_f64(0.5 + rand::random::<f64>())
+    }
+}
+
+/// A connection that is made again when it breaks, and then subscribes again to the queues it was subscribed to.
+///
+/// Commands wait for the connection as long as for a response ([`Options::response_time_out`]) and then fail with a
+/// temporary error. A command that was under way when the connection broke fails, too: whether it was executed is not
+/// known, and only the caller knows whether it may be repeated.
+///
+/// Errors that time does not mend, such as another identity of the server, end the attempts; the last event tells.
+/// Clones share the connection; when the last one is dropped, it is closed.
+#[derive(Clone)]
+pub struct ReconnectingClient {
+    shared: Arc<Shared>,
+    current: watch::Receiver<State>,
+    response_time_out: Duration,
+}
+
+impl std::fmt::Debug for ReconnectingClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReconnectingClient").finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    subscriptions: Mutex<HashMap<Id, CommandKey>>,
+    /// Tells the supervisor that nobody is left.
+    _alive: mpsc::Sender<()>,
+}
+
+#[derive(Clone)]
+enum State {
+    Down,
+    Up(Client),
+    /// For good.
+    Failed(ClientError),
+}
+
+impl ReconnectingClient {
+    /// Starts to connect, in a task of its own on the current tokio runtime, and returns at once.
+    #[must_use]
+    pub fn start(server: ServerBuf, options: Options, backoff: Backoff) -> (Self, Events) {
+        let (alive, all_gone) = mpsc::channel(1);
+        let (state, current) = watch::channel(State::Down);
+        let (events, receiver) = mpsc::channel(1);
+        let shared = Arc::new(Shared { subscriptions: Mutex::default(), _alive: alive });
+        let supervisor =
+            Supervisor { server, backoff, shared: Arc::downgrade(&shared), state, events, options: options.clone() };
+        tokio::spawn(supervisor.run(all_gone));
+        let client = Self { shared, current, response_time_out: options.response_time_out };
+        (client, Events(receiver))
+    }
+
+    /// The connection, waiting for it as long as for a response.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`] when there is none in time; what ended the attempts for good.
+    pub async fn client(&self) -> Result<Client, ClientError> {
+        let now = Instant::now();
+        let deadline = now.checked_add(self.response_time_out).unwrap_or(now);
+        let mut current = self.current.clone();
+        loop {
+            let state = current.borrow_and_update().clone();
+            match state {
+                State::Up(client) if !client.is_closed() => return Ok(client),
+                State::Failed(error) => return Err(error),
+                _ => {}
+            }
+            match timeout_at(deadline, current.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ClientError::Closed),
+                Err(_) => return Err(ClientError::Timeout),
+            }
+        }
+    }
+
+    fn subscriptions(&self) -> std::sync::MutexGuard<'_, HashMap<Id, CommandKey>> {
+        self.shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, queue: &Credentials) {
+        self.subscriptions().insert(queue.id.clone(), queue.key.clone());
+    }
+
+    /// [`Client::create_queue`]; if it subscribes, the subscription is kept up.
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn create_queue(&self, options: &QueueOptions<'_>) -> Result<CreatedQueue, ClientError> {
+        let created = self.client().await?.create_queue(options).await?;
+        if options.subscribe {
+            self.remember(&created.recipient);
+        }
+        Ok(created)
+    }
+
+    /// [`Client::subscribe`], kept up from now on, also when this attempt fails with a temporary error.
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn subscribe(&self, queue: &Credentials) -> Result<(), ClientError> {
+        // Remembered first, so that a connection made meanwhile subscribes; twice does no harm.
+        self.remember(queue);
+        let result = match self.client().await {
+            Ok(client) => client.subscribe(queue).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result
+            && !error.is_temporary()
+        {
+            self.forget(&queue.id);
+        }
+        result
+    }
+
+    /// Does not subscribe to the queue again after the next reconnection.
+    pub fn forget(&self, queue: &Id) {
+        self.subscriptions().remove(queue);
+    }
+
+    /// [`Client::acknowledge`].
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn acknowledge(&self, queue: &Credentials, message_id: &Id) -> Result<(), ClientError> {
+        self.client().await?.acknowledge(queue, message_id).await
+    }
+
+    /// [`Client::get`].
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn get(&self, queue: &Credentials) -> Result<Option<Delivery>, ClientError> {
+        self.client().await?.get(queue).await
+    }
+
+    /// [`Client::secure`].
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn secure(&self, queue: &Credentials, sender_key: AuthorizationKey) -> Result<(), ClientError> {
+        self.client().await?.secure(queue, sender_key).await
+    }
+
+    /// [`Client::suspend`].
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn suspend(&self, queue: &Credentials) -> Result<(), ClientError> {
+        self.client().await?.suspend(queue).await
+    }
+
+    /// [`Client::delete`]; the subscription is not kept up any more.
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn delete(&self, queue: &Credentials) -> Result<(), ClientError> {
+        self.client().await?.delete(queue).await?;
+        self.forget(&queue.id);
+        Ok(())
+    }
+
+    /// [`Client::queue_status`].
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn queue_status(&self, queue: &Credentials) -> Result<QueueStatus, ClientError> {
+        self.client().await?.queue_status(queue).await
+    }
+}
+
+struct Supervisor {
+    server: ServerBuf,
+    options: Options,
+    backoff: Backoff,
+    shared: std::sync::Weak<Shared>,
+    state: watch::Sender<State>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Supervisor {
+    async fn run(self, mut all_gone: mpsc::Receiver<()>) {
+        // Nothing is ever sent: the channel ends with the last client.
+        tokio::select! {
+            _ = all_gone.recv() => {}
+            () = self.supervise() => {}
+        }
+    }
+
+    async fn supervise(&self) {
+        let mut failures: u32 = 0;
+        loop {
+            match Client::connect_to(&self.server.address(), &self.options).await {
+                Ok((client, mut events)) => {
+                    let connected = Instant::now();
+                    self.state.send_replace(State::Up(client.clone()));
+                    let reason = tokio::join!(self.resubscribe(&client), self.forward(&mut events)).1;
+                    drop(client);
+                    self.state.send_replace(State::Down);
+                    self.emit(Event::Disconnected(reason)).await;
+                    // A relay that accepts connections and drops them at once is not to be stormed.
+                    if connected.elapsed() > self.backoff.first.saturating_mul(10) {
+                        failures = 0;
+                    }
+                    failures = failures.saturating_add(1);
+                    sleep(self.backoff.spread(failures)).await;
+                }
+                Err(error) if error.is_temporary() => {
+                    failures = failures.saturating_add(1);
+                    let pause = self.backoff.spread(failures);
+                    self.emit(Event::Waiting(error, pause)).await;
+                    sleep(pause).await;
+                }
+                Err(error) => {
+                    self.state.send_replace(State::Failed(error.clone()));
+                    self.emit(Event::Disconnected(error)).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn emit(&self, event: Event) {
+        // The application may not care for events.
+        let _ = self.events.send(event).await;
+    }
+
+    /// Hands events on until the connection ends, and tells why it did.
+    async fn forward(&self, events: &mut Events) -> ClientError {
+        self.emit(Event::Connected).await;
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Disconnected(reason) => return reason,
+                event => {
+                    if let Event::SubscriptionEnded(queue) | Event::QueueDeleted(queue) = &event {
+                        self.forget(queue);
+                    }
+                    self.emit(event).await;
+                }
+            }
+        }
+        ClientError::Closed
+    }
+
+    fn forget(&self, queue: &Id) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
+        }
+    }
+
+    async fn resubscribe(&self, client: &Client) {
+        let queues: Vec<Credentials> = match self.shared.upgrade() {
+            None => return,
+            Some(shared) => {
+                let subscriptions = shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+                subscriptions.iter().map(|(id, key)| Credentials { id: id.clone(), key: key.clone() }).collect()
+            }
+        };
+        let results = client.subscribe_all(&queues).await;
+        for (queue, result) in queues.into_iter().zip(results) {
+            // Temporary failures go with the connection, and the next one tries again.
+            if let Err(error) = result
+                && !error.is_disconnected()
+            {
+                if !error.is_temporary() {
+                    self.forget(&queue.id);
+                }
+                self.emit(Event::SubscriptionFailed(queue.id, error)).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_are_spread() {
+        let backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60), growth: 100 };
+        assert_eq!(backoff.pause(1), Duration::from_secs(1));
+        assert_eq!(backoff.pause(2), Duration::from_secs(2));
+        assert_eq!(backoff.pause(5), Duration::from_secs(16));
+        for failures in [7, 100, u32::MAX] {
+            assert_eq!(backoff.pause(failures), Duration::from_secs(60));
+        }
+        let pauses: Vec<Duration> = (0..50).map(|_| backoff.spread(3)).collect();
+        assert!(pauses.iter().all(|pause| (2.0..=6.0).contains(&pause.as_secs_f64())));
+        assert!(pauses.iter().any(|pause| pause != &pauses[0]));
+    }
+}
