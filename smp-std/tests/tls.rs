@@ -122,6 +122,33 @@ async fn blocks_pass_a_pipe_of_a_few_bytes_in_both_directions_at_once() {
 }
 
 #[tokio::test]
+async fn two_tasks_can_share_a_stream_that_is_full_in_both_directions() {
+    let identity = Identity::new("ed25519");
+    let (client, server) = pair(&identity, &ClientTls::new(ClientAlpn::Smp), 900).await.unwrap();
+    let mut tasks = Vec::new();
+    for stream in [client, server] {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        tasks.push(tokio::spawn(async move {
+            for number in 0..20 {
+                writer.write_all(&block(number)).await.unwrap();
+            }
+            writer.shutdown().await.unwrap();
+        }));
+        tasks.push(tokio::spawn(async move {
+            let mut got = [0; BLOCK_SIZE];
+            for number in 0..20 {
+                reader.read_exact(&mut got).await.unwrap();
+                assert_eq!(got, block(number));
+            }
+            assert_eq!(reader.read(&mut got).await.unwrap(), 0);
+        }));
+    }
+    for task in tasks {
+        tokio::time::timeout(TIME_OUT, task).await.expect("the tasks wait for each other").unwrap();
+    }
+}
+
+#[tokio::test]
 async fn dropping_a_read_loses_nothing() {
     let identity = Identity::new("ed25519");
     let (mut client, mut server) = pair(&identity, &ClientTls::new(ClientAlpn::Smp), 1000).await.unwrap();
@@ -286,6 +313,39 @@ async fn openssl_as_client_is_refused_outside_the_profile() {
         assert!(matches!(result, Err(NetError::Tls(_))), "{arguments}: {result:?}");
         assert!(log.contains("alert"), "{log}");
     }
+}
+
+#[tokio::test]
+async fn openssl_may_change_its_keys_and_ask_for_new_ones() {
+    let identity = Identity::new("ed25519");
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = listener.local_address().unwrap().port();
+    let arguments = format!("s_client -connect 127.0.0.1:{port} -noservername -msg -alpn smp/1");
+    let mut client = Running::start(identity.directory.path(), &arguments);
+    let (socket, _) = listener.accept().await.unwrap();
+    let server = ServerTls::new(&identity.chain, &identity.key).unwrap();
+    let mut stream = server.accept(socket, TIME_OUT).await.unwrap();
+    let identifier = *stream.session_identifier();
+    // `K` alone on a line is a command: change keys and ask the other side to do the same.
+    let mut line = [0; 6];
+    for _ in 0..3 {
+        client.say("K\n");
+        tokio::time::timeout(TIME_OUT, async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            client.say("hello\n");
+            stream.read_exact(&mut line).await.unwrap();
+        })
+        .await
+        .unwrap();
+        assert_eq!(&line, b"hello\n");
+        stream.write_all(b"answer\n").await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    assert_eq!(stream.session_identifier(), &identifier);
+    stream.close().await.unwrap();
+    let log = tokio::task::spawn_blocking(|| client.finish()).await.unwrap();
+    assert_eq!(log.matches("answer").count(), 3, "{log}");
+    assert_eq!(messages(&log, "KeyUpdate").len(), 6, "three of each side: {log}");
 }
 
 #[tokio::test]

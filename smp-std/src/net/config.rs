@@ -75,8 +75,13 @@ impl ServerTls {
         io: S,
         time_out: Duration,
     ) -> Result<TlsStream<S>, NetError> {
-        let tls = Tls::Server(UnbufferedServerConnection::new(Arc::clone(&self.0))?);
-        tokio::time::timeout(time_out, TlsStream::handshake(io, tls)).await.map_err(|_| NetError::TimedOut)?
+        let handshake = TlsStream::handshake(io, self.start()?);
+        tokio::time::timeout(time_out, handshake).await.map_err(|_| NetError::TimedOut)?
+    }
+
+    /// A connection before its first byte.
+    pub(super) fn start(&self) -> Result<Tls, NetError> {
+        Ok(Tls::Server(UnbufferedServerConnection::new(Arc::clone(&self.0))?))
     }
 }
 
@@ -126,6 +131,16 @@ impl ClientTls {
         fingerprint: &[u8; 32],
         time_out: Duration,
     ) -> Result<TlsStream<S>, NetError> {
+        let (tls, verifier) = self.start(fingerprint)?;
+        match tokio::time::timeout(time_out, TlsStream::handshake(io, tls)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(verifier.error().unwrap_or(error)),
+            Err(_) => Err(NetError::TimedOut),
+        }
+    }
+
+    /// A connection before its first byte, and the verifier that will know why the server was refused.
+    pub(super) fn start(&self, fingerprint: &[u8; 32]) -> Result<(Tls, Arc<ServerVerifier>), NetError> {
         let verifier = Arc::new(ServerVerifier::new(*fingerprint));
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])?
@@ -142,12 +157,7 @@ impl ClientTls {
         config.enable_sni = false;
         // rustls wants a name; it is neither sent nor checked.
         let name = ServerName::from(IpAddr::V4(Ipv4Addr::from([0; 4])));
-        let tls = Tls::Client(UnbufferedClientConnection::new(Arc::new(config), name)?);
-        match tokio::time::timeout(time_out, TlsStream::handshake(io, tls)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(verifier.error().unwrap_or(error)),
-            Err(_) => Err(NetError::TimedOut),
-        }
+        Ok((Tls::Client(UnbufferedClientConnection::new(Arc::new(config), name)?), verifier))
     }
 }
 

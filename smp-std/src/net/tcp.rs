@@ -128,3 +128,54 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
     let keep_alive = keep_alive.with_retries(KEEP_ALIVE_COUNT);
     SockRef::from(stream).set_tcp_keepalive(&keep_alive)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const TIME_OUT: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn connections_have_their_options_on_both_sides() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = listener.local_address().unwrap().port();
+        let (near, far) = tokio::join!(connect_tcp("localhost", port, TIME_OUT), listener.accept());
+        for stream in [&near.unwrap(), &far.unwrap().0] {
+            assert!(stream.nodelay().unwrap());
+            let socket = SockRef::from(stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE_IDLE);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEP_ALIVE_INTERVAL);
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEP_ALIVE_COUNT);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_on_all_addresses_takes_what_the_machine_has() {
+        let listener = Listener::bind_all(0).unwrap();
+        let address = listener.local_address().unwrap();
+        let hosts = if address.is_ipv6() { &["127.0.0.1", "[::1]"][..] } else { &["127.0.0.1"] };
+        for host in hosts {
+            let (near, far) = tokio::join!(connect_tcp(host, address.port(), TIME_OUT), listener.accept());
+            near.unwrap().write_all(b"hello").await.unwrap();
+            let mut text = String::new();
+            far.unwrap().0.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "hello");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_is_free_again_at_once_and_taken_only_once() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_address().unwrap();
+        assert_eq!(Listener::bind(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let (near, far) = tokio::join!(connect_tcp("127.0.0.1", address.port(), TIME_OUT), listener.accept());
+        // The server's side closes first, which leaves the port in TIME_WAIT.
+        drop((listener, far));
+        drop(near);
+        Listener::bind(address).unwrap();
+        let result = connect_tcp("127.0.0.1", 1, TIME_OUT).await;
+        assert!(matches!(result, Err(NetError::Io(_))), "{result:?}");
+    }
+}

@@ -296,3 +296,151 @@ fn append(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Identity, KeyAlgorithm};
+    use crate::net::{ClientAlpn, ClientTls, ServerTls};
+
+    struct Sides {
+        server: ServerTls,
+        fingerprint: [u8; 32],
+    }
+
+    impl Sides {
+        fn new() -> Self {
+            let directory =
+                std::env::temp_dir().join(format!("smp-tls-{}-{:?}", std::process::id(), std::thread::current().id()));
+            let identity = Identity::create(&directory, KeyAlgorithm::Ed25519, "localhost").unwrap();
+            std::fs::remove_dir_all(directory).unwrap();
+            Self { server: identity.tls().unwrap(), fingerprint: *identity.fingerprint() }
+        }
+
+        fn pair(&self) -> (Connection, Connection) {
+            let (client, _) = ClientTls::new(ClientAlpn::Smp).start(&self.fingerprint).unwrap();
+            (Connection::new(client), Connection::new(self.server.start().unwrap()))
+        }
+    }
+
+    /// Passes everything between the sides until neither has more to say. `wire` sees each flight on its way; its first
+    /// argument is the flight's number. Stops at the first error.
+    fn talk(
+        client: &mut Connection,
+        server: &mut Connection,
+        chunk: usize,
+        mut wire: impl FnMut(usize, &mut Vec<u8>),
+    ) -> Result<usize, NetError> {
+        client.process()?;
+        let mut flights = 0;
+        loop {
+            let to_server = flights % 2 == 0;
+            let (from, to) = if to_server { (&mut *client, &mut *server) } else { (&mut *server, &mut *client) };
+            let mut flight = std::mem::take(&mut from.outgoing);
+            if flight.is_empty() {
+                return Ok(flights);
+            }
+            wire(flights, &mut flight);
+            flight.chunks_mut(chunk).try_for_each(|chunk| to.receive(chunk))?;
+            flights += 1;
+        }
+    }
+
+    #[test]
+    fn the_handshake_may_come_in_pieces_of_any_size() {
+        let sides = Sides::new();
+        for chunk in [1, 2, 5, 6, 100, 1000, 100_000] {
+            let (mut client, mut server) = sides.pair();
+            assert_eq!(talk(&mut client, &mut server, chunk, |_, _| {}).unwrap(), 3);
+            let identifier = client.session_identifier().unwrap();
+            assert_eq!(server.session_identifier(), Some(identifier));
+            client.send(&[5; 40_000]).unwrap();
+            client.close().unwrap();
+            let mut flight = std::mem::take(&mut client.outgoing);
+            flight.chunks_mut(chunk).try_for_each(|chunk| server.receive(chunk)).unwrap();
+            assert_eq!(server.received, [5; 40_000]);
+            assert!(server.peer_closed && server.incoming.is_empty());
+            server.close().unwrap();
+            client.receive(&mut std::mem::take(&mut server.outgoing)).unwrap();
+            assert!(client.peer_closed);
+        }
+    }
+
+    /// Which bytes of a flight TLS 1.3 protects: all but its compatibility message and the version in
+    /// the header of records, which is ignored.
+    fn protected(flight: &[u8]) -> Vec<bool> {
+        let mut protected = Vec::new();
+        while let Some(header) = flight.get(protected.len()..protected.len() + 5) {
+            let length = 5 + usize::from(u16::from_be_bytes([header[3], header[4]]));
+            let kind = header[0];
+            protected.extend((0..length).map(|place| kind != 20 && !(1..3).contains(&place)));
+        }
+        assert_eq!(protected.len(), flight.len());
+        protected
+    }
+
+    #[test]
+    fn no_damage_to_the_handshake_goes_unnoticed_or_panics() {
+        let sides = Sides::new();
+        let mut flights = Vec::new();
+        let (mut client, mut server) = sides.pair();
+        talk(&mut client, &mut server, 100_000, |_, flight| flights.push(protected(flight))).unwrap();
+        for (number, protected) in flights.into_iter().enumerate() {
+            // Every byte of the last flight and a sample of the long ones.
+            let step = [5, 13, 1][number];
+            for place in (1..protected.len()).step_by(step) {
+                for damage in ["flip", "cut the end", "cut the beginning"] {
+                    let (mut client, mut server) = sides.pair();
+                    let chunk = if place % 3 == 0 { 64 } else { 100_000 };
+                    let result = talk(&mut client, &mut server, chunk, |flight, bytes| {
+                        if flight == number {
+                            match damage {
+                                "flip" => bytes[place] ^= 1 << (place % 8),
+                                "cut the end" => bytes.truncate(place),
+                                _ => drop(bytes.drain(..place)),
+                            }
+                        }
+                    });
+                    let (client, server) = (client.session_identifier(), server.session_identifier());
+                    let agreed = result.is_ok() && client.is_some() && client == server;
+                    let harmless = match damage {
+                        "flip" => !protected[place],
+                        "cut the end" => !protected[place..].contains(&true),
+                        _ => !protected[..place].contains(&true),
+                    };
+                    assert!(!agreed || harmless, "flight {number}, {damage} at {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_connection_tells_why_once_and_stays_failed() {
+        let (_, mut server) = Sides::new().pair();
+        let mut nonsense = *b"GET / HTTP/1.1\r\n\r\n";
+        assert!(matches!(server.receive(&mut nonsense), Err(NetError::Tls(_))));
+        let alert = std::mem::take(&mut server.outgoing);
+        assert_eq!(alert[..5], [21, 3, 3, 0, 2], "not one alert record: {alert:?}");
+        for _ in 0..3 {
+            assert!(matches!(server.receive(&mut nonsense), Err(NetError::Tls(_))));
+            assert!(matches!(server.process(), Err(NetError::Tls(_))));
+            assert!(server.send(b"data").is_err());
+            assert!(server.outgoing.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_announced_record_costs_only_what_has_arrived() {
+        let (mut client, mut server) = Sides::new().pair();
+        talk(&mut client, &mut server, 100_000, |_, _| {}).unwrap();
+        assert_eq!((server.incoming.capacity(), server.received.capacity(), server.outgoing.capacity()), (0, 0, 0));
+        client.send(&[1; 16_384]).unwrap();
+        let mut flight = std::mem::take(&mut client.outgoing);
+        let (head, tail) = flight.split_at_mut(100);
+        server.receive(head).unwrap();
+        assert!(server.incoming.capacity() <= 200, "{}", server.incoming.capacity());
+        server.receive(tail).unwrap();
+        assert_eq!(server.received.len(), 16_384);
+        assert_eq!(server.incoming.capacity(), 0);
+    }
+}

@@ -1,6 +1,6 @@
 //! OpenSSL's command line as the other end of a connection: an implementation of TLS that shares no code with this one.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -25,6 +25,11 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn();
         Self(child.expect("the program `openssl` is missing: on Debian, apt-get install openssl"))
+    }
+
+    /// Writes `text` to its input.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Closes its input, which ends it, and returns all it has printed.
