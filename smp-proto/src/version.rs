@@ -5,6 +5,7 @@ use crate::wire::{Decode, Encode, Error, Reader, Writer};
 
 /// A version of the queue protocol (SMP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SmpVersion(pub u16);
 
 impl SmpVersion {
@@ -53,6 +54,7 @@ impl SmpVersion {
 
 /// A version of the client envelope, the layer clients put around message bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ClientVersion(pub u16);
 
 impl ClientVersion {

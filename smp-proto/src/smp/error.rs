@@ -3,6 +3,8 @@
 //! An error fills the rest of its transmission. Everything is read without copying; errors inside errors, which a proxy
 //! relays, are kept as the bytes they came in and read when asked for, so no depth of nesting costs stack.
 
+use core::fmt;
+
 use crate::version::SmpVersion;
 use crate::wire::{Error, Reader, Writer};
 
@@ -55,6 +57,7 @@ pub enum SmpError<'a> {
 
 /// What is wrong with a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum CommandError {
     /// `UNKNOWN`: no such tag.
     Unknown,
@@ -233,6 +236,57 @@ impl<'a> NameError<'a> {
     }
 }
 
+impl fmt::Display for SmpError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Block => "malformed block or transmission",
+            Self::Session => "transmission of another session",
+            Self::Command(error) => return error.fmt(f),
+            Self::Proxy(error) => return error.fmt(f),
+            Self::Auth => "not authorized, or no such queue",
+            Self::Blocked(Blocked { reason: BlockingReason::Spam, .. }) => "blocked by the operator as spam",
+            Self::Blocked(Blocked { reason: BlockingReason::Content, .. }) => "blocked by the operator for its content",
+            Self::Service => "the service signature is missing, unexpected or wrong",
+            Self::Crypto => "a forwarded transmission cannot be decrypted",
+            Self::Quota => "the queue is full until its recipient has received everything",
+            Self::Store(text) => return write!(f, "the relay's storage failed: {text}"),
+            Self::Expired => "the relay's key has expired",
+            Self::NoMessage => "no such message to acknowledge",
+            Self::LargeMessage => "the message is too long",
+            Self::Internal => "the relay failed",
+            Self::Duplicate => "duplicate",
+            Self::Name(error) => return error.fmt(f),
+        })
+    }
+}
+
+impl core::error::Error for SmpError<'_> {}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown command",
+            Self::Syntax => "the parameters of the command cannot be read",
+            Self::Prohibited => "the command is not allowed here",
+            Self::NoAuthorization => "the command needs an authorization and an entity",
+            Self::HasAuthorization => "the command must go without authorization or entity",
+            Self::NoEntity => "the command needs an entity",
+        })
+    }
+}
+
+impl core::error::Error for CommandError {}
+
+impl fmt::Display for NameError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoResolver => f.write_str("the relay resolves no names"),
+            Self::NotFound => f.write_str("no such name"),
+            Self::Resolver(text) => write!(f, "the name resolver failed: {text}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +351,7 @@ mod tests {
     fn texts_that_are_no_text_are_repaired() {
         let error = SmpError::Store(ErrorText(b"a\xffb\xe2\x82c"));
         assert_eq!(encoded(&error, SmpVersion::MAX, &mut [0; 50]), b"STORE a?b?c");
-        assert_eq!(std::format!("{}", ErrorText(b"a\xff")), "a?");
+        assert_eq!(std::format!("{}", ErrorText(b"a\xff\x1b[2J")), "a??[2J");
     }
 
     #[test]
@@ -312,6 +366,8 @@ mod tests {
         let shallow = SmpError::decode(&mut Reader::new(&bytes[15..])).unwrap();
         assert_ne!(shallow, error);
         assert!(std::format!("{error:?}").contains("99999 levels"));
+        let shown = "the destination relay answered: the command needs an entity";
+        assert_eq!(std::format!("{error}"), shown);
         let bad = [&b"PROXY PROTOCOL ".repeat(100_000)[..], b"CMD"].concat();
         assert!(SmpError::decode(&mut Reader::new(&bad)).is_err());
     }

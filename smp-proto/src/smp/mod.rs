@@ -21,3 +21,9 @@ pub mod service;
 pub use broker::BrokerMessage;
 pub use command::Command;
 pub use error::{CommandError, SmpError};
+
+// What the front page promises about memory.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Command<'_>>() < 400 && size_of::<BrokerMessage<'_>>() < 400);
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Command<'_>>() < 256 && size_of::<BrokerMessage<'_>>() < 256);

@@ -1,13 +1,15 @@
 //! Private routing: a proxy passes encrypted transmissions on, so that relays do not see who sends (wire reference,
 //! section 12). The layers of encryption are made elsewhere; here are their containers.
 
+use core::fmt;
+
 use super::password::PasswordRef;
 use crate::address::ServerAddress;
 use crate::id::{CorrelationId, SessionId};
 use crate::key::X25519PublicKey;
 use crate::transport::hello::CertificateChain;
 use crate::version::{SmpVersion, VersionRange};
-use crate::wire::{Decode, Encode, Error, LongString, Reader, Writer};
+use crate::wire::{Decode, Encode, Error, Hidden, LongString, Reader, Writer};
 
 /// Parameters of `PRXY`: asks a proxy for a session with a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Encode for ProxyKey<'_> {
 }
 
 /// Parameters of `PFWD`: a transmission only the relay can read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ProxyForward<'a> {
     /// The version the inner transmission is encoded for.
     pub version: SmpVersion,
@@ -73,6 +75,16 @@ pub struct ProxyForward<'a> {
     pub key: X25519PublicKey,
     /// The encrypted transmission, 16,242 bytes.
     pub encrypted: &'a [u8],
+}
+
+impl fmt::Debug for ProxyForward<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyForward")
+            .field("version", &self.version)
+            .field("key", &self.key)
+            .field("encrypted", &Hidden(self.encrypted))
+            .finish()
+    }
 }
 
 impl<'a> Decode<'a> for ProxyForward<'a> {
@@ -112,12 +124,21 @@ impl Encode for ForwardedTransmission<'_> {
 }
 
 /// What a relay encrypts in `RRES`: the answer to a [`ForwardedTransmission`] (wire reference, section 12.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ForwardedResponse<'a> {
     /// The correlation id of the client's `PFWD`.
     pub correlation_id: CorrelationId<'a>,
     /// The response, encrypted for the client; the rest of `PRES`.
     pub encrypted: &'a [u8],
+}
+
+impl fmt::Debug for ForwardedResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardedResponse")
+            .field("correlation_id", &self.correlation_id)
+            .field("encrypted", &Hidden(self.encrypted))
+            .finish()
+    }
 }
 
 impl<'a> Decode<'a> for ForwardedResponse<'a> {

@@ -1,12 +1,14 @@
 //! Creating queues (wire reference, sections 7.2 and 8.1) and receiving from them.
 
+use core::fmt;
+
 use super::link::LinkData;
 use super::notifier::{NotifierIds, NotifierKeys};
 use super::password::PasswordRef;
 use crate::id::{LinkId, MessageId, QueueId, ServiceId};
 use crate::key::{AuthorizationKey, X25519PublicKey};
 use crate::version::SmpVersion;
-use crate::wire::{Decode, Encode, Error, Reader, Writer};
+use crate::wire::{Decode, Encode, Error, Hidden, Reader, Writer};
 
 /// What a queue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -279,12 +281,21 @@ impl<'a> QueueIds<'a> {
 }
 
 /// Parameters of `MSG`: a message as the relay encrypted it to the recipient (wire reference, section 10.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EncryptedMessage<'a> {
     /// Names the message; also the nonce of its encryption.
     pub message_id: MessageId<'a>,
     /// The encrypted body, 16,122 bytes.
     pub body: &'a [u8],
+}
+
+impl fmt::Debug for EncryptedMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptedMessage")
+            .field("message_id", &self.message_id)
+            .field("body", &Hidden(self.body))
+            .finish()
+    }
 }
 
 impl<'a> Decode<'a> for EncryptedMessage<'a> {

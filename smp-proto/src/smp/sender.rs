@@ -1,15 +1,23 @@
 //! What a sender says (wire reference, section 7.4).
 
-use crate::wire::{Decode, Encode, Error, Reader, Writer};
+use core::fmt;
+
+use crate::wire::{Decode, Encode, Error, Hidden, Reader, Writer};
 
 /// Parameters of `SEND`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Send<'a> {
     /// Whether the recipient shall be notified.
     pub notify: bool,
     /// The encrypted message, at most [`SmpVersion::max_message_length`](crate::version::SmpVersion::max_message_length)
     /// bytes; the relay checks that, not the codec.
     pub body: &'a [u8],
+}
+
+impl fmt::Debug for Send<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Send").field("notify", &self.notify).field("body", &Hidden(self.body)).finish()
+    }
 }
 
 impl<'a> Decode<'a> for Send<'a> {

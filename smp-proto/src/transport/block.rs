@@ -84,6 +84,7 @@ impl<'a> Iterator for Transmissions<'a> {
 
 /// Why a transmission was not added to a batch. The batch is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum BatchError {
     /// It does not fit behind the others: send this batch and add it to the next one.

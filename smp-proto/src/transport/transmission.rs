@@ -6,10 +6,10 @@ use core::fmt;
 use crate::id::{CorrelationId, EntityId, SessionId};
 use crate::smp::error::SmpError;
 use crate::version::SmpVersion;
-use crate::wire::{Error, Reader, Writer};
+use crate::wire::{Error, Hidden, Reader, Writer};
 
 /// What authorizes a command; its length tells which kind it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Authorization<'a> {
     /// Nothing.
     #[default]
@@ -56,8 +56,20 @@ impl<'a> Authorization<'a> {
     }
 }
 
+impl fmt::Debug for Authorization<'_> {
+    /// Shows the kind only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Authenticator(_) => "Authenticator(..)",
+            Self::Ed25519(_) => "Ed25519(..)",
+            Self::Ed448(_) => "Ed448(..)",
+        })
+    }
+}
+
 /// A transmission as it was received; its command is not read yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Transmission<'a> {
     /// What authorizes the command; nothing in those of relays.
     pub authorization: Authorization<'a>,
@@ -71,6 +83,17 @@ pub struct Transmission<'a> {
     pub command: &'a [u8],
     /// Correlation id, entity id and command as they were encoded.
     tail: &'a [u8],
+}
+
+impl fmt::Debug for Transmission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transmission")
+            .field("authorization", &self.authorization)
+            .field("correlation_id", &self.correlation_id)
+            .field("entity_id", &self.entity_id)
+            .field("command", &Hidden(self.command))
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a transmission could not be read, with what is known of it (wire reference, section 6.5).
@@ -193,10 +216,16 @@ impl<'a> Fields<'a> {
 }
 
 /// The bytes an authorization covers, in a buffer of the caller's: made first, then signed, then sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AuthorizedBytes<'b> {
     bytes: &'b [u8],
     tail: &'b [u8],
+}
+
+impl fmt::Debug for AuthorizedBytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AuthorizedBytes").field(&Hidden(self.bytes)).finish()
+    }
 }
 
 impl<'b> AuthorizedBytes<'b> {
@@ -374,5 +403,16 @@ mod tests {
             let session = if version < 7 { [&[32][..], &SESSION].concat() } else { Vec::new() };
             assert_eq!(writer.written(), [&[0][..], &session, &[0, 24], &ENTITY, b"END"].concat());
         }
+    }
+
+    #[test]
+    fn nothing_that_identifies_is_printed() {
+        let bytes = transmission(18, &Authorization::Ed25519(&[2; 64]), None);
+        let shown = std::format!("{:?}", decode(&bytes, 18, &SESSION).unwrap());
+        assert_eq!(
+            shown,
+            "Transmission { authorization: Ed25519(..), correlation_id: CorrelationId(24 bytes), \
+             entity_id: EntityId(24 bytes), command: 3 bytes, .. }"
+        );
     }
 }

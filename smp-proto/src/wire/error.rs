@@ -2,6 +2,7 @@ use core::fmt;
 
 /// Why bytes could not be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// The input ends before the value does.

@@ -15,6 +15,7 @@ mod writer;
 pub use error::Error;
 pub use list::{List, ListIter, NonEmptyList};
 pub use pad::{FILLER, pad, pad_in_place, unpad, unpad_range};
+pub(crate) use primitives::Hidden;
 pub use primitives::{LongString, Rest, ShortString, Time};
 pub use reader::Reader;
 pub use text::{Base64, Base64Unpadded, base64_url_decode, base64_url_decoded_len, base64_url_encode};

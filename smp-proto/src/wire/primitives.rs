@@ -1,7 +1,30 @@
+use core::fmt;
+
 use super::{Decode, Encode, Error, Reader, Writer};
 
+/// Prints how many bytes there are and none of them: contents and identifiers stay out of logs.
+pub(crate) struct Hidden<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Debug for Hidden<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+macro_rules! hide_contents {
+    ($($name:ident),*) => {
+        $(impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&Hidden(self.0)).finish()
+            }
+        })*
+    };
+}
+
+hide_contents!(ShortString, LongString, Rest);
+
 /// `str`: up to 255 bytes behind one length byte.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ShortString<'a>(&'a [u8]);
 
 impl<'a> ShortString<'a> {
@@ -30,7 +53,7 @@ impl Encode for ShortString<'_> {
 }
 
 /// `lstr`: up to 65,535 bytes behind two length bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct LongString<'a>(&'a [u8]);
 
 impl<'a> LongString<'a> {
@@ -59,7 +82,7 @@ impl Encode for LongString<'_> {
 }
 
 /// `rest`: every byte left in the enclosing unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Rest<'a>(pub &'a [u8]);
 
 impl<'a> Decode<'a> for Rest<'a> {

@@ -54,6 +54,7 @@ pub enum NetworkError<'a> {
 
 /// Why a session could not be set up or went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TransportError {
     /// `BLOCK`: malformed block.
     Block,
@@ -71,6 +72,7 @@ pub enum TransportError {
 
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum HandshakeError {
     /// `PARSE`: a hello could not be read.
     Parse,
@@ -257,3 +259,60 @@ impl TransportError {
         })
     }
 }
+
+impl fmt::Display for ProxyError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Relays answer in one level; whatever is nested deeper is shown without the levels between.
+            Self::Protocol(nested) => write!(f, "the destination relay answered: {}", nested.innermost().1),
+            Self::Broker(error) => write!(f, "the proxy cannot reach the destination relay: {error}"),
+            Self::BasicAuth => f.write_str("the proxy wants another password"),
+            Self::NoSession => f.write_str("the proxy has no such session any more"),
+        }
+    }
+}
+
+impl fmt::Display for BrokerError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Response(text) => write!(f, "unreadable response: {text}"),
+            Self::Unexpected(text) => write!(f, "unexpected response: {text}"),
+            Self::Transport(error) => error.fmt(f),
+            Self::Network(error) => error.fmt(f),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Host => f.write_str("no usable host in its address"),
+            Self::NoService => f.write_str("no service for these credentials"),
+        }
+    }
+}
+
+impl fmt::Display for NetworkError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(text) => write!(f, "no connection: {text}"),
+            Self::Tls(text) => write!(f, "no TLS session: {text}"),
+            Self::UnknownAuthority => f.write_str("its certificates are not those of its address"),
+            Self::Failed => f.write_str("the connection failed"),
+            Self::Timeout => f.write_str("no connection in time"),
+            Self::Subscribe(text) => write!(f, "no subscription: {text}"),
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Block => "malformed block",
+            Self::Version => "no version in common",
+            Self::LargeMessage => "too large for a block",
+            Self::Session => "another session identifier than TLS has",
+            Self::NoServerKey => "the relay sent no session key",
+            Self::Handshake(HandshakeError::Parse) => "unreadable hello",
+            Self::Handshake(HandshakeError::Identity) => "not the expected identity",
+            Self::Handshake(HandshakeError::BadAuthentication) => "the signature of the session key is wrong",
+            Self::Handshake(HandshakeError::BadService) => "the service certificate has another role",
+        })
+    }
+}
+
+impl core::error::Error for TransportError {}

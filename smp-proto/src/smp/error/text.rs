@@ -37,9 +37,10 @@ impl<'a> ErrorText<'a> {
 }
 
 impl fmt::Display for ErrorText<'_> {
+    /// Shows the text with `?` for what is not UTF-8 and for control characters, which a terminal might obey.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            f.write_str(chunk.valid())?;
+            chunk.valid().chars().try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))?;
             if !chunk.invalid().is_empty() {
                 f.write_char('?')?;
             }
