@@ -344,6 +344,7 @@ mod tests {
         cut(&"x".repeat(256), 255);
         cut(&["x".repeat(254), "\u{e9}".repeat(9)].concat(), 254);
         cut(&["x".repeat(253), "\u{1f600}".repeat(9)].concat(), 253);
+        cut(&["x".repeat(252), "\u{1f600}".repeat(9)].concat(), 252);
         cut(&["x".repeat(251), "\u{1f600}".repeat(9)].concat(), 255);
     }
 
