@@ -22,14 +22,15 @@ pub use smp_proto::transport::block::{BLOCK_LENGTH, ENCRYPTED_CONTENT_LIMIT, ENC
 pub struct BlockChain([u8; 32]);
 
 /// The key and the nonce of one block.
-#[derive(Debug)]
 pub struct BlockKey {
     /// The derived key, before the first step of the box.
     key: Zeroizing<[u8; 32]>,
     nonce: Nonce,
 }
 
-secret_debug!(BlockChain);
+secret_debug!(BlockChain, BlockKey);
+
+impl ZeroizeOnDrop for BlockKey {}
 
 impl BlockKey {
     /// The derived key as it is, to be used with [`BoxKey::new`].

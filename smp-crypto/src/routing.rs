@@ -84,9 +84,6 @@ pub struct OpenedForward<'b> {
     pub encrypted: &'b mut [u8],
 }
 
-/// A response as a proxy finds it; the proxy cannot decrypt it.
-pub type OpenedResponse<'b> = ForwardedResponse<'b>;
-
 impl ProxyLayer {
     /// `secret` is agreed between the session keys of the connection of proxy and relay.
     #[must_use]
@@ -128,12 +125,12 @@ impl ProxyLayer {
         self.seal(&Nonce::from_slice(correlation_id.as_bytes()).reversed(), response, buffer)
     }
 
-    /// Proxy: opens the parameter of RRES. `correlation_id` is that of RFWD.
+    /// Proxy: opens the parameter of RRES. What it gets is still encrypted for the client. `correlation_id` is that of RFWD.
     pub fn open_response<'b>(
         &self,
         correlation_id: CorrelationId<'_>,
         parameter: &'b mut [u8],
-    ) -> Result<OpenedResponse<'b>, Error> {
+    ) -> Result<ForwardedResponse<'b>, Error> {
         let nonce = Nonce::from_slice(correlation_id.as_bytes()).reversed();
         let content: &'b [u8] = self.0.open(&nonce, parameter)?;
         Ok(ForwardedResponse::from_bytes(content)?)
@@ -146,5 +143,70 @@ impl ProxyLayer {
         let sealed = writer.into_written();
         self.0.seal(nonce, sealed)?;
         Ok(sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smp_proto::smp::proxy::ProxyForward;
+
+    use super::*;
+    use crate::{
+        key::X25519SecretKey,
+        secret_box::PADDED_MESSAGE_START,
+        test::{numbers, random},
+    };
+
+    /// One command goes there and back; whatever anybody on the way changes is noticed.
+    #[test]
+    fn nothing_can_be_changed_or_swapped_on_the_way() {
+        let random = &mut random(1);
+        let [relay, proxy, client] = [(); 3].map(|()| X25519SecretKey::generate(random));
+        let session = ProxyLayer::new(&proxy.diffie_hellman(&relay.public_key()).unwrap());
+        let (n, p) = (numbers(1), numbers(2));
+        let (n, p) = (CorrelationId::from_array(&n), CorrelationId::from_array(&p));
+        let layer = CommandLayer::new(&client.diffie_hellman(&relay.public_key()).unwrap(), n);
+
+        let mut command = [0; SEALED_LENGTH];
+        command[PADDED_MESSAGE_START..][..7].copy_from_slice(b"command");
+        layer.seal_command(&mut command, 7).unwrap();
+        let forward = ProxyForward { version: SmpVersion(18), key: client.public_key(), encrypted: &command };
+        let transmission = ForwardedTransmission { correlation_id: n, forward };
+        let mut parameter = [0; FORWARDED_LENGTH];
+        assert_eq!(session.seal_forward(p, &transmission, &mut parameter).unwrap().len(), FORWARDED_LENGTH);
+        assert_eq!(session.seal_forward(p, &transmission, &mut { parameter }[1..]), Err(Error::Length));
+
+        for position in (0..FORWARDED_LENGTH).step_by(211) {
+            let mut changed = parameter;
+            changed[position] ^= 1;
+            assert_eq!(session.open_forward(p, &mut changed).err(), Some(Error::Decrypt));
+            assert_eq!(session.open_forward(p, &mut { parameter }[..position]).err(), Some(Error::Decrypt));
+        }
+        assert_eq!(session.open_forward(n, &mut { parameter }).err(), Some(Error::Decrypt));
+        // A command is not its own response.
+        assert_eq!(session.open_response(p, &mut { parameter }).err(), Some(Error::Decrypt));
+        assert_eq!(layer.open_response(&mut { command }), Err(Error::Decrypt));
+
+        let opened = session.open_forward(p, &mut parameter).unwrap();
+        let theirs = CommandLayer::new(&relay.diffie_hellman(&opened.key).unwrap(), opened.correlation_id);
+        assert_eq!(theirs.open_command(&mut { command }[..SEALED_LENGTH - 1]), Err(Error::Decrypt));
+        assert_eq!(theirs.open_command(opened.encrypted).unwrap(), b"command");
+        let other = CommandLayer::new(&relay.diffie_hellman(&proxy.public_key()).unwrap(), n);
+        assert_eq!(other.open_command(&mut { command }), Err(Error::Decrypt));
+        assert_eq!(layer.seal_command(&mut command, PADDED_LENGTH - 1), Err(Error::Length));
+
+        let mut unreadable = [0; 40];
+        let sealed = session.seal(&Nonce::from_slice(p.as_bytes()), &smp_proto::wire::Rest(b"no"), &mut unreadable);
+        let length = sealed.unwrap().len();
+        assert!(matches!(session.open_forward(p, &mut unreadable[..length]), Err(Error::Format(_))));
+    }
+
+    #[test]
+    fn layers_are_redacted() {
+        let secret = SharedSecret::from_bytes([1; 32]);
+        let session = ProxyLayer::new(&secret);
+        assert_eq!(std::format!("{session:?}"), "ProxyLayer(Secret(..))");
+        let layer = CommandLayer::new(&secret, CorrelationId::from_array(&[1; 24]));
+        assert_eq!(std::format!("{layer:?}"), "CommandLayer { key: Secret(..), nonce: Nonce(..) }");
     }
 }

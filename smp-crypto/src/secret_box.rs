@@ -44,9 +44,15 @@ pub const PADDED_MESSAGE_START: usize = TAG_LENGTH + 2;
 /// What proves that a ciphertext was made with a key and a nonce. Compare it through [`BoxKey::open_in_place`] only.
 pub type Tag = [u8; TAG_LENGTH];
 
-/// A number that is used once with each key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A number that is used once with each key. Many are the id of something, so it does not print.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce(pub [u8; NONCE_LENGTH]);
+
+impl core::fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Nonce(..)")
+    }
+}
 
 impl Nonce {
     /// A random nonce.

@@ -1,5 +1,5 @@
 use smp_proto::wire::Reader;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::{Error, key::secret_debug};
 
@@ -24,6 +24,8 @@ pub struct Pkcs8 {
 }
 
 secret_debug!(Pkcs8);
+
+impl ZeroizeOnDrop for Pkcs8 {}
 
 impl Pkcs8 {
     pub(super) fn new(prefix: &[u8; 16], raw: &[u8]) -> Self {
