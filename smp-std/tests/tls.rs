@@ -246,7 +246,7 @@ async fn openssl_client(identity: &Identity, arguments: &str) -> (Result<TlsStre
     (result, log)
 }
 
-/// The `verify_data` of the client's Finished in a log of OpenSSL, which saw it as `direction`.
+/// The `verify_data` of the client's Finished in a log of OpenSSL: the second, after the server's.
 fn client_finished(log: &str) -> Vec<u8> {
     let finished = messages(log, "Finished");
     assert_eq!(finished.len(), 2, "{log}");
@@ -272,6 +272,15 @@ async fn openssl_as_client_has_the_same_session_identifier() {
             assert!(log.to_lowercase().contains(&format!("peer signature type: {algorithm}")), "{log}");
         }
     }
+}
+
+#[tokio::test]
+async fn openssl_as_client_that_is_asked_to_try_again_has_the_same_session_identifier() {
+    let identity = Identity::new("ed25519");
+    let (result, log) = openssl_client(&identity, &format!("{LIKE_REFERENCE} -groups P-256:X25519")).await;
+    let stream = result.unwrap_or_else(|error| panic!("{error}: {log}"));
+    assert_eq!(messages(&log, "ServerHello").len(), 2, "{log}");
+    assert_eq!(stream.session_identifier().as_slice(), client_finished(&log));
 }
 
 #[tokio::test]
