@@ -22,7 +22,13 @@ const STEPS: [Step; 9] = [
     Step { name: "fmt", about: "formatting", slow: false, needs: &[Need::Rustfmt], run: format },
     Step { name: "locks", about: "both lock files agree", slow: false, needs: &[], run: locks::check },
     Step { name: "clippy", about: "lints, warnings denied", slow: false, needs: &[Need::Clippy, Need::C], run: clippy },
-    Step { name: "test", about: "unit tests, vectors and stories", slow: false, needs: &[Need::C], run: tests },
+    Step {
+        name: "test",
+        about: "unit tests, vectors and stories",
+        slow: false,
+        needs: &[Need::C, Need::OpenSsl],
+        run: tests,
+    },
     Step { name: "doctest", about: "examples in the documentation", slow: false, needs: &[Need::C], run: doctests },
     Step { name: "doc", about: "documentation, warnings denied", slow: true, needs: &[Need::C], run: doc },
     Step {

@@ -16,6 +16,8 @@ pub(crate) enum Need {
     C,
     /// A C++ compiler: libFuzzer is C++.
     Cxx,
+    /// The `openssl` program: tests talk TLS with it.
+    OpenSsl,
     /// The core library for a microcontroller.
     BareMetal,
 }
@@ -28,6 +30,7 @@ impl Need {
             Self::Clippy => component("clippy", "clippy"),
             Self::C => compiler("CC", "cc", &["gcc", "libc6-dev"]),
             Self::Cxx => compiler("CXX", "c++", &["g++"]),
+            Self::OpenSsl => openssl(),
             Self::BareMetal => crate::bare::route(workspace).map(|route| route.to_string()),
         }
     }
@@ -53,6 +56,14 @@ fn compiler(variable: &str, usual: &str, packages: &[&str]) -> Result<String, Fa
         }
     };
     Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn openssl() -> Result<String, Failure> {
+    let version = || Run::new("openssl").arg("version").output().map(|text| text.trim().to_owned());
+    version().or_else(|_| {
+        install(&["openssl"])?;
+        version()
+    })
 }
 
 /// Installs Debian packages, as root or by a sudo that asks no password.
