@@ -1,2 +1,359 @@
-//! The relay.
-fn main() {}
+//! `smp-server`: the relay as a program.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use smp_proto::wire::Base64;
+use smp_std::identity::{Identity, KeyAlgorithm};
+use smp_std::net::Listener;
+use smp_std::relay::config::{self, Choices, Config, Engine};
+use smp_std::relay::store::{FjallOptions, Store, StoreOptions};
+use smp_std::relay::{Relay, Wakeups, offered_versions};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The allocator gives memory of finished handshakes and blocks back to the system, which the default one does not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A relay of the SimpleX network: keeps message queues, knows no users.
+///
+/// Without a command it starts, and creates its identity, configuration and store first when the directory is empty.
+/// On stdout it prints its address alone on a line, then "ready" alone on a line once it accepts connections; its log
+/// goes to stderr (level by RUST_LOG, "info" by default).
+#[derive(Parser)]
+#[command(name = "smp-server", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smp-server                                   start; data in ./smp-data
+  smp-server --host relay.example.org          the same, for clients on other machines
+  smp-server init --dir /srv/smp --host relay.example.org --password secret
+  smp-server start --dir /srv/smp
+  smp-server address --dir /srv/smp
+
+Exit codes: 0 stopped as asked, 1 failed (stderr says why and what to do), 2 wrong usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create identity and configuration in an empty directory, print the address, and end.
+    Init,
+    /// Start the relay (the default). Options given here replace those of smp-server.toml for this run.
+    Start,
+    /// Print the address of the relay in a directory.
+    Address,
+}
+
+#[derive(Args, Clone)]
+struct Options {
+    /// Directory of identity, configuration and store.
+    #[arg(long, value_name = "DIR", default_value = "smp-data", global = true)]
+    dir: PathBuf,
+    /// Address and port to accept connections on; can be repeated. [default: [::]:5223]
+    #[arg(long, value_name = "ADDR:PORT", global = true)]
+    listen: Vec<SocketAddr>,
+    /// Host name for the relay's address; can be repeated, the main one first. [default: localhost]
+    #[arg(long, value_name = "NAME", global = true, value_parser = host)]
+    host: Vec<String>,
+    /// Port in the relay's address, and to listen on unless --listen says otherwise. [default: 5223]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Password that clients need to create queues; it becomes part of the address.
+    #[arg(long, global = true, value_parser = password)]
+    password: Option<String>,
+    /// Algorithm of the certificates; only when the identity is created. [default: ed25519]
+    #[arg(long, value_enum, global = true)]
+    sign_algorithm: Option<Algorithm>,
+    /// Where queues and messages are kept. [default: fjall]
+    #[arg(long, value_enum, global = true)]
+    store: Option<StoreKind>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Algorithm {
+    Ed25519,
+    Ed448,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StoreKind {
+    /// In memory: everything is gone when the relay stops.
+    Memory,
+    /// On disk: nothing that was acknowledged is lost.
+    Fjall,
+}
+
+impl From<StoreKind> for Engine {
+    fn from(kind: StoreKind) -> Self {
+        match kind {
+            StoreKind::Memory => Self::Memory,
+            StoreKind::Fjall => Self::Fjall,
+        }
+    }
+}
+
+fn host(text: &str) -> Result<String, String> {
+    if config::valid_host(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a host name or IP address (give the port with --port)".to_owned())
+    }
+}
+
+fn password(text: &str) -> Result<String, String> {
+    if config::valid_password(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 255 printable characters without spaces, '@', ':' and '/'".to_owned())
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("smp-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let options = &arguments.options;
+    match arguments.command {
+        Some(Command::Init) => {
+            if !is_empty(&options.dir)? {
+                bail!("{} is not empty: start the relay there, or choose another --dir", options.dir.display());
+            }
+            initialise(options)?;
+            print_line(&load(options)?.address())
+        }
+        Some(Command::Address) => print_line(&load(options)?.address()),
+        Some(Command::Start) | None => {
+            if is_empty(&options.dir)? {
+                initialise(options)?;
+            } else if options.sign_algorithm.is_some() {
+                bail!("--sign-algorithm is for new identities; {} has one already", options.dir.display());
+            }
+            start(load(options)?)
+        }
+    }
+}
+
+/// Whether nothing is in the directory, or it does not exist.
+fn is_empty(directory: &Path) -> Result<bool> {
+    match fs::read_dir(directory) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", directory.display())),
+    }
+}
+
+/// Creates identity and configuration.
+fn initialise(options: &Options) -> Result<()> {
+    let directory = &options.dir;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let listen = match (options.listen.is_empty(), options.port) {
+        (true, Some(port)) => vec![SocketAddr::from(([0u16; 8], port))],
+        _ => options.listen.clone(),
+    };
+    let choices = Choices {
+        listen,
+        hosts: options.host.clone(),
+        port: options.port,
+        password: options.password.clone(),
+        engine: options.store.map(Engine::from),
+    };
+    let algorithm = match options.sign_algorithm {
+        None | Some(Algorithm::Ed25519) => KeyAlgorithm::Ed25519,
+        Some(Algorithm::Ed448) => KeyAlgorithm::Ed448,
+    };
+    let name = options.host.first().map_or("localhost", String::as_str);
+    // The configuration first: a directory with an identity is complete.
+    let path = directory.join(config::FILE_NAME);
+    write_private(&path, &config::template(&choices)).with_context(|| format!("cannot write {}", path.display()))?;
+    Identity::create(directory, algorithm, name).context("cannot create the server identity")?;
+    eprintln!(
+        "Created a relay in {dir}.\n\
+         Move {dir}/ca.key to a safe place off this machine: it is the relay's identity, and only needed again to\n\
+         issue a new server.key. Whoever has it can pretend to be this relay.",
+        dir = directory.display()
+    );
+    Ok(())
+}
+
+/// The file may hold a password.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A relay that is ready to be started.
+struct Loaded {
+    directory: PathBuf,
+    config: Config,
+    identity: Identity,
+}
+
+impl Loaded {
+    fn address(&self) -> String {
+        let password = self.config.queues.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
+        format!(
+            "smp://{fingerprint}{password}@{hosts}:{port}",
+            fingerprint = Base64(self.identity.fingerprint()),
+            hosts = self.config.server.hosts.join(","),
+            port = self.config.address_port(),
+        )
+    }
+}
+
+fn load(options: &Options) -> Result<Loaded> {
+    let directory = options.dir.clone();
+    let path = directory.join(config::FILE_NAME);
+    let mut config = Config::load(&directory)
+        .with_context(|| format!("cannot use {} (create a relay with: smp-server init --dir DIR)", path.display()))?;
+    let identity =
+        Identity::load(&directory).with_context(|| format!("cannot use the identity in {}", directory.display()))?;
+    if !options.listen.is_empty() {
+        config.server.listen.clone_from(&options.listen);
+    }
+    if !options.host.is_empty() {
+        config.server.hosts.clone_from(&options.host);
+    }
+    if let Some(port) = options.port {
+        config.server.port = Some(port);
+        if options.listen.is_empty() {
+            for address in &mut config.server.listen {
+                address.set_port(port);
+            }
+        }
+    }
+    if options.password.is_some() {
+        config.queues.password.clone_from(&options.password);
+    }
+    if let Some(store) = options.store {
+        config.store.engine = store.into();
+    }
+    config.check().context("the options do not go together")?;
+    Ok(Loaded { directory, config, identity })
+}
+
+fn print_line(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("cannot write to stdout")
+}
+
+fn start(loaded: Loaded) -> Result<()> {
+    let _lock = lock(&loaded.directory)?;
+    raise_file_limit(loaded.config.limits.connections);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(loaded))
+}
+
+async fn serve(loaded: Loaded) -> Result<()> {
+    let address = loaded.address();
+    let Loaded { directory, config, identity } = loaded;
+    let wakeups = Wakeups::default();
+    let store = open_store(&directory, &config, &wakeups).context("cannot open the store")?;
+    let counts = store.counts();
+    let listeners: Vec<Listener> = config
+        .server
+        .listen
+        .iter()
+        .map(|address| {
+            Listener::bind(*address)
+                .with_context(|| format!("cannot listen on {address} (is another relay running? see --listen)"))
+        })
+        .collect::<Result<_>>()?;
+    tracing::info!(
+        queues = counts.queues,
+        messages = counts.messages,
+        versions = format!("{}-{}", offered_versions().min(), offered_versions().max()),
+        "the relay starts"
+    );
+    let relay = Relay::new(config, &identity, store, &wakeups)?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let stopper = Arc::clone(&relay);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the relay stops");
+        stopper.stop();
+    });
+    print_line(&address)?;
+    print_line("ready")?;
+    relay.serve(listeners).await?;
+    tracing::info!("everything is on disk");
+    Ok(())
+}
+
+fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<Store> {
+    let budget = config.store.in_flight_mib.saturating_mul(1 << 20);
+    let options = StoreOptions {
+        budget: NonZeroU32::new(budget).context("store.in_flight_mib must be at least 1")?,
+        observer: Some(Arc::new(wakeups.clone())),
+        ..StoreOptions::default()
+    };
+    Ok(match config.store.engine {
+        Engine::Memory => Store::memory(options)?,
+        Engine::Fjall => {
+            let engine =
+                FjallOptions { cache_bytes: config.store.cache_mib.saturating_mul(1 << 20), ..FjallOptions::default() };
+            Store::fjall(&directory.join("store"), &engine, options)?
+        }
+    })
+}
+
+/// Two relays in one directory would answer for each other's queues.
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("a relay is running in {} already", directory.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Every connection is a file; the usual limit of 1,024 would be the smallest limit of all.
+fn raise_file_limit(connections: usize) {
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(200);
+    match rlimit::increase_nofile_limit(wanted.max(4096)) {
+        Ok(limit) if limit < wanted => {
+            tracing::warn!(limit, wanted, "the system allows fewer open files than limits.connections needs");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+}

@@ -200,6 +200,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         if read || write { Poll::Ready(Ok(Ready { read, write })) } else { Poll::Pending }
     }
 
+    /// Waits until a block can be written, without reading: for a peer that has to be slowed down.
+    ///
+    /// # Errors
+    /// [`NetError::Io`].
+    pub fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        self.poll_sent(context)
+    }
+
+    /// Whether a part of a block has arrived and the rest has not. A peer that leaves it at that occupies memory.
+    #[must_use]
+    pub fn is_receiving_block(&self) -> bool {
+        self.connection.is_receiving()
+    }
+
     /// Says goodbye: sends what is left and the closing message, then closes the sending side. The peer can still send,
     /// and what it sends can still be read.
     ///

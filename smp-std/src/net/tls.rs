@@ -163,6 +163,11 @@ impl Connection {
         })
     }
 
+    /// Whether anything was received and not taken.
+    pub(super) fn is_receiving(&self) -> bool {
+        !self.incoming.is_empty() || !self.received.is_empty()
+    }
+
     /// Encrypts `plaintext` to the end of `outgoing`. Only after the handshake.
     pub(super) fn send(&mut self, plaintext: &[u8]) -> Result<(), NetError> {
         self.write(Output::Data(plaintext))

@@ -1,3 +1,239 @@
-//! The relay server.
+//! The relay: keeps queues, takes messages from senders and hands them to recipients, and learns nothing else.
+//!
+//! One task serves each connection ([`connection`]), one thread writes to disk for all of them ([`store`]), and the hub
+//! tells connections of each other. Nothing is answered `OK` before it is on disk.
 
+mod authorize;
+pub mod config;
+mod connection;
+mod execute;
+mod hub;
+mod limits;
+mod queue_info;
+mod reply;
+mod session;
 pub mod store;
+mod subscriptions;
+mod sweep;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use smp_proto::version::{SmpVersion, VersionRange};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::config::Config;
+use self::connection::{Blocks, Connection};
+use self::hub::{Hub, Peer};
+use self::limits::{Admission, Admitted, HandshakeSlot};
+use self::session::Greeter;
+use self::store::Store;
+use crate::identity::Identity;
+use crate::net::Listener;
+
+/// The highest version this relay offers: what later versions bring (queue modes with link data, services, names) is not
+/// complete here yet. The lowest is 6.
+pub const MAX_VERSION: SmpVersion = SmpVersion::PROXY_FLAG;
+
+/// The versions this relay offers to clients that name an application protocol; others are limited to version 6.
+#[must_use]
+pub fn offered_versions() -> VersionRange<SmpVersion> {
+    VersionRange::new(SmpVersion::MIN, MAX_VERSION).unwrap_or(VersionRange::SMP_LEGACY)
+}
+
+/// A relay that runs. Shared by all its tasks.
+pub struct Relay {
+    config: Config,
+    store: Store,
+    hub: Arc<Hub>,
+    greeter: Greeter,
+    admission: Admission,
+    blocks: Blocks,
+    started: Instant,
+    peers: Mutex<HashMap<u64, Arc<Peer>>>,
+    next_peer: AtomicU64,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why a relay cannot start or go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// The certificates or keys cannot be used.
+    Identity(String),
+    /// The store failed; nothing more can be acknowledged.
+    Store(store::StoreError),
+}
+
+impl std::fmt::Display for RelayError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Identity(what) => write!(f, "the server identity cannot be used: {what}"),
+            Self::Store(error) => write!(f, "the store failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RelayError {}
+
+/// What the hub must hear from a store: pass it to the store when opening it, and to [`Relay::new`].
+#[derive(Clone)]
+pub struct Wakeups(Arc<Hub>);
+
+impl Default for Wakeups {
+    fn default() -> Self {
+        Self(Arc::new(Hub::new()))
+    }
+}
+
+impl std::fmt::Debug for Wakeups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wakeups(..)")
+    }
+}
+
+impl store::CommitObserver for Wakeups {
+    fn message_appended(&self, recipient_id: &store::Id) {
+        self.0.message_waiting(recipient_id);
+    }
+}
+
+impl Relay {
+    /// A relay over a store that was opened with `wakeups` as its observer. Nothing is served until [`Self::serve`].
+    pub fn new(config: Config, identity: &Identity, store: Store, wakeups: &Wakeups) -> Result<Arc<Self>, RelayError> {
+        let greeter = Greeter::new(identity, &config)?;
+        let admission = Admission::new(&config.limits);
+        Ok(Arc::new(Self {
+            config,
+            store,
+            hub: Arc::clone(&wakeups.0),
+            greeter,
+            admission,
+            blocks: Blocks::new(),
+            started: Instant::now(),
+            peers: Mutex::default(),
+            next_peer: AtomicU64::new(0),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Accepts connections until [`Self::stop`] is called or the store fails, then ends all connections and closes the
+    /// store.
+    pub async fn serve(self: &Arc<Self>, listeners: Vec<Listener>) -> Result<(), RelayError> {
+        for listener in listeners {
+            self.tasks.spawn(Arc::clone(self).accept(listener));
+        }
+        self.tasks.spawn(Arc::clone(self).sweep_messages());
+        self.tasks.spawn(Arc::clone(self).sweep_connections());
+        tokio::select! {
+            () = self.stopping.cancelled() => {}
+            () = self.store.failed() => self.stopping.cancel(),
+        }
+        for peer in self.peers.lock().values() {
+            peer.close();
+        }
+        self.tasks.close();
+        // Whoever does not take its last block in time is cut off; what it sent and was told is on disk.
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await;
+        self.store.close().await.map_err(RelayError::Store)
+    }
+
+    /// Makes [`Self::serve`] return.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.admission.connections()
+    }
+
+    async fn accept(self: Arc<Self>, listener: Listener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stopping.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((tcp, address)) => self.admit(tcp, address.ip()),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, tcp: TcpStream, address: IpAddr) {
+        match self.admission.admit(address) {
+            Ok((admitted, slot)) => {
+                self.tasks.spawn(Arc::clone(self).connect(tcp, admitted, slot));
+            }
+            Err(reason) => tracing::debug!(?reason, "a connection was refused"),
+        }
+    }
+
+    async fn connect(self: Arc<Self>, tcp: TcpStream, admitted: Admitted, mut slot: HandshakeSlot) {
+        // Boxed: what a handshake needs is much more than what a connection needs afterwards.
+        let established = Box::pin(async {
+            tokio::select! {
+                () = self.stopping.cancelled() => None,
+                () = slot.evicted() => None,
+                established = self.greeter.greet(tcp) => match established {
+                    Ok(established) => Some(established),
+                    Err(error) => {
+                        tracing::debug!(%error, "a handshake failed");
+                        None
+                    }
+                },
+            }
+        })
+        .await;
+        drop(slot);
+        if let Some((tls, session)) = established {
+            let peer = Arc::new(Peer::default());
+            let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
+            peer.last_received.store(self.uptime(), Ordering::Relaxed);
+            peer.last_sent.store(self.uptime(), Ordering::Relaxed);
+            self.peers.lock().insert(number, Arc::clone(&peer));
+            if self.stopping.is_cancelled() {
+                peer.close();
+            }
+            Connection::new(Arc::clone(&self), peer, tls, session).serve().await;
+            self.peers.lock().remove(&number);
+        }
+        drop(admitted);
+    }
+
+    /// Seconds since 1970-01-01, UTC.
+    fn now(&self) -> i64 {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Days since 1970-01-01, UTC.
+    fn today(&self) -> u32 {
+        u32::try_from(self.now() / 86_400).unwrap_or_default()
+    }
+
+    /// Seconds since the relay started.
+    fn uptime(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Messages received before this second are expired, if messages expire.
+    fn expire_before(&self, now: i64) -> Option<i64> {
+        match self.config.messages.expire_days {
+            0 => None,
+            days => Some(now.saturating_sub(i64::from(days) * 86_400)),
+        }
+    }
+}

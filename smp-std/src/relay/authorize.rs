@@ -1,0 +1,189 @@
+//! From bytes to commands that may be executed: the pipeline of the wire reference, section 6.5, up to step 6.
+//!
+//! All entries of a block pass through here before any is executed, so that none of them sees what another one changes.
+
+use std::sync::Arc;
+
+use smp_crypto::authorization::verify;
+use smp_crypto::key::X25519SecretKey;
+use smp_proto::id::{EntityId, SessionId};
+use smp_proto::key::AuthorizationKey;
+use smp_proto::smp::Command;
+use smp_proto::smp::error::{Blocked, BlockingReason as WireReason, CommandError, SmpError};
+use smp_proto::transport::transmission::Transmission;
+use smp_proto::version::SmpVersion;
+use smp_proto::wire::Reader;
+
+use super::reply::{Body, Reply, ShortBytes};
+use super::store::{BlockingReason, Id, QueueMode, QueueRecord, QueueStatus, Store, StoreError};
+
+/// A command with everything that is needed to execute it.
+#[derive(Debug)]
+pub(super) struct Authorized<'a> {
+    pub(super) correlation: ShortBytes,
+    pub(super) entity: ShortBytes,
+    pub(super) command: Command<'a>,
+    /// The queue as it was when the command was authorized; none for NEW and PING.
+    pub(super) record: Option<Arc<QueueRecord>>,
+}
+
+/// What a connection agreed on, as far as authorization goes.
+pub(super) struct Terms<'s> {
+    pub(super) version: SmpVersion,
+    pub(super) session_id: SessionId<'s>,
+    /// The relay's session key, which authenticators are made for; none below version 7.
+    pub(super) session_key: Option<&'s X25519SecretKey>,
+}
+
+impl Terms<'_> {
+    /// Reads one entry of a batch and authorizes it, or says what to answer.
+    pub(super) fn authorize<'a>(&self, store: &Store, entry: &'a [u8]) -> Result<Authorized<'a>, Reply> {
+        let transmission = Transmission::decode(entry, self.version, self.session_id)
+            .map_err(|error| Reply::response(error.correlation_id().as_bytes(), &[], Body::Error(error.error())))?;
+        self.check(store, &transmission).map_err(|error| {
+            Reply::response(
+                transmission.correlation_id.as_bytes(),
+                transmission.entity_id.as_bytes(),
+                Body::Error(error),
+            )
+        })
+    }
+
+    fn check<'a>(&self, store: &Store, transmission: &Transmission<'a>) -> Result<Authorized<'a>, SmpError<'static>> {
+        let command =
+            Command::decode(&mut Reader::new(transmission.command), self.version).map_err(SmpError::Command)?;
+        command
+            .check_credentials(transmission.authorization.is_some(), transmission.entity_id)
+            .map_err(SmpError::Command)?;
+        if transmission.service_signature.is_some() {
+            // There are no service sessions here.
+            return Err(SmpError::Service);
+        }
+        let record = self.authorize_entity(store, transmission, &command)?;
+        Ok(Authorized {
+            correlation: ShortBytes::from_slice(transmission.correlation_id.as_bytes()),
+            entity: ShortBytes::from_slice(transmission.entity_id.as_bytes()),
+            command,
+            record,
+        })
+    }
+
+    fn authorize_entity(
+        &self,
+        store: &Store,
+        transmission: &Transmission<'_>,
+        command: &Command<'_>,
+    ) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
+        match command {
+            Command::Ping => Ok(None),
+            Command::New(new) => {
+                self.verify(transmission, Some(&new.recipient_key))?;
+                Ok(None)
+            }
+            Command::Subscribe
+            | Command::Secure(_)
+            | Command::Get
+            | Command::Acknowledge(_)
+            | Command::Suspend
+            | Command::Delete
+            | Command::QueueInfo => {
+                let record = look_up(transmission.entity_id, |id| store.queue_by_recipient(id))?;
+                self.verify(transmission, record.iter().flat_map(|record| record.recipient_keys.iter()))?;
+                unblocked(record, matches!(command, Command::Suspend | Command::Delete))
+            }
+            Command::SecureBySender(key) => {
+                let record = look_up(transmission.entity_id, |id| store.queue_by_sender(id))?;
+                let allowed = record.as_ref().is_some_and(|record| {
+                    record.mode == QueueMode::Messaging && record.sender_key.is_none_or(|known| known == *key)
+                });
+                // The key proves itself; where it is not allowed, the time of a proof is spent all the same.
+                self.verify(transmission, Some(key).filter(|_| allowed))?;
+                unblocked(record, false)
+            }
+            Command::Send(_) => {
+                let record = look_up(transmission.entity_id, |id| store.queue_by_sender(id))?;
+                let key = record.as_ref().and_then(|record| record.sender_key);
+                let open = record.is_some() && key.is_none();
+                if transmission.authorization.is_some() || !open {
+                    self.verify(transmission, key.as_ref())?;
+                }
+                Ok(record)
+            }
+            // Commands of versions and services that this relay does not offer yet.
+            Command::SubscribeService(_)
+            | Command::SetRecipientKeys(_)
+            | Command::SetLink(_)
+            | Command::DeleteLink
+            | Command::EnableNotifications(_)
+            | Command::DisableNotifications
+            | Command::SecureByLink(_)
+            | Command::GetLink
+            | Command::SubscribeNotifications
+            | Command::SubscribeNotifierService(_)
+            | Command::ProxySession(_)
+            | Command::ProxyForward(_)
+            | Command::RelayForward(_)
+            | Command::ResolveName(_) => Err(SmpError::Command(CommandError::Prohibited)),
+        }
+    }
+
+    /// Verifies in the time that the supplied kind of authorization takes, whatever the outcome and its reason.
+    fn verify<'k>(
+        &self,
+        transmission: &Transmission<'_>,
+        keys: impl IntoIterator<Item = &'k AuthorizationKey>,
+    ) -> Result<(), SmpError<'static>> {
+        let session_id = self.session_id.as_bytes();
+        let length = [u8::try_from(session_id.len()).map_err(|_| SmpError::Block)?];
+        let verified = verify(
+            &transmission.authorization,
+            transmission.correlation_id,
+            &[&length, session_id, transmission.authorized_tail()],
+            keys,
+            self.session_key,
+        );
+        if verified { Ok(()) } else { Err(SmpError::Auth) }
+    }
+}
+
+/// Reads the record of an entity; ids of another length name nothing.
+fn look_up(
+    entity: EntityId<'_>,
+    read: impl FnOnce(&Id) -> Result<Option<Arc<QueueRecord>>, StoreError>,
+) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
+    match entity.to_array() {
+        Some(id) => read(&id).map_err(|error| store_error(&error)),
+        None => Ok(None),
+    }
+}
+
+/// A blocked queue refuses most commands (wire reference, section 7.3).
+fn unblocked(
+    record: Option<Arc<QueueRecord>>,
+    also_blocked: bool,
+) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
+    if !also_blocked && let Some(blocked) = record.as_ref().and_then(|record| blocked(&record.status)) {
+        return Err(blocked);
+    }
+    Ok(record)
+}
+
+/// The error for a blocked queue.
+pub(super) fn blocked(status: &QueueStatus) -> Option<SmpError<'static>> {
+    match status {
+        QueueStatus::Active | QueueStatus::Suspended => None,
+        QueueStatus::Blocked { reason, .. } => Some(SmpError::Blocked(Blocked {
+            reason: match reason {
+                BlockingReason::Spam => WireReason::Spam,
+                BlockingReason::Content => WireReason::Content,
+            },
+            notice: None,
+        })),
+    }
+}
+
+/// What a client is told when the store fails: not why, which is the operator's business and stands in the log.
+pub(super) fn store_error(error: &StoreError) -> SmpError<'static> {
+    tracing::error!(%error, "the store failed");
+    SmpError::Internal
+}

@@ -1,0 +1,468 @@
+//! The relay's configuration: `smp-server.toml`, written with every option explained when a relay is created.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use smp_proto::address::Host;
+
+/// The name of the configuration file inside the relay's directory.
+pub const FILE_NAME: &str = "smp-server.toml";
+
+/// Everything an operator can set. Fields that a file leaves out have the defaults of the template.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the relay listens and how its address is written.
+    pub server: Server,
+    /// Who may create queues.
+    pub queues: Queues,
+    /// How long messages are kept, and how many.
+    pub messages: Messages,
+    /// Where queues and messages are kept.
+    pub store: StoreConfig,
+    /// What one peer and all of them together may use.
+    pub limits: Limits,
+    /// When connections that do nothing are closed.
+    pub inactive_clients: InactiveClients,
+}
+
+/// Where the relay listens and how its address is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Socket addresses to accept connections on.
+    pub listen: Vec<SocketAddr>,
+    /// Host names of the relay's address, the first is the main one.
+    pub hosts: Vec<String>,
+    /// Port of the relay's address; that of the first socket when absent.
+    pub port: Option<u16>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([0u16; 8], DEFAULT_PORT))],
+            hosts: vec!["localhost".to_owned()],
+            port: None,
+        }
+    }
+}
+
+/// The port relays listen on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 5223;
+
+/// Who may create queues.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queues {
+    /// Whether new queues can be created at all.
+    pub allow_new: bool,
+    /// What clients must know to create queues.
+    pub password: Option<String>,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self { allow_new: true, password: None }
+    }
+}
+
+/// How long messages are kept, and how many.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Messages {
+    /// Messages one queue holds before its sender is told to wait.
+    pub quota: u32,
+    /// Days after which messages nobody fetched are dropped; 0 keeps them.
+    pub expire_days: u32,
+    /// Whether a queue is also looked through whenever a message is sent to it.
+    pub expire_on_send: bool,
+    /// Seconds between two looks through all queues.
+    pub sweep_interval_seconds: u64,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self { quota: 128, expire_days: 21, expire_on_send: false, sweep_interval_seconds: 7_200 }
+    }
+}
+
+/// The kinds of store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// On disk, nothing acknowledged is ever lost.
+    #[default]
+    Fjall,
+    /// In memory only; everything is gone when the relay stops.
+    Memory,
+}
+
+/// Where queues and messages are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The kind of store.
+    pub engine: Engine,
+    /// Memory for blocks read from disk, in MiB.
+    pub cache_mib: u64,
+    /// Changes that may wait for the disk at one time, in MiB.
+    pub in_flight_mib: u32,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { engine: Engine::Fjall, cache_mib: 32, in_flight_mib: 16 }
+    }
+}
+
+/// What one peer and all of them together may use.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections in total.
+    pub connections: usize,
+    /// Connections from one address (IPv6: one /64 network). Loopback is exempt.
+    pub connections_per_address: usize,
+    /// Connections that have not finished their handshakes; beyond it the oldest of them is closed.
+    pub handshakes: usize,
+    /// Seconds for a connection to finish TLS.
+    pub tls_timeout_seconds: u64,
+    /// Seconds for a connection to finish the SMP handshake after TLS.
+    pub handshake_timeout_seconds: u64,
+    /// Seconds for a block to arrive once it has begun.
+    pub block_timeout_seconds: u64,
+    /// Seconds for a peer to take a block.
+    pub write_timeout_seconds: u64,
+    /// Responses one connection may have outstanding before it is no longer read.
+    pub pending_responses: usize,
+    /// Queues one connection may be subscribed to.
+    pub subscriptions_per_connection: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_address: 2_000,
+            handshakes: 1_000,
+            tls_timeout_seconds: 30,
+            handshake_timeout_seconds: 30,
+            block_timeout_seconds: 120,
+            write_timeout_seconds: 120,
+            pending_responses: 512,
+            subscriptions_per_connection: 1_000_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Time for a connection to finish TLS.
+    #[must_use]
+    pub fn tls_timeout(&self) -> Duration {
+        Duration::from_secs(self.tls_timeout_seconds)
+    }
+
+    /// Time for a connection to finish the SMP handshake.
+    #[must_use]
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    /// Time for a block to arrive once it has begun.
+    #[must_use]
+    pub fn block_timeout(&self) -> Duration {
+        Duration::from_secs(self.block_timeout_seconds)
+    }
+
+    /// Time for a peer to take a block.
+    #[must_use]
+    pub fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_seconds)
+    }
+}
+
+/// When connections that do nothing are closed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InactiveClients {
+    /// Whether they are closed at all.
+    pub disconnect: bool,
+    /// Seconds without a block in either direction, and without a subscription, after which a connection is inactive.
+    pub ttl_seconds: u64,
+    /// Seconds between two looks at all connections.
+    pub check_interval_seconds: u64,
+}
+
+impl Default for InactiveClients {
+    fn default() -> Self {
+        Self { disconnect: true, ttl_seconds: 21_600, check_interval_seconds: 3_600 }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file could not be read or written.
+    Io(std::io::Error),
+    /// The file is not TOML, or holds options that do not exist or have the wrong type.
+    Syntax(Box<toml::de::Error>),
+    /// An option has a value that makes no sense.
+    Value(&'static str),
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Syntax(error) => write!(f, "{error}"),
+            Self::Value(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads and checks `smp-server.toml` in `directory`.
+    pub fn load(directory: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(directory.join(FILE_NAME)).map_err(ConfigError::Io)?;
+        Self::parse(&text)
+    }
+
+    /// Reads and checks a configuration.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that make no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (self.server.listen.is_empty(), "server.listen needs at least one address such as \"[::]:5223\""),
+            (self.server.hosts.is_empty(), "server.hosts needs at least one host name"),
+            (
+                !self.server.hosts.iter().all(|host| valid_host(host)),
+                "server.hosts must be host names or IP addresses, without ports",
+            ),
+            (self.server.port == Some(0), "server.port cannot be 0"),
+            (self.messages.quota == 0, "messages.quota must be at least 1"),
+            (self.messages.sweep_interval_seconds == 0, "messages.sweep_interval_seconds must be at least 1"),
+            (self.store.in_flight_mib == 0, "store.in_flight_mib must be at least 1"),
+            (self.limits.connections == 0, "limits.connections must be at least 1"),
+            (self.limits.connections_per_address == 0, "limits.connections_per_address must be at least 1"),
+            (self.limits.handshakes == 0, "limits.handshakes must be at least 1"),
+            (self.limits.pending_responses == 0, "limits.pending_responses must be at least 1"),
+            (
+                self.limits.tls_timeout_seconds == 0
+                    || self.limits.handshake_timeout_seconds == 0
+                    || self.limits.block_timeout_seconds == 0
+                    || self.limits.write_timeout_seconds == 0,
+                "the time-outs of [limits] must be at least 1 second",
+            ),
+            (
+                self.inactive_clients.check_interval_seconds == 0,
+                "inactive_clients.check_interval_seconds must be at least 1",
+            ),
+            (
+                self.queues.password.as_deref().is_some_and(|password| !valid_password(password)),
+                "queues.password must be 1 to 255 printable characters without spaces, '@', ':' and '/'",
+            ),
+        ];
+        match rules.into_iter().find(|(broken, _)| *broken) {
+            Some((_, what)) => Err(ConfigError::Value(what)),
+            None => Ok(()),
+        }
+    }
+
+    /// The port of the relay's address.
+    #[must_use]
+    pub fn address_port(&self) -> u16 {
+        self.server.port.or_else(|| self.server.listen.first().map(SocketAddr::port)).unwrap_or(DEFAULT_PORT)
+    }
+}
+
+/// Whether a password can stand in an address (wire reference, section 1.8).
+#[must_use]
+pub fn valid_password(password: &str) -> bool {
+    (1..=255).contains(&password.len())
+        && password.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'@' | b':' | b'/'))
+}
+
+/// Whether a text can stand as a host in an address: a domain name, an onion name or an IP address.
+#[must_use]
+pub fn valid_host(host: &str) -> bool {
+    Host::parse(host).is_ok()
+}
+
+/// What `init` was told; the rest of the file are defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Socket addresses; the default when empty.
+    pub listen: Vec<SocketAddr>,
+    /// Host names; `localhost` when empty.
+    pub hosts: Vec<String>,
+    /// Port of the address.
+    pub port: Option<u16>,
+    /// Password for new queues.
+    pub password: Option<String>,
+    /// The kind of store.
+    pub engine: Option<Engine>,
+}
+
+/// The text of a new configuration file, with every option explained.
+#[must_use]
+pub fn template(choices: &Choices) -> String {
+    let defaults = Config::default();
+    let listen = if choices.listen.is_empty() { &defaults.server.listen } else { &choices.listen };
+    let listen: Vec<String> = listen.iter().map(|address| quoted(&address.to_string())).collect();
+    let hosts = if choices.hosts.is_empty() { &defaults.server.hosts } else { &choices.hosts };
+    let hosts: Vec<String> = hosts.iter().map(|host| quoted(host)).collect();
+    let port = match choices.port {
+        Some(port) => format!("port = {port}"),
+        None => "# port = 5223".to_owned(),
+    };
+    let password = match &choices.password {
+        Some(password) => format!("password = {}", quoted(password)),
+        None => "# password = \"\"".to_owned(),
+    };
+    let engine = match choices.engine.unwrap_or_default() {
+        Engine::Fjall => "fjall",
+        Engine::Memory => "memory",
+    };
+    let (messages, store, limits, inactive) =
+        (&defaults.messages, &defaults.store, &defaults.limits, &defaults.inactive_clients);
+    format!(
+        r#"# Configuration of this SMP relay. Lines that start with # are comments; a value that is commented out shows the default.
+# Changes take effect at the next start.
+
+[server]
+# Socket addresses to accept connections on. "[::]:5223" means every address of the machine, IPv4 and IPv6.
+listen = [{listen}]
+# Host names in the address that users get, the main one first. Onion hosts go behind the public name.
+hosts = [{hosts}]
+# Port in the address that users get, when it is not the port of the first socket above (behind a port forward).
+{port}
+
+[queues]
+# Whether clients can create new queues. Existing queues keep working when this is false.
+allow_new = true
+# Password that clients must have in the relay's address to create queues. Without it everybody can.
+{password}
+
+[messages]
+# Messages that one queue holds before its sender is told to wait for the recipient.
+quota = {quota}
+# Days after which messages that nobody fetched are dropped; 0 keeps them for ever.
+expire_days = {expire_days}
+# Whether a queue is also looked through whenever a message is sent to it.
+expire_on_send = {expire_on_send}
+# Seconds between two looks through all queues.
+sweep_interval_seconds = {sweep}
+
+[store]
+# "fjall": on disk in the folder "store"; nothing that was acknowledged is lost, not even at a power cut.
+# "memory": nothing on disk; queues and messages are gone when the relay stops.
+engine = "{engine}"
+# Memory for what was read from disk, in MiB.
+cache_mib = {cache}
+# Changes that may wait for the disk at one time, in MiB; beyond it clients are slowed down.
+in_flight_mib = {in_flight}
+
+[limits]
+# Connections in total. An idle one takes about 20 KiB with all it needs in the relay and the kernel.
+connections = {connections}
+# Connections from one address (from one /64 network with IPv6). Loopback, where Tor connects from, is exempt.
+connections_per_address = {per_address}
+# Connections that are still in their handshakes; beyond it the oldest of them is closed.
+handshakes = {handshakes}
+# Seconds for a connection to finish TLS, and then the SMP handshake.
+tls_timeout_seconds = {tls}
+handshake_timeout_seconds = {handshake}
+# Seconds for a block to arrive once it has begun, and for a peer to take a block.
+block_timeout_seconds = {block}
+write_timeout_seconds = {write}
+# Responses one connection may wait for before the relay stops reading its commands.
+pending_responses = {pending}
+# Queues one connection may be subscribed to.
+subscriptions_per_connection = {subscriptions}
+
+[inactive_clients]
+# Whether connections without any subscription are closed when nothing was sent or received for ttl_seconds.
+disconnect = {disconnect}
+ttl_seconds = {ttl}
+check_interval_seconds = {check}
+"#,
+        listen = listen.join(", "),
+        hosts = hosts.join(", "),
+        quota = messages.quota,
+        expire_days = messages.expire_days,
+        expire_on_send = messages.expire_on_send,
+        sweep = messages.sweep_interval_seconds,
+        cache = store.cache_mib,
+        in_flight = store.in_flight_mib,
+        connections = limits.connections,
+        per_address = limits.connections_per_address,
+        handshakes = limits.handshakes,
+        tls = limits.tls_timeout_seconds,
+        handshake = limits.handshake_timeout_seconds,
+        block = limits.block_timeout_seconds,
+        write = limits.write_timeout_seconds,
+        pending = limits.pending_responses,
+        subscriptions = limits.subscriptions_per_connection,
+        disconnect = inactive.disconnect,
+        ttl = inactive.ttl_seconds,
+        check = inactive.check_interval_seconds,
+    )
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_is_the_defaults() {
+        let config = Config::parse(&template(&Choices::default())).unwrap();
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn template_holds_the_choices() {
+        let choices = Choices {
+            listen: vec!["127.0.0.1:7001".parse().unwrap(), "[::1]:7002".parse().unwrap()],
+            hosts: vec!["relay.example".to_owned(), "abc.onion".to_owned()],
+            port: Some(443),
+            password: Some("tricky\"pass\\word#".to_owned()),
+            engine: Some(Engine::Memory),
+        };
+        let config = Config::parse(&template(&choices)).unwrap();
+        assert_eq!(config.server.listen, choices.listen);
+        assert_eq!(config.server.hosts, choices.hosts);
+        assert_eq!(config.address_port(), 443);
+        assert_eq!(config.queues.password, choices.password);
+        assert_eq!(config.store.engine, Engine::Memory);
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for (text, word) in [
+            ("[messages]\nquota = 0", "quota"),
+            ("[server]\nlisten = []", "listen"),
+            ("[server]\nlistne = []", "listne"),
+            ("[queues]\npassword = \"a b\"", "password"),
+            ("[limits]\ntls_timeout_seconds = 0", "time-outs"),
+            ("[store]\nengine = \"sqlite\"", "sqlite"),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! One client's connection from its first byte to its last: one task, which owns everything the connection has.
+//!
+//! While nothing happens the task holds no buffers. A client that does not read is not read either once enough responses
+//! wait for it, so it slows down nobody but itself.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use smp_crypto::session::Session;
+use smp_proto::smp::error::SmpError;
+use smp_proto::transport::block::{BLOCK_LENGTH, Batch, BatchError, BatchWriter};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::Relay;
+use super::authorize::{Authorized, Terms, store_error};
+use super::execute::{Answer, Effect, Executor, Outcome, Waiting, reply};
+use super::hub::{Event, Peer};
+use super::reply::{Body, Delivery, Reply, ShortBytes};
+use super::store::Id;
+use super::subscriptions::Subscriptions;
+use crate::net::{NetError, TlsStream};
+
+/// After so many authorizations in one go others get a turn: a full block of signatures takes milliseconds.
+const AUTHORIZATIONS_PER_TURN: usize = 8;
+
+/// A response in the order of its request.
+enum Slot {
+    Ready(Reply),
+    Waiting { correlation: ShortBytes, entity: ShortBytes, answer: Waiting },
+}
+
+/// An established connection.
+pub(super) struct Connection {
+    relay: Arc<Relay>,
+    peer: Arc<Peer>,
+    tls: TlsStream<TcpStream>,
+    session: Session,
+    subscriptions: Subscriptions,
+    /// Responses in the order of their requests.
+    responses: VecDeque<Slot>,
+    /// Responses to SUB and NEW among them; messages must not overtake these.
+    subscribing: usize,
+    /// END and DELD.
+    events: VecDeque<Reply>,
+    /// The last thing done was to write: when both can be done, reading has its turn.
+    wrote: bool,
+    stalled: Stalled,
+}
+
+/// What woke the task.
+enum Wake {
+    /// A block is here.
+    Read,
+    /// A block can be written.
+    Write,
+    /// Somebody posted an event, or a response is ready.
+    Progress,
+    /// The peer began a block and does not finish it, or does not take one.
+    TimedOut,
+}
+
+impl Connection {
+    pub(super) fn new(relay: Arc<Relay>, peer: Arc<Peer>, tls: TlsStream<TcpStream>, session: Session) -> Self {
+        Self {
+            relay,
+            peer,
+            tls,
+            session,
+            subscriptions: Subscriptions::default(),
+            responses: VecDeque::new(),
+            subscribing: 0,
+            events: VecDeque::new(),
+            wrote: false,
+            stalled: Stalled::default(),
+        }
+    }
+
+    /// Serves the client until it leaves, is asked to leave, or fails.
+    pub(super) async fn serve(mut self) {
+        let result = self.run().await;
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection ended");
+        }
+        for (queue, token) in self.subscriptions.tokens() {
+            self.relay.hub.unsubscribe(queue, token);
+        }
+        // What was submitted is carried out whether its sender waits or not, and others may have to hear of it.
+        let waiting: Vec<Waiting> = self
+            .responses
+            .drain(..)
+            .filter_map(|slot| match slot {
+                Slot::Ready(_) => None,
+                Slot::Waiting { answer, .. } => Some(answer),
+            })
+            .collect();
+        for answer in waiting {
+            answer.await;
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), NetError> {
+        loop {
+            if self.peer.is_closing() {
+                let _ = tokio::time::timeout(Duration::from_secs(1), self.tls.close()).await;
+                return Ok(());
+            }
+            self.take_events();
+            match self.wait().await? {
+                Wake::Read => self.read().await?,
+                Wake::Write => self.write().await?,
+                Wake::Progress => {}
+                Wake::TimedOut => return Err(NetError::TimedOut),
+            }
+        }
+    }
+
+    /// Waits until there is something to do. Nothing is lost when it is dropped.
+    async fn wait(&mut self) -> Result<Wake, NetError> {
+        let peer = Arc::clone(&self.peer);
+        let mut woken = pin!(peer.woken());
+        let limits = &self.relay.config.limits;
+        let (pending_limit, block_timeout, write_timeout) =
+            (limits.pending_responses, limits.block_timeout(), limits.write_timeout());
+        poll_fn(|context| {
+            if woken.as_mut().poll(context).is_ready() || self.poll_response(context).is_ready() {
+                return Poll::Ready(Ok(Wake::Progress));
+            }
+            let write = self.has_output();
+            let polled = if self.responses.len() < pending_limit {
+                self.tls.poll_ready(context, write)?.map(|ready| match ready.read && (self.wrote || !ready.write) {
+                    true => Wake::Read,
+                    false => Wake::Write,
+                })
+            } else if write {
+                self.tls.poll_writable(context)?.map(|()| Wake::Write)
+            } else {
+                Poll::Pending
+            };
+            if let Poll::Ready(wake) = polled {
+                self.wrote = matches!(wake, Wake::Write);
+                match wake {
+                    Wake::Read => self.stalled.reading = None,
+                    _ => self.stalled.writing = None,
+                }
+                return Poll::Ready(Ok(wake));
+            }
+            self.stalled.note(self.tls.is_receiving_block(), write, block_timeout, write_timeout);
+            self.stalled.poll(context).map(|()| Ok(Wake::TimedOut))
+        })
+        .await
+    }
+
+    /// Whether a block to write can be filled.
+    fn has_output(&self) -> bool {
+        matches!(self.responses.front(), Some(Slot::Ready(_)))
+            || self.subscribing == 0 && (!self.events.is_empty() || self.subscriptions.has_due())
+    }
+
+    /// Ready when the first response that waited is ready now.
+    fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(Slot::Waiting { answer, .. }) = self.responses.front_mut() else { return Poll::Pending };
+        let Poll::Ready(outcome) = answer.as_mut().poll(context) else { return Poll::Pending };
+        if let Some(Slot::Waiting { correlation, entity, .. }) = self.responses.pop_front() {
+            let body = self.settle(outcome);
+            self.responses.push_front(Slot::Ready(reply(correlation, entity, body)));
+        }
+        Poll::Ready(())
+    }
+
+    /// Applies to the connection what a command that is on disk means for it.
+    fn settle(&mut self, outcome: Outcome) -> Body {
+        match outcome.effect {
+            Effect::None => outcome.body,
+            Effect::Subscribe(queue) => {
+                let token = self.relay.hub.subscribe(queue, &self.peer);
+                self.subscriptions.subscribe_new(queue, token);
+                self.count_subscriptions();
+                outcome.body
+            }
+            Effect::Acknowledged(record, next) => {
+                let pushed = self.subscriptions.acknowledged(&record.recipient_id, next.as_ref().map(|next| next.id));
+                match (outcome.body, next) {
+                    (Body::Ok, Some(next)) if pushed => Body::Message(Box::new(Delivery::new(&record, next))),
+                    (body, _) => body,
+                }
+            }
+            Effect::Deleted(queue) => {
+                self.subscriptions.remove(&queue);
+                self.count_subscriptions();
+                outcome.body
+            }
+        }
+    }
+
+    fn count_subscriptions(&self) {
+        let count = u32::try_from(self.subscriptions.len()).unwrap_or(u32::MAX);
+        self.peer.subscriptions.store(count, Ordering::Relaxed);
+    }
+
+    /// Takes in what other connections posted.
+    fn take_events(&mut self) {
+        for event in self.peer.take_events() {
+            match event {
+                Event::MessageWaiting(queue) => self.subscriptions.message_waiting(&queue),
+                Event::Ended(queue, token) => {
+                    if self.subscriptions.lost(&queue, token) {
+                        self.events.push_back(Reply::event(&queue, Body::End));
+                    }
+                }
+                Event::Deleted(queue, token) => {
+                    if self.subscriptions.lost(&queue, token) {
+                        self.events.push_back(Reply::event(&queue, Body::Deleted));
+                    }
+                }
+            }
+        }
+        self.count_subscriptions();
+    }
+
+    /// Reads a block, and carries out what it asks for.
+    async fn read(&mut self) -> Result<(), NetError> {
+        let mut block = self.relay.blocks.take();
+        self.tls.read_block(&mut block).await?;
+        self.peer.last_received.store(self.relay.uptime(), Ordering::Relaxed);
+        match self.session.opener.open(&mut block) {
+            Ok(content) => {
+                let content = block.get(content).unwrap_or_default();
+                self.process(content).await;
+            }
+            Err(_) => self.refuse_block(),
+        }
+        self.relay.blocks.give(block);
+        Ok(())
+    }
+
+    /// Answers a block that cannot be read.
+    fn refuse_block(&mut self) {
+        self.responses.push_back(Slot::Ready(Reply::response(&[], &[], Body::Error(SmpError::Block))));
+    }
+
+    async fn process(&mut self, content: &[u8]) {
+        let Ok(batch) = Batch::decode(content) else { return self.refuse_block() };
+        let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
+        for (number, entry) in batch.iter().enumerate() {
+            if number > 0 && number % AUTHORIZATIONS_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+            entries.push(self.terms().authorize(&self.relay.store, entry));
+        }
+        for entry in entries {
+            let slot = match entry {
+                Err(refusal) => Slot::Ready(refusal),
+                Ok(authorized) => self.execute(authorized).await,
+            };
+            self.responses.push_back(slot);
+        }
+        self.count_subscriptions();
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            version: self.session.context.version(),
+            session_id: self.session.context.session_id(),
+            session_key: self.session.context.own_secret_key(),
+        }
+    }
+
+    async fn execute(&mut self, authorized: Authorized<'_>) -> Slot {
+        let mut executor = Executor {
+            relay: &self.relay,
+            peer: &self.peer,
+            subscriptions: &mut self.subscriptions,
+            version: self.session.context.version(),
+        };
+        let answer = executor.execute(&authorized).await;
+        let Authorized { correlation, entity, .. } = authorized;
+        match answer {
+            Answer::Now(body) => {
+                self.subscribing += usize::from(matches!(body, Body::Subscribed));
+                Slot::Ready(reply(correlation, entity, body))
+            }
+            Answer::Later(answer) => Slot::Waiting { correlation, entity, answer },
+        }
+    }
+
+    /// Fills a block with what is ready and writes it.
+    async fn write(&mut self) -> Result<(), NetError> {
+        let mut block = self.relay.blocks.take();
+        let length = self.fill(block.get_mut(self.session.sealer.content_range()).unwrap_or_default());
+        if length > 0 {
+            self.session.sealer.seal(&mut block, length).map_err(|_| NetError::Closed)?;
+            self.tls.write_block(&block).await?;
+            self.peer.last_sent.store(self.relay.uptime(), Ordering::Relaxed);
+        }
+        self.relay.blocks.give(block);
+        Ok(())
+    }
+
+    /// Packs responses, then events, then messages, as long as they fit. Returns the length of the content, 0 when it
+    /// turned out that there is nothing to say.
+    fn fill(&mut self, content: &mut [u8]) -> usize {
+        let Ok(mut batch) = BatchWriter::new(content) else { return 0 };
+        while let Some(Slot::Ready(response)) = self.responses.front() {
+            match self.push(&mut batch, response) {
+                Pushed::Full => return finish(batch),
+                Pushed::Written => {}
+                Pushed::Impossible => {
+                    let failure =
+                        Reply::response(&response.correlation, &response.entity, Body::Error(SmpError::Internal));
+                    // It is short, but the block may be full; then it is made again for the next one.
+                    if let Pushed::Full = self.push(&mut batch, &failure) {
+                        return finish(batch);
+                    }
+                }
+            }
+            if let Some(Slot::Ready(Reply { body: Body::Subscribed, .. })) = self.responses.pop_front() {
+                self.subscribing = self.subscribing.saturating_sub(1);
+            }
+        }
+        if self.subscribing > 0 {
+            return finish(batch);
+        }
+        while let Some(event) = self.events.front() {
+            if let Pushed::Full = self.push(&mut batch, event) {
+                return finish(batch);
+            }
+            self.events.pop_front();
+        }
+        while let Some((queue, token)) = self.subscriptions.next_due() {
+            // From here on new messages are posted again, so none is missed between the look and the delivery.
+            self.relay.hub.message_noticed(&queue, token);
+            let Some((message, delivery)) = self.next_message(&queue) else { continue };
+            match self.push(&mut batch, &delivery) {
+                Pushed::Written => self.subscriptions.pushed(&queue, message),
+                Pushed::Full => {
+                    self.subscriptions.postpone(queue);
+                    break;
+                }
+                Pushed::Impossible => {}
+            }
+        }
+        finish(batch)
+    }
+
+    /// The first message of a queue, as an event.
+    fn next_message(&self, queue: &Id) -> Option<(Id, Reply)> {
+        let read = || {
+            let Some(message) = self.relay.store.head(queue)? else { return Ok(None) };
+            Ok(self.relay.store.queue_by_recipient(queue)?.map(|record| (record, message)))
+        };
+        match read() {
+            Ok(Some((record, message))) => {
+                let id = message.id;
+                Some((id, Reply::event(queue, Body::Message(Box::new(Delivery::new(&record, message))))))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                // The client gets it at its next SUB.
+                let _ = store_error(&error);
+                None
+            }
+        }
+    }
+
+    fn push(&self, batch: &mut BatchWriter<'_>, reply: &Reply) -> Pushed {
+        let (version, session_id) = (self.session.context.version(), self.session.context.session_id());
+        match batch.push(|writer| reply.encode(writer, version, session_id)) {
+            Ok(()) => Pushed::Written,
+            Err(BatchError::Full) => Pushed::Full,
+            Err(error) => {
+                tracing::error!(%error, "a response could not be written");
+                Pushed::Impossible
+            }
+        }
+    }
+}
+
+enum Pushed {
+    Written,
+    Full,
+    Impossible,
+}
+
+fn finish(batch: BatchWriter<'_>) -> usize {
+    batch.finish().map_or(0, <[u8]>::len)
+}
+
+/// How long the peer has kept the relay waiting in the middle of a block.
+#[derive(Default)]
+struct Stalled {
+    reading: Option<Instant>,
+    writing: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stalled {
+    /// Notes which directions are stuck now; the time runs from when they got stuck.
+    fn note(&mut self, reading: bool, writing: bool, block_timeout: Duration, write_timeout: Duration) {
+        let now = || Instant::now();
+        self.reading = reading.then(|| self.reading.unwrap_or_else(|| now() + block_timeout));
+        self.writing = writing.then(|| self.writing.unwrap_or_else(|| now() + write_timeout));
+        match self.reading.into_iter().chain(self.writing).min() {
+            None => self.timer = None,
+            Some(deadline) => match &mut self.timer {
+                Some(timer) => {
+                    if timer.deadline() != deadline {
+                        timer.as_mut().reset(deadline);
+                    }
+                }
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(deadline))),
+            },
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Blocks that are not in use, for the next one who needs one.
+pub(super) struct Blocks {
+    free: parking_lot::Mutex<Vec<Box<[u8; BLOCK_LENGTH]>>>,
+}
+
+impl Blocks {
+    /// Kept at most; more than are in use at one time on a small machine.
+    const KEPT: usize = 32;
+
+    pub(super) fn new() -> Self {
+        Self { free: parking_lot::Mutex::default() }
+    }
+
+    fn take(&self) -> Box<[u8; BLOCK_LENGTH]> {
+        self.free.lock().pop().unwrap_or_else(|| Box::new([0; BLOCK_LENGTH]))
+    }
+
+    fn give(&self, block: Box<[u8; BLOCK_LENGTH]>) {
+        let mut free = self.free.lock();
+        if free.len() < Self::KEPT {
+            free.push(block);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Commands carried out (wire reference, section 7). What takes a write becomes a future that resolves when the change
+//! is on disk; what needs none is answered at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand::Rng;
+use smp_crypto::key::X25519SecretKey;
+use smp_proto::id::MessageId;
+use smp_proto::key::AuthorizationKey;
+use smp_proto::smp::Command;
+use smp_proto::smp::error::{CommandError, SmpError};
+use smp_proto::smp::recipient::{self, NewQueue, SubscriptionMode};
+use smp_proto::smp::sender::Send as SendCommand;
+use smp_proto::version::SmpVersion;
+use subtle::ConstantTimeEq;
+
+use super::authorize::{Authorized, blocked, store_error};
+use super::hub::Peer;
+use super::reply::{Body, CreatedQueue, Delivery, Reply, ShortBytes};
+use super::store::{
+    AppendMessage, AppendOutcome, Creation, Id, Pending, QueueMode, QueueName, QueueRecord, QueueStatus, Securing,
+    SharedSecret, StoredMessage, Suspension,
+};
+use super::subscriptions::{Mode, Subscriptions};
+use super::{Relay, queue_info};
+
+/// A response that waits for the disk.
+pub(super) type Waiting = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// What came of a command, and what it means for the connection's subscriptions.
+pub(super) struct Outcome {
+    pub(super) body: Body,
+    pub(super) effect: Effect,
+}
+
+/// What a command that is on disk means for the connection.
+pub(super) enum Effect {
+    None,
+    /// The new queue is subscribed.
+    Subscribe(Id),
+    /// The message was removed; deliver the next one.
+    Acknowledged(Arc<QueueRecord>, Option<StoredMessage>),
+    /// The queue is gone.
+    Deleted(Id),
+}
+
+impl From<Body> for Outcome {
+    fn from(body: Body) -> Self {
+        Self { body, effect: Effect::None }
+    }
+}
+
+/// An answer, now or later.
+pub(super) enum Answer {
+    Now(Body),
+    Later(Waiting),
+}
+
+/// Executes commands of one connection.
+pub(super) struct Executor<'c> {
+    pub(super) relay: &'c Arc<Relay>,
+    pub(super) peer: &'c Arc<Peer>,
+    pub(super) subscriptions: &'c mut Subscriptions,
+    pub(super) version: SmpVersion,
+}
+
+/// 24 random bytes.
+pub(super) fn new_id() -> Id {
+    let mut id = Id::default();
+    rand::rng().fill_bytes(&mut id);
+    id
+}
+
+/// How often ids are drawn anew when they are taken, which does not happen unless the random source is broken.
+const ID_ATTEMPTS: usize = 3;
+
+impl Executor<'_> {
+    /// Carries out one command. Waits only for room among the changes that are on their way to the disk.
+    pub(super) async fn execute(&mut self, authorized: &Authorized<'_>) -> Answer {
+        match self.dispatch(authorized).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::Now(Body::Error(error)),
+        }
+    }
+
+    async fn dispatch(&mut self, authorized: &Authorized<'_>) -> Result<Answer, SmpError<'static>> {
+        let Some(record) = &authorized.record else {
+            return match &authorized.command {
+                Command::Ping => Ok(Answer::Now(Body::Pong)),
+                Command::New(new) => self.create(new).await,
+                _ => Err(SmpError::Internal),
+            };
+        };
+        let queue = record.recipient_id;
+        if !matches!(authorized.command, Command::Suspend | Command::Delete) {
+            let today = self.relay.today();
+            if record.activity_day != today {
+                self.relay.store.touch_queue(queue, today);
+            }
+        }
+        match &authorized.command {
+            Command::Subscribe => self.subscribe(queue),
+            Command::Secure(key) => self.secure(record, key).await,
+            Command::SecureBySender(key) => self.secure(record, key).await,
+            Command::Send(send) => self.send(record, send).await,
+            Command::Get => self.get(record),
+            Command::Acknowledge(message) => self.acknowledge(record, message).await,
+            Command::Suspend => {
+                let pending = self.relay.store.suspend_queue(queue).await.map_err(|error| store_error(&error))?;
+                later(pending, |outcome| match outcome {
+                    Suspension::Suspended => Body::Ok,
+                    Suspension::NotFound => Body::Error(SmpError::Auth),
+                })
+            }
+            Command::Delete => self.delete(queue).await,
+            Command::QueueInfo => queue_info::describe(&self.relay.store, record, self.subscriptions)
+                .map(|json| Answer::Now(Body::Info(json))),
+            _ => Err(SmpError::Command(CommandError::Prohibited)),
+        }
+    }
+
+    async fn create(&self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
+        let queues = &self.relay.config.queues;
+        if !queues.allow_new {
+            return Err(SmpError::Auth);
+        }
+        if let Some(password) = &queues.password {
+            let given = new.password.as_ref().map(|password| password.as_bytes()).unwrap_or_default();
+            if !bool::from(password.as_bytes().ct_eq(given)) {
+                return Err(SmpError::Auth);
+            }
+        }
+        let mode = match new.request.map(|request| request.mode()) {
+            None => QueueMode::Unknown,
+            Some(recipient::QueueMode::Messaging) => QueueMode::Messaging,
+            Some(recipient::QueueMode::Contact) => QueueMode::Contact,
+        };
+        let relay_key = X25519SecretKey::generate(&mut rand::rng());
+        // A key of small order would make every message of this queue readable to all.
+        let secret =
+            relay_key.diffie_hellman(&new.recipient_dh_key).map_err(|_| SmpError::Command(CommandError::Syntax))?;
+        let mut record = self.new_record(new.recipient_key, SharedSecret::new(*secret.as_bytes()));
+        record.mode = mode;
+        let relay_dh_key = relay_key.public_key();
+        let subscribe = new.subscription == SubscriptionMode::Subscribe;
+        // Submitted here and not when the future is polled first, so that several NEW of a block share a write.
+        let mut record = Arc::new(record);
+        let mut pending = self.relay.store.create_queue(Arc::clone(&record)).await;
+        let relay = Arc::clone(self.relay);
+        Ok(Answer::Later(Box::pin(async move {
+            for _ in 0..ID_ATTEMPTS {
+                let created = match pending {
+                    Ok(pending) => pending.await,
+                    Err(error) => Err(error),
+                };
+                match created {
+                    Ok(Creation::Created) => {
+                        let (recipient_id, sender_id) = (record.recipient_id, record.sender_id);
+                        let created = CreatedQueue { recipient_id, sender_id, relay_dh_key, mode };
+                        let effect = if subscribe { Effect::Subscribe(recipient_id) } else { Effect::None };
+                        return Outcome { body: Body::Ids(Box::new(created)), effect };
+                    }
+                    Ok(Creation::IdTaken) => {
+                        let mut other = QueueRecord::clone(&record);
+                        (other.recipient_id, other.sender_id) = (new_id(), new_id());
+                        record = Arc::new(other);
+                        pending = relay.store.create_queue(Arc::clone(&record)).await;
+                    }
+                    Err(error) => return Body::Error(store_error(&error)).into(),
+                }
+            }
+            Body::Error(SmpError::Internal).into()
+        })))
+    }
+
+    fn new_record(&self, recipient_key: AuthorizationKey, secret: SharedSecret) -> QueueRecord {
+        let mut record = QueueRecord::new(new_id(), new_id(), recipient_key, secret);
+        record.activity_day = self.relay.today();
+        record
+    }
+
+    fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
+        match self.subscriptions.mode(&queue) {
+            Some(Mode::Fetching) => return Err(SmpError::Command(CommandError::Prohibited)),
+            Some(Mode::Subscribed(_)) => {}
+            None => self.check_subscription_limit()?,
+        }
+        let token = self.relay.hub.subscribe(queue, self.peer);
+        self.subscriptions.subscribe(queue, token);
+        Ok(Answer::Now(Body::Subscribed))
+    }
+
+    fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
+        let limit = self.relay.config.limits.subscriptions_per_connection;
+        if self.subscriptions.len() < limit { Ok(()) } else { Err(SmpError::Internal) }
+    }
+
+    async fn secure(&self, record: &QueueRecord, key: &AuthorizationKey) -> Result<Answer, SmpError<'static>> {
+        match record.sender_key {
+            Some(known) if known == *key => return Ok(Answer::Now(Body::Ok)),
+            Some(_) => return Err(SmpError::Auth),
+            None => {}
+        }
+        let name = QueueName::Recipient(record.recipient_id);
+        let pending = self.relay.store.secure_queue(name, *key).await.map_err(|error| store_error(&error))?;
+        later(pending, |outcome| match outcome {
+            Securing::Secured | Securing::SameKey => Body::Ok,
+            Securing::OtherKey | Securing::NotFound => Body::Error(SmpError::Auth),
+        })
+    }
+
+    async fn send(&self, record: &QueueRecord, send: &SendCommand<'_>) -> Result<Answer, SmpError<'static>> {
+        if send.body.len() > self.version.max_message_length() {
+            return Err(SmpError::LargeMessage);
+        }
+        if record.status == QueueStatus::Suspended {
+            return Err(SmpError::Auth);
+        }
+        if let Some(error) = blocked(&record.status) {
+            return Err(error);
+        }
+        let messages = &self.relay.config.messages;
+        let now = self.relay.now();
+        let append = AppendMessage {
+            recipient_id: record.recipient_id,
+            message_id: new_id(),
+            time: now,
+            notification: send.notify,
+            body: Bytes::copy_from_slice(send.body),
+            quota: u64::from(messages.quota),
+            expire_before: if messages.expire_on_send { self.relay.expire_before(now) } else { None },
+        };
+        let pending = self.relay.store.append_message(append).await.map_err(|error| store_error(&error))?;
+        // The recipient's connection hears of the message from the store, whatever becomes of this one.
+        later(pending, |appended| match appended.outcome {
+            AppendOutcome::Stored { .. } => Body::Ok,
+            AppendOutcome::QuotaMarked { .. } | AppendOutcome::QuotaExceeded => Body::Error(SmpError::Quota),
+            AppendOutcome::Suspended | AppendOutcome::NotFound => Body::Error(SmpError::Auth),
+            AppendOutcome::Blocked(status) => Body::Error(blocked(&status).unwrap_or(SmpError::Auth)),
+        })
+    }
+
+    fn get(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
+        let queue = record.recipient_id;
+        if matches!(self.subscriptions.mode(&queue), Some(Mode::Subscribed(_))) {
+            return Err(SmpError::Command(CommandError::Prohibited));
+        }
+        if self.subscriptions.mode(&queue).is_none() {
+            self.check_subscription_limit()?;
+        }
+        let message = self.relay.store.head(&queue).map_err(|error| store_error(&error))?;
+        self.subscriptions
+            .fetch(queue, message.as_ref().map(|message| message.id))
+            .map_err(|_| SmpError::Command(CommandError::Prohibited))?;
+        Ok(Answer::Now(match message {
+            Some(message) => Body::Message(Box::new(Delivery::new(record, message))),
+            None => Body::Ok,
+        }))
+    }
+
+    async fn acknowledge(
+        &mut self,
+        record: &Arc<QueueRecord>,
+        message: &MessageId<'_>,
+    ) -> Result<Answer, SmpError<'static>> {
+        let queue = record.recipient_id;
+        let delivered = self.subscriptions.delivered(&queue).ok_or(SmpError::NoMessage)?;
+        if message.is_empty() {
+            return self.deliver_again(record);
+        }
+        if message.as_bytes() != delivered || !self.subscriptions.acknowledging(&queue, &delivered) {
+            return Err(SmpError::NoMessage);
+        }
+        let submitted = self.relay.store.acknowledge(queue, delivered).await;
+        let record = Arc::clone(record);
+        Ok(Answer::Later(Box::pin(async move {
+            let acknowledged = match submitted {
+                Ok(pending) => pending.await,
+                Err(error) => Err(error),
+            };
+            match acknowledged {
+                Ok(Some(acknowledged)) => {
+                    Outcome { body: Body::Ok, effect: Effect::Acknowledged(record, acknowledged.next) }
+                }
+                Ok(None) => Outcome { body: Body::Error(SmpError::Auth), effect: Effect::Deleted(queue) },
+                Err(error) => {
+                    Outcome { body: Body::Error(store_error(&error)), effect: Effect::Acknowledged(record, None) }
+                }
+            }
+        })))
+    }
+
+    /// An empty message id acknowledges nothing and brings the same message once more.
+    fn deliver_again(&self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
+        let queue = record.recipient_id;
+        let head = match self.subscriptions.mode(&queue) {
+            Some(Mode::Subscribed(_)) => self.relay.store.head(&queue).map_err(|error| store_error(&error))?,
+            Some(Mode::Fetching) | None => None,
+        };
+        Ok(Answer::Now(match head {
+            Some(message) => Body::Message(Box::new(Delivery::new(record, message))),
+            None => Body::Ok,
+        }))
+    }
+
+    async fn delete(&self, queue: Id) -> Result<Answer, SmpError<'static>> {
+        let pending = self.relay.store.delete_queue(queue).await.map_err(|error| store_error(&error))?;
+        let (relay, peer) = (Arc::clone(self.relay), Arc::clone(self.peer));
+        Ok(Answer::Later(Box::pin(async move {
+            match pending.await {
+                Ok(Some(_)) => {
+                    relay.hub.queue_deleted(&queue, &peer);
+                    Outcome { body: Body::Ok, effect: Effect::Deleted(queue) }
+                }
+                Ok(None) => Body::Error(SmpError::Auth).into(),
+                Err(error) => Body::Error(store_error(&error)).into(),
+            }
+        })))
+    }
+}
+
+fn later<T: 'static + Send>(pending: Pending<T>, finish: fn(T) -> Body) -> Result<Answer, SmpError<'static>> {
+    Ok(Answer::Later(Box::pin(async move {
+        match pending.await {
+            Ok(outcome) => finish(outcome).into(),
+            Err(error) => Body::Error(store_error(&error)).into(),
+        }
+    })))
+}
+
+/// A response whose request is known.
+pub(super) fn reply(correlation: ShortBytes, entity: ShortBytes, body: Body) -> Reply {
+    // Responses that name no entity: the new queue's ids stand in the message itself, and a PING has none.
+    let entity = match body {
+        Body::Ids(_) | Body::Pong => ShortBytes::new(),
+        _ => entity,
+    };
+    Reply { correlation, entity, body }
+}

@@ -1,0 +1,141 @@
+//! What the relay is about to say: responses and events that own what they carry until they are written to a block.
+
+use smallvec::SmallVec;
+use smp_crypto::delivery::{SEALED_LENGTH, seal};
+use smp_crypto::key::SharedSecret;
+use smp_crypto::secret_box::BoxKey;
+use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, MessageId, QueueId, SessionId};
+use smp_proto::key::X25519PublicKey;
+use smp_proto::smp::broker::BrokerMessage;
+use smp_proto::smp::error::SmpError;
+use smp_proto::smp::message;
+use smp_proto::smp::recipient::{QueueIds, QueueMode as WireMode};
+use smp_proto::transport::transmission::encode_unauthorized;
+use smp_proto::version::SmpVersion;
+use smp_proto::wire::{Error, Time, Writer};
+
+use super::store::{Id, MessageKind, QueueMode, QueueRecord, StoredMessage};
+
+/// An identifier as a client sent it: usually 24 bytes, up to 255.
+pub(crate) type ShortBytes = SmallVec<[u8; ID_LENGTH]>;
+
+/// One transmission to be written.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// Of the request; empty for events.
+    pub(crate) correlation: ShortBytes,
+    /// What it is about.
+    pub(crate) entity: ShortBytes,
+    /// What is said.
+    pub(crate) body: Body,
+}
+
+/// What is said.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Ok,
+    Pong,
+    Subscribed,
+    Ids(Box<CreatedQueue>),
+    Info(Box<str>),
+    Message(Box<Delivery>),
+    End,
+    Deleted,
+    Error(SmpError<'static>),
+}
+
+/// A queue that was just created.
+#[derive(Debug)]
+pub(crate) struct CreatedQueue {
+    pub(crate) recipient_id: Id,
+    pub(crate) sender_id: Id,
+    pub(crate) relay_dh_key: X25519PublicKey,
+    pub(crate) mode: QueueMode,
+}
+
+/// A message on its way to its recipient; encrypted when it is written.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) message: StoredMessage,
+    pub(crate) secret: SharedSecret,
+}
+
+impl Delivery {
+    pub(crate) fn new(record: &QueueRecord, message: StoredMessage) -> Self {
+        Self { message, secret: SharedSecret::from_bytes(*record.delivery_secret.as_bytes()) }
+    }
+
+    /// Writes `MSG`, with the body encrypted in the block it travels in (wire reference, section 10.1).
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        let id = MessageId::from_array(&self.message.id);
+        let time = Time(self.message.time);
+        let plain = match &self.message.kind {
+            MessageKind::Message { notification, body } => {
+                message::Delivery::Message { time, notification: *notification, body }
+            }
+            MessageKind::QuotaMark => message::Delivery::Quota { time },
+        };
+        writer.bytes(b"MSG ")?;
+        writer.value(&id)?;
+        let sealed = writer.reserve(SEALED_LENGTH)?.try_into().map_err(|_| Error::NoSpace)?;
+        seal(&BoxKey::from(&self.secret), id, &plain, sealed).map_err(|_| Error::TooLong)
+    }
+}
+
+impl Reply {
+    /// A response to a request.
+    pub(crate) fn response(correlation: &[u8], entity: &[u8], body: Body) -> Self {
+        Self { correlation: SmallVec::from_slice(correlation), entity: SmallVec::from_slice(entity), body }
+    }
+
+    /// Something nobody asked for.
+    pub(crate) fn event(queue: &Id, body: Body) -> Self {
+        Self { correlation: SmallVec::new(), entity: SmallVec::from_slice(queue), body }
+    }
+
+    /// Writes the transmission (wire reference, section 6.2); relays never authorize.
+    pub(crate) fn encode(
+        &self,
+        writer: &mut Writer<'_>,
+        version: SmpVersion,
+        session_id: SessionId<'_>,
+    ) -> Result<(), Error> {
+        let correlation_id = CorrelationId::new(&self.correlation)?;
+        let entity_id = EntityId::new(&self.entity)?;
+        encode_unauthorized(writer, version, session_id, correlation_id, entity_id, |writer| {
+            self.body.encode(writer, version)
+        })
+    }
+}
+
+impl Body {
+    fn encode(&self, writer: &mut Writer<'_>, version: SmpVersion) -> Result<(), Error> {
+        match self {
+            Self::Ok => BrokerMessage::Ok.encode(writer, version),
+            Self::Pong => BrokerMessage::Pong.encode(writer, version),
+            Self::Subscribed => BrokerMessage::Subscribed(None).encode(writer, version),
+            Self::End => BrokerMessage::End.encode(writer, version),
+            Self::Deleted => BrokerMessage::Deleted.encode(writer, version),
+            Self::Info(json) => {
+                writer.bytes(b"INFO ")?;
+                writer.bytes(json.as_bytes())
+            }
+            Self::Error(error) => BrokerMessage::Error(*error).encode(writer, version),
+            Self::Ids(created) => BrokerMessage::Ids(QueueIds {
+                recipient_id: QueueId::from_array(&created.recipient_id),
+                sender_id: QueueId::from_array(&created.sender_id),
+                relay_dh_key: created.relay_dh_key,
+                mode: match created.mode {
+                    QueueMode::Unknown => None,
+                    QueueMode::Messaging => Some(WireMode::Messaging),
+                    QueueMode::Contact => Some(WireMode::Contact),
+                },
+                link_id: None,
+                service_id: None,
+                notifier: None,
+            })
+            .encode(writer, version),
+            Self::Message(delivery) => delivery.encode(writer),
+        }
+    }
+}

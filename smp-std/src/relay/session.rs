@@ -1,0 +1,141 @@
+//! From a TCP connection to a session: TLS, then the two hellos (wire reference, sections 3 and 4), each within its time.
+
+use std::time::Duration;
+
+use smp_crypto::certificate::CertificateSigner;
+use smp_crypto::key::{Ed448SecretKey, Ed25519SecretKey};
+use smp_crypto::session::{
+    ServerConfiguration, ServerHandshake, ServerSessionKey, ServerStep, Session, SessionError, SessionIdentifier,
+};
+use smp_proto::transport::BLOCK_LENGTH;
+use smp_proto::transport::hello::CertificateChain;
+use smp_proto::wire::LongString;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::config::Config;
+use super::{RelayError, offered_versions};
+use crate::identity::{Identity, KeyAlgorithm};
+use crate::net::{NetError, ServerTls, TlsStream};
+
+/// Greets clients in the name of the relay.
+pub(super) struct Greeter {
+    tls: ServerTls,
+    chain: Vec<Vec<u8>>,
+    key: LeafKey,
+    tls_timeout: Duration,
+    handshake_timeout: Duration,
+}
+
+/// The key of the server's leaf certificate, which certifies session keys.
+enum LeafKey {
+    Ed25519(Box<Ed25519SecretKey>),
+    Ed448(Box<Ed448SecretKey>),
+}
+
+impl LeafKey {
+    fn of(identity: &Identity) -> Option<Self> {
+        match identity.algorithm()? {
+            KeyAlgorithm::Ed25519 => Ed25519SecretKey::from_pkcs8(identity.key()).ok().map(Box::new).map(Self::Ed25519),
+            KeyAlgorithm::Ed448 => Ed448SecretKey::from_pkcs8(identity.key()).ok().map(Box::new).map(Self::Ed448),
+        }
+    }
+}
+
+/// Why a client was not served.
+#[derive(Debug)]
+pub(super) enum GreetError {
+    Net(NetError),
+    Session(SessionError),
+    TimedOut,
+}
+
+impl std::fmt::Display for GreetError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Net(error) => error.fmt(f),
+            Self::Session(error) => error.fmt(f),
+            Self::TimedOut => f.write_str("the hello did not come in time"),
+        }
+    }
+}
+
+impl From<NetError> for GreetError {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
+    }
+}
+
+impl From<SessionError> for GreetError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl Greeter {
+    pub(super) fn new(identity: &Identity, config: &Config) -> Result<Self, RelayError> {
+        let chain = identity.chain().to_vec();
+        let tls = identity.tls().map_err(|error| RelayError::Identity(error.to_string()))?;
+        let key = LeafKey::of(identity).ok_or_else(|| RelayError::Identity("the key of server.crt".to_owned()))?;
+        // Fails now rather than at every connection.
+        configure(&certificates(&chain)?).map_err(|()| RelayError::Identity("the certificate chain".to_owned()))?;
+        Ok(Self {
+            tls,
+            chain,
+            key,
+            tls_timeout: config.limits.tls_timeout(),
+            handshake_timeout: config.limits.handshake_timeout(),
+        })
+    }
+
+    /// Does both handshakes.
+    pub(super) async fn greet(&self, tcp: TcpStream) -> Result<(TlsStream, Session), GreetError> {
+        let mut tls = self.tls.accept(tcp, self.tls_timeout).await?;
+        let session =
+            timeout(self.handshake_timeout, self.hello(&mut tls)).await.map_err(|_| GreetError::TimedOut)??;
+        Ok((tls, session))
+    }
+
+    async fn hello(&self, tls: &mut TlsStream) -> Result<Session, GreetError> {
+        let certificates = certificates(&self.chain).map_err(|_| unusable())?;
+        let configuration = configure(&certificates).map_err(|()| unusable())?;
+        let session_id = SessionIdentifier::new(tls.session_identifier()).map_err(SessionError::Parse)?;
+        let handshake = match tls.alpn() {
+            Some(_) => {
+                let signer = match &self.key {
+                    LeafKey::Ed25519(key) => CertificateSigner::Ed25519(key),
+                    LeafKey::Ed448(key) => CertificateSigner::Ed448(key),
+                };
+                let key = ServerSessionKey::generate(&mut rand::rng(), signer);
+                ServerHandshake::new(&configuration, session_id, key)
+            }
+            None => ServerHandshake::without_alpn(&configuration, session_id)?,
+        };
+        let mut block = Box::new([0; BLOCK_LENGTH]);
+        handshake.hello(&mut block)?;
+        tls.write_block(&block).await?;
+        tls.read_block(&mut block).await?;
+        // Client certificates mean something from version 16 on only, which this relay does not offer.
+        match handshake.receive(&block, &[], 0)? {
+            ServerStep::Session(session) => Ok(session),
+            ServerStep::Service(_) | ServerStep::Refused(_) => Err(SessionError::Version.into()),
+        }
+    }
+}
+
+fn unusable() -> GreetError {
+    GreetError::Session(SessionError::BadAuthentication)
+}
+
+fn certificates(chain: &[Vec<u8>]) -> Result<Vec<LongString<'_>>, RelayError> {
+    chain
+        .iter()
+        .map(|certificate| LongString::new(certificate))
+        .collect::<Result<_, _>>()
+        .map_err(|_| RelayError::Identity("a certificate is too long".to_owned()))
+}
+
+fn configure<'a>(certificates: &'a [LongString<'a>]) -> Result<ServerConfiguration<'a>, ()> {
+    let chain = CertificateChain::new(certificates).map_err(|_| ())?;
+    ServerConfiguration::new(offered_versions(), chain).map_err(|_| ())
+}

@@ -1,0 +1,302 @@
+//! The queues one connection receives from, and what of each was delivered to it (wire reference, sections 7.5, 10.3).
+//!
+//! Only the connection's own task touches this, so it needs no locks: others speak to it through the hub.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+
+use super::store::Id;
+
+/// How a connection receives from a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Messages are pushed; the token of the subscription in the hub.
+    Subscribed(u64),
+    /// Messages are fetched one by one with GET.
+    Fetching,
+}
+
+/// What was delivered last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outstanding {
+    Nothing,
+    /// This message waits for its acknowledgement.
+    Delivered(Id),
+    /// Its acknowledgement is on the way to the disk.
+    Acknowledging,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Receiving {
+    mode: Mode,
+    outstanding: Outstanding,
+    /// Something may have arrived while a message was outstanding.
+    look_again: bool,
+    /// The queue waits in `due`.
+    due: bool,
+}
+
+/// The queues of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    queues: HashMap<Id, Receiving>,
+    /// Queues whose first message should be delivered when there is room in a block.
+    due: VecDeque<Id>,
+}
+
+/// A command does not go with how the connection receives from the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prohibited;
+
+impl Subscriptions {
+    /// How many queues there are, fetched ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// How the connection receives from a queue.
+    pub(crate) fn mode(&self, queue: &Id) -> Option<Mode> {
+        self.queues.get(queue).map(|receiving| receiving.mode)
+    }
+
+    /// The message that waits for its acknowledgement.
+    pub(crate) fn delivered(&self, queue: &Id) -> Option<Id> {
+        match self.queues.get(queue)?.outstanding {
+            Outstanding::Delivered(id) => Some(id),
+            Outstanding::Nothing | Outstanding::Acknowledging => None,
+        }
+    }
+
+    /// SUB: messages of the queue are pushed from now on, the first one again if it was delivered before.
+    pub(crate) fn subscribe(&mut self, queue: Id, token: u64) {
+        let receiving = self.queues.entry(queue).or_insert(Receiving {
+            mode: Mode::Subscribed(token),
+            outstanding: Outstanding::Nothing,
+            look_again: false,
+            due: false,
+        });
+        receiving.mode = Mode::Subscribed(token);
+        if receiving.outstanding == Outstanding::Acknowledging {
+            receiving.look_again = true;
+            return;
+        }
+        receiving.outstanding = Outstanding::Nothing;
+        Self::make_due(&mut self.due, queue, receiving);
+    }
+
+    /// NEW: as SUB, but there is nothing to deliver yet.
+    pub(crate) fn subscribe_new(&mut self, queue: Id, token: u64) {
+        self.queues.insert(
+            queue,
+            Receiving {
+                mode: Mode::Subscribed(token),
+                outstanding: Outstanding::Nothing,
+                look_again: false,
+                due: false,
+            },
+        );
+    }
+
+    /// GET: the message that is handed out now.
+    pub(crate) fn fetch(&mut self, queue: Id, message: Option<Id>) -> Result<(), Prohibited> {
+        let outstanding = message.map_or(Outstanding::Nothing, Outstanding::Delivered);
+        match self.queues.entry(queue) {
+            Entry::Occupied(mut entry) => {
+                let receiving = entry.get_mut();
+                if receiving.mode != Mode::Fetching {
+                    return Err(Prohibited);
+                }
+                receiving.outstanding = outstanding;
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Receiving { mode: Mode::Fetching, outstanding, look_again: false, due: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody sent to the queue.
+    pub(crate) fn message_waiting(&mut self, queue: &Id) {
+        let Some(receiving) = self.queues.get_mut(queue) else { return };
+        match receiving.outstanding {
+            Outstanding::Nothing => Self::make_due(&mut self.due, *queue, receiving),
+            // What arrived is delivered after the acknowledgement, which may not have seen it.
+            Outstanding::Delivered(_) | Outstanding::Acknowledging => receiving.look_again = true,
+        }
+    }
+
+    /// The next queue to look at for a message to push, with the token of its subscription.
+    pub(crate) fn next_due(&mut self) -> Option<(Id, u64)> {
+        while let Some(queue) = self.due.pop_front() {
+            let Some(receiving) = self.queues.get_mut(&queue) else { continue };
+            receiving.due = false;
+            if let (Mode::Subscribed(token), Outstanding::Nothing) = (receiving.mode, receiving.outstanding) {
+                return Some((queue, token));
+            }
+        }
+        None
+    }
+
+    /// Whether any queue waits to be looked at.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Puts a queue back to the front: there was no room for its message.
+    pub(crate) fn postpone(&mut self, queue: Id) {
+        if let Some(receiving) = self.queues.get_mut(&queue)
+            && !receiving.due
+        {
+            receiving.due = true;
+            self.due.push_front(queue);
+        }
+    }
+
+    /// A message is in a block to the client.
+    pub(crate) fn pushed(&mut self, queue: &Id, message: Id) {
+        if let Some(receiving) = self.queues.get_mut(queue) {
+            receiving.outstanding = Outstanding::Delivered(message);
+        }
+    }
+
+    /// ACK begins: true when `message` is the one delivered last, or empty and anything was.
+    pub(crate) fn acknowledging(&mut self, queue: &Id, message: &Id) -> bool {
+        match self.queues.get_mut(queue) {
+            Some(receiving) if receiving.outstanding == Outstanding::Delivered(*message) => {
+                receiving.outstanding = Outstanding::Acknowledging;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// ACK is on disk; `next` is what the response delivers. Returns whether the queue is still received from by pushes.
+    pub(crate) fn acknowledged(&mut self, queue: &Id, next: Option<Id>) -> bool {
+        let Some(receiving) = self.queues.get_mut(queue) else { return false };
+        if receiving.mode == Mode::Fetching {
+            receiving.outstanding = Outstanding::Nothing;
+            return false;
+        }
+        match next {
+            Some(message) => receiving.outstanding = Outstanding::Delivered(message),
+            None => {
+                receiving.outstanding = Outstanding::Nothing;
+                if std::mem::take(&mut receiving.look_again) {
+                    Self::make_due(&mut self.due, *queue, receiving);
+                }
+            }
+        }
+        true
+    }
+
+    /// Another connection took the subscription with this token, or deleted the queue. False when the subscription was
+    /// renewed since, so that the news are old.
+    pub(crate) fn lost(&mut self, queue: &Id, token: u64) -> bool {
+        match self.queues.get(queue) {
+            Some(receiving) if receiving.mode == Mode::Subscribed(token) => {
+                self.queues.remove(queue);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets a queue that this connection deleted.
+    pub(crate) fn remove(&mut self, queue: &Id) {
+        self.queues.remove(queue);
+    }
+
+    /// Every subscription with its token, for the hub to forget.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (&Id, u64)> {
+        self.queues.iter().filter_map(|(queue, receiving)| match receiving.mode {
+            Mode::Subscribed(token) => Some((queue, token)),
+            Mode::Fetching => None,
+        })
+    }
+
+    fn make_due(due: &mut VecDeque<Id>, queue: Id, receiving: &mut Receiving) {
+        if !receiving.due {
+            receiving.due = true;
+            due.push_back(queue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUEUE: Id = [1; 24];
+    const FIRST: Id = [2; 24];
+    const SECOND: Id = [3; 24];
+
+    fn subscribed() -> Subscriptions {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.subscribe(QUEUE, 5);
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), None);
+        subscriptions
+    }
+
+    #[test]
+    fn one_message_is_outstanding_at_a_time() {
+        let mut subscriptions = subscribed();
+        subscriptions.pushed(&QUEUE, FIRST);
+        subscriptions.message_waiting(&QUEUE);
+        assert_eq!(subscriptions.next_due(), None);
+        assert!(!subscriptions.acknowledging(&QUEUE, &SECOND));
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        assert!(!subscriptions.acknowledging(&QUEUE, &FIRST), "a second acknowledgement finds nothing delivered");
+        assert!(subscriptions.acknowledged(&QUEUE, Some(SECOND)));
+        assert_eq!(subscriptions.delivered(&QUEUE), Some(SECOND));
+    }
+
+    #[test]
+    fn what_arrives_during_an_acknowledgement_is_not_lost() {
+        let mut subscriptions = subscribed();
+        subscriptions.pushed(&QUEUE, FIRST);
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        subscriptions.message_waiting(&QUEUE);
+        assert!(subscriptions.acknowledged(&QUEUE, None));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+    }
+
+    #[test]
+    fn a_new_sub_delivers_again() {
+        let mut subscriptions = subscribed();
+        subscriptions.pushed(&QUEUE, FIRST);
+        subscriptions.subscribe(QUEUE, 5);
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        subscriptions.pushed(&QUEUE, FIRST);
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        // While an acknowledgement is on its way a SUB must not deliver the same message once more.
+        subscriptions.subscribe(QUEUE, 5);
+        assert_eq!(subscriptions.next_due(), None);
+        subscriptions.acknowledged(&QUEUE, None);
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+    }
+
+    #[test]
+    fn get_and_sub_exclude_each_other() {
+        let mut subscriptions = subscribed();
+        assert_eq!(subscriptions.fetch(QUEUE, None), Err(Prohibited));
+        let other = [9; 24];
+        subscriptions.fetch(other, Some(FIRST)).unwrap();
+        assert_eq!(subscriptions.mode(&other), Some(Mode::Fetching));
+        subscriptions.message_waiting(&other);
+        assert!(subscriptions.acknowledging(&other, &FIRST));
+        assert!(!subscriptions.acknowledged(&other, Some(SECOND)));
+        assert_eq!(subscriptions.delivered(&other), None, "after GET the next message is fetched, not delivered");
+    }
+
+    #[test]
+    fn old_news_do_not_end_a_renewed_subscription() {
+        let mut subscriptions = subscribed();
+        subscriptions.subscribe(QUEUE, 8);
+        assert!(!subscriptions.lost(&QUEUE, 5));
+        assert_eq!(subscriptions.mode(&QUEUE), Some(Mode::Subscribed(8)));
+        assert!(subscriptions.lost(&QUEUE, 8));
+        assert_eq!(subscriptions.mode(&QUEUE), None);
+        assert_eq!(subscriptions.next_due(), None);
+    }
+}

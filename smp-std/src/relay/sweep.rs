@@ -1,0 +1,84 @@
+//! What happens by the clock: messages expire, and connections that do nothing are closed (wire reference, sections 10.5
+//! and 10.9).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Relay;
+use super::store::{OccupiedPage, StoreError};
+
+/// Queues looked at in one go.
+const PAGE: usize = 1_000;
+
+impl Relay {
+    /// Removes expired messages at the start and then again and again.
+    pub(super) async fn sweep_messages(self: Arc<Self>) {
+        let interval = Duration::from_secs(self.config.messages.sweep_interval_seconds);
+        loop {
+            if let Some(before) = self.expire_before(self.now()) {
+                match self.expire_all(before).await {
+                    Ok(0) => {}
+                    Ok(count) => tracing::info!(count, "messages expired"),
+                    Err(error) => tracing::error!(%error, "expired messages could not be removed"),
+                }
+            }
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(interval) => {}
+            }
+        }
+    }
+
+    async fn expire_all(&self, before: i64) -> Result<u64, StoreError> {
+        let mut expired = 0;
+        let mut after = None;
+        loop {
+            let store = self.store.clone();
+            let page = tokio::task::spawn_blocking(move || store.occupied_queues(after.as_ref(), PAGE)).await;
+            let OccupiedPage { recipient_ids, next } = page.map_err(|_| StoreError::Failed)??;
+            let mut pending = Vec::new();
+            for queue in recipient_ids {
+                if self.stopping.is_cancelled() {
+                    return Ok(expired);
+                }
+                pending.push(self.store.expire_messages(queue, before).await?);
+            }
+            for answer in pending {
+                expired += answer.await?;
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(expired),
+            }
+        }
+    }
+
+    /// Closes connections without subscriptions that were silent for too long in both directions.
+    pub(super) async fn sweep_connections(self: Arc<Self>) {
+        let options = &self.config.inactive_clients;
+        if !options.disconnect {
+            return;
+        }
+        loop {
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(options.check_interval_seconds)) => {}
+            }
+            let Some(limit) = self.uptime().checked_sub(options.ttl_seconds) else { continue };
+            let mut closed = 0;
+            for peer in self.peers.lock().values() {
+                let active = peer.subscriptions.load(Ordering::Relaxed) > 0
+                    || peer.last_received.load(Ordering::Relaxed) > limit
+                    || peer.last_sent.load(Ordering::Relaxed) > limit;
+                if !active {
+                    peer.close();
+                    closed += 1;
+                }
+            }
+            if closed > 0 {
+                tracing::info!(closed, "inactive connections were closed");
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! A relay in this process, and a client that says exactly what a test wants it to say.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smp_crypto::authorization::authorize;
+use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
+use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, Session, SessionIdentifier};
+use smp_proto::id::{CorrelationId, EntityId};
+use smp_proto::key::X25519PublicKey;
+use smp_proto::smp::recipient::{NewQueue, QueueMode, QueueRequest, SubscriptionMode};
+use smp_proto::smp::sender::Send;
+use smp_proto::smp::{BrokerMessage, Command};
+use smp_proto::transport::BLOCK_LENGTH;
+use smp_proto::transport::block::{Batch, BatchWriter};
+use smp_proto::transport::transmission::{Authorization, AuthorizedBytes, Transmission};
+use smp_proto::version::{SmpVersion, VersionRange};
+use smp_proto::wire::Reader;
+use smp_std::identity::{Identity, KeyAlgorithm};
+use smp_std::net::{ClientAlpn, ClientTls, Listener, TlsStream, connect_tcp};
+use smp_std::relay::config::Config;
+use smp_std::relay::store::{Store, StoreOptions};
+use smp_std::relay::{Relay, RelayError, Wakeups};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longer than anything here takes, shorter than anybody's patience.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct TestRelay {
+    pub relay: Arc<Relay>,
+    pub address: SocketAddr,
+    pub fingerprint: [u8; 32],
+    task: JoinHandle<Result<(), RelayError>>,
+    _directory: tempfile::TempDir,
+}
+
+impl TestRelay {
+    pub async fn start(config: Config) -> Self {
+        Self::start_as(config, KeyAlgorithm::Ed25519).await
+    }
+
+    pub async fn start_as(config: Config, algorithm: KeyAlgorithm) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity::create(directory.path(), algorithm, "localhost").unwrap();
+        let wakeups = Wakeups::default();
+        let options = StoreOptions {
+            budget: NonZeroU32::new(16 << 20).unwrap(),
+            observer: Some(Arc::new(wakeups.clone())),
+            ..StoreOptions::default()
+        };
+        let store = Store::memory(options).unwrap();
+        let relay = Relay::new(config, &identity, store, &wakeups).unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_address().unwrap();
+        let serving = Arc::clone(&relay);
+        let task = tokio::spawn(async move { serving.serve(vec![listener]).await });
+        Self { relay, address, fingerprint: *identity.fingerprint(), task, _directory: directory }
+    }
+
+    pub async fn stop(self) {
+        self.relay.stop();
+        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    pub async fn tls(&self) -> TlsStream {
+        self.tls_with(ClientAlpn::Smp).await
+    }
+
+    pub async fn tls_with(&self, alpn: ClientAlpn) -> TlsStream {
+        let tcp = connect_tcp("127.0.0.1", self.address.port(), PATIENCE).await.unwrap();
+        ClientTls::new(alpn).connect(tcp, &self.fingerprint, PATIENCE).await.unwrap()
+    }
+
+    pub async fn client(&self) -> RawClient {
+        self.client_of(VersionRange::SMP, ClientAlpn::Smp).await
+    }
+
+    pub async fn client_at(&self, version: u16) -> RawClient {
+        let versions = VersionRange::new(SmpVersion(version), SmpVersion(version)).unwrap();
+        self.client_of(versions, ClientAlpn::Smp).await
+    }
+
+    pub async fn client_of(&self, versions: VersionRange<SmpVersion>, alpn: ClientAlpn) -> RawClient {
+        RawClient::greet(self.tls_with(alpn).await, self.fingerprint, versions).await
+    }
+}
+
+/// What came in one transmission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub correlation: Vec<u8>,
+    pub entity: Vec<u8>,
+    pub message: Vec<u8>,
+}
+
+impl Received {
+    pub fn decode(&self, version: SmpVersion) -> BrokerMessage<'_> {
+        BrokerMessage::decode(&mut Reader::new(&self.message), version)
+            .unwrap_or_else(|error| panic!("{error:?}: {}", String::from_utf8_lossy(&self.message)))
+    }
+
+    /// The text before the first space and after, for errors and tags.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.message).into_owned()
+    }
+}
+
+pub struct RawClient {
+    pub tls: TlsStream,
+    pub session: Session,
+    pub inbox: std::collections::VecDeque<Received>,
+}
+
+/// A queue as its recipient knows it.
+pub struct TestQueue {
+    pub key: AuthorizationSecretKey,
+    pub dh: X25519SecretKey,
+    pub relay_key: X25519PublicKey,
+    pub recipient_id: Vec<u8>,
+    pub sender_id: Vec<u8>,
+}
+
+impl RawClient {
+    pub async fn greet(mut tls: TlsStream, identity: [u8; 32], versions: VersionRange<SmpVersion>) -> Self {
+        let configuration = ClientConfiguration { versions, identity, is_proxy: false, service: None };
+        let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
+        let leaf = tls.peer_certificates()[0].to_vec();
+        let handshake =
+            ClientHandshake::new(configuration, session_id, &leaf, X25519SecretKey::generate(&mut rand::rng()));
+        let mut block = Box::new([0; BLOCK_LENGTH]);
+        timeout(PATIENCE, tls.read_block(&mut block)).await.unwrap().unwrap();
+        let ClientStep::Session(session) = handshake.receive(&mut block).unwrap() else { panic!("no service") };
+        tls.write_block(&block).await.unwrap();
+        tls.flush().await.unwrap();
+        Self { tls, session, inbox: std::collections::VecDeque::new() }
+    }
+
+    pub fn version(&self) -> SmpVersion {
+        self.session.context.version()
+    }
+
+    /// An encoded transmission and its correlation id.
+    pub fn encode(
+        &self,
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &Command<'_>,
+    ) -> ([u8; 24], Vec<u8>) {
+        let version = self.version();
+        let mut buffer = vec![0; BLOCK_LENGTH];
+        self.encode_with(key, entity, |writer| command.encode(writer, version), &mut buffer)
+    }
+
+    /// As [`Self::encode`], for commands no honest client makes.
+    pub fn encode_raw(
+        &self,
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &[u8],
+    ) -> ([u8; 24], Vec<u8>) {
+        let mut buffer = vec![0; BLOCK_LENGTH * 2];
+        self.encode_with(key, entity, |writer| writer.bytes(command), &mut buffer)
+    }
+
+    fn encode_with(
+        &self,
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: impl FnOnce(&mut smp_proto::wire::Writer<'_>) -> Result<(), smp_proto::wire::Error>,
+        buffer: &mut [u8],
+    ) -> ([u8; 24], Vec<u8>) {
+        let correlation: [u8; 24] = rand::random();
+        let context = &self.session.context;
+        let bytes = AuthorizedBytes::write(
+            buffer,
+            context.session_id(),
+            CorrelationId::from_array(&correlation),
+            EntityId::new(entity).unwrap(),
+            command,
+        )
+        .unwrap();
+        let made = key.map(|key| {
+            authorize(key, context.peer_key(), CorrelationId::from_array(&correlation), bytes.as_bytes()).unwrap()
+        });
+        let authorization = made.as_ref().map_or(Authorization::None, |made| made.as_authorization());
+        let mut out = vec![0; BLOCK_LENGTH * 2];
+        let mut writer = smp_proto::wire::Writer::new(&mut out);
+        bytes.encode(&mut writer, self.version(), &authorization, None).unwrap();
+        (correlation, writer.written().to_vec())
+    }
+
+    /// Sends transmissions in one block.
+    pub async fn send_block(&mut self, transmissions: &[Vec<u8>]) {
+        let mut block = Box::new([0; BLOCK_LENGTH]);
+        let mut batch = BatchWriter::new(self.session.sealer.content_mut(&mut block)).unwrap();
+        for transmission in transmissions {
+            batch.push(|writer| writer.bytes(transmission)).unwrap();
+        }
+        let length = batch.finish().unwrap().len();
+        self.send_content(block, length).await;
+    }
+
+    /// Seals and sends a block whose content stands in it already.
+    pub async fn send_content(&mut self, mut block: Box<[u8; BLOCK_LENGTH]>, length: usize) {
+        self.session.sealer.seal(&mut block, length).unwrap();
+        self.tls.write_block(&block).await.unwrap();
+        self.tls.flush().await.unwrap();
+    }
+
+    /// Sends one command.
+    pub async fn send(
+        &mut self,
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &Command<'_>,
+    ) -> [u8; 24] {
+        let (correlation, transmission) = self.encode(key, entity, command);
+        self.send_block(&[transmission]).await;
+        correlation
+    }
+
+    /// The next transmission.
+    pub async fn receive(&mut self) -> Received {
+        loop {
+            if let Some(received) = self.inbox.pop_front() {
+                return received;
+            }
+            timeout(PATIENCE, self.read_block()).await.expect("nothing came");
+        }
+    }
+
+    async fn read_block(&mut self) {
+        let mut block = Box::new([0; BLOCK_LENGTH]);
+        self.tls.read_block(&mut block).await.unwrap();
+        let content = self.session.opener.open(&mut block).unwrap();
+        for entry in Batch::decode(&block[content]).unwrap().iter() {
+            let transmission = Transmission::decode(entry, self.version(), self.session.context.session_id()).unwrap();
+            assert_eq!(transmission.authorization, Authorization::None);
+            self.inbox.push_back(Received {
+                correlation: transmission.correlation_id.as_bytes().to_vec(),
+                entity: transmission.entity_id.as_bytes().to_vec(),
+                message: transmission.command.to_vec(),
+            });
+        }
+    }
+
+    /// Nothing comes for a while.
+    pub async fn assert_silent(&mut self) {
+        assert_eq!(self.inbox.front(), None);
+        let quiet = timeout(Duration::from_millis(150), self.read_block()).await;
+        assert!(quiet.is_err(), "unexpected: {:?}", self.inbox);
+    }
+
+    /// Sends one command and gives the text of its response, which must name the request and the entity.
+    pub async fn ask(
+        &mut self,
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &Command<'_>,
+    ) -> Received {
+        let correlation = self.send(key, entity, command).await;
+        let response = self.response_to(&correlation).await;
+        let expected: &[u8] = match response.decode(self.version()) {
+            BrokerMessage::Ids(_) | BrokerMessage::Pong => &[],
+            _ => entity,
+        };
+        assert_eq!(response.entity, expected);
+        response
+    }
+
+    /// The response to a request; what else comes stays in the inbox.
+    pub async fn response_to(&mut self, correlation: &[u8]) -> Received {
+        let mut others = Vec::new();
+        loop {
+            let received = self.receive().await;
+            if received.correlation == correlation {
+                for other in others.into_iter().rev() {
+                    self.inbox.push_front(other);
+                }
+                return received;
+            }
+            assert!(received.correlation.is_empty(), "a response nobody asked for: {}", received.text());
+            others.push(received);
+        }
+    }
+
+    /// Asks, and gives the text of the response.
+    pub async fn tell(&mut self, key: Option<&AuthorizationSecretKey>, entity: &[u8], command: &Command<'_>) -> String {
+        self.ask(key, entity, command).await.text()
+    }
+
+    pub async fn tell_raw(&mut self, key: Option<&AuthorizationSecretKey>, entity: &[u8], command: &[u8]) -> String {
+        let (correlation, transmission) = self.encode_raw(key, entity, command);
+        self.send_block(&[transmission]).await;
+        self.response_to(&correlation).await.text()
+    }
+
+    pub async fn new_queue(&mut self, mode: QueueMode, subscribe: bool) -> TestQueue {
+        self.new_queue_with(AuthorizationSecretKey::generate_ed25519(&mut rand::rng()), mode, subscribe).await
+    }
+
+    pub async fn new_queue_with(&mut self, key: AuthorizationSecretKey, mode: QueueMode, subscribe: bool) -> TestQueue {
+        let dh = X25519SecretKey::generate(&mut rand::rng());
+        let command = new_command(&key, &dh, mode, subscribe);
+        let response = self.ask(Some(&key), &[], &command).await;
+        let BrokerMessage::Ids(ids) = response.decode(self.version()) else { panic!("{}", response.text()) };
+        assert_eq!(ids.recipient_id.as_bytes().len(), 24);
+        assert_ne!(ids.recipient_id.as_bytes(), ids.sender_id.as_bytes());
+        TestQueue {
+            key,
+            dh,
+            relay_key: ids.relay_dh_key,
+            recipient_id: ids.recipient_id.as_bytes().to_vec(),
+            sender_id: ids.sender_id.as_bytes().to_vec(),
+        }
+    }
+
+    /// Receives a message of the queue and gives its id and its plaintext.
+    pub async fn message(&mut self, queue: &TestQueue) -> (Vec<u8>, Vec<u8>) {
+        let received = self.receive().await;
+        assert_eq!(received.entity, queue.recipient_id);
+        assert_eq!(received.correlation, b"", "{}", received.text());
+        queue.open(&received, self.version())
+    }
+}
+
+impl TestQueue {
+    pub fn open(&self, received: &Received, version: SmpVersion) -> (Vec<u8>, Vec<u8>) {
+        let BrokerMessage::Message(message) = received.decode(version) else { panic!("{}", received.text()) };
+        assert_eq!(message.body.len(), 16_122);
+        let secret = self.dh.diffie_hellman(&self.relay_key).unwrap();
+        let mut body = message.body.to_vec();
+        let plain = smp_crypto::secret_box::BoxKey::from(&secret)
+            .open_padded(&smp_crypto::secret_box::Nonce::from_slice(message.message_id.as_bytes()), &mut body)
+            .unwrap();
+        (message.message_id.as_bytes().to_vec(), body[plain].to_vec())
+    }
+}
+
+pub fn new_command<'a>(
+    key: &AuthorizationSecretKey,
+    dh: &X25519SecretKey,
+    mode: QueueMode,
+    subscribe: bool,
+) -> Command<'a> {
+    Command::New(NewQueue {
+        recipient_key: key.public_key(),
+        recipient_dh_key: dh.public_key(),
+        password: None,
+        subscription: if subscribe { SubscriptionMode::Subscribe } else { SubscriptionMode::CreateOnly },
+        request: Some(match mode {
+            QueueMode::Messaging => QueueRequest::Messaging(None),
+            QueueMode::Contact => QueueRequest::Contact(None),
+        }),
+        notifier: None,
+    })
+}
+
+pub fn send_command(body: &[u8]) -> Command<'_> {
+    Command::Send(Send { notify: false, body })
+}
+
+pub fn ack(id: &[u8]) -> Command<'_> {
+    Command::Acknowledge(smp_proto::id::MessageId::new(id).unwrap())
+}
