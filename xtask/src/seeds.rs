@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 const PER_TARGET: usize = 32;
 
 /// Longer values are left to the fuzzer: the repository stays small.
-const LONGEST: usize = 1_024;
+const LONGEST: usize = 2_048;
 
 /// The seeds of each target, by name.
 type Seeds = BTreeMap<&'static str, Vec<Vec<u8>>>;
@@ -93,10 +93,40 @@ fn collect(file: &str, case: &Value, seeds: &mut Seeds) {
             add("batch", &[version(&case["version"])], hex(&case["content"]));
         }
         ("transport.json", "handshake") => {
+            add("handshake", &[0, 0], Some(Vec::new()));
+            add("handshake", &[1, 0], Some(Vec::new()));
+            add("handshake", &[0, 1], hex(&case["server_hello"]["content"]));
+            add("handshake", &[1, 1], hex(&case["client_hello"]["content"]));
             add("hello", &[0], hex(&case["server_hello"]["content"]));
             add("hello", &[1], hex(&case["client_hello"]["content"]));
             add("signed_key", &[], hex(&case["skey"]));
         }
+        ("transport.json", "certificate_chain") => add("certificate_chain", &[], chain(&case["chain"])),
+        ("envelopes.json", "client_envelope") => {
+            add("message_body", &[2], hex(&case["envelope"]["first64"]));
+            add("message_body", &[3], hex(&case["inner"]));
+        }
+        ("envelopes.json", "msg_body" | "msg_plain_parse" | "msg_quota") => {
+            add("message_body", &[0], hex(&case["plain"]));
+        }
+        ("envelopes.json", "nmsg_meta") => add("message_body", &[1], hex(&case["meta"])),
+        ("envelopes.json", "link_data") => {
+            add("link", &[0], hex(&case["connection_request_binary"]));
+            add("link", &[2], hex(&case["fixed"]["data"]));
+            add("link", &[3], hex(&case["user"]["data"]));
+            add("link", &[10], text(&case["short_link"]));
+            add("link", &[10], text(&case["connection_request_uri"]));
+        }
+        ("addresses.json", "short_link" | "short_link_encode") => {
+            add("link", &[1], hex(&case["binary"]));
+            add("link", &[10], text(&case["text"]));
+        }
+        ("addresses.json", "connection_request" | "connection_request_encode" | "connection_link") => {
+            add("link", &[0], hex(&case["binary"]));
+            add("link", &[10], text(&case["text"]));
+        }
+        ("addresses.json", "e2e_params_uri") => add("link", &[8], text(&case["text"])),
+        ("addresses.json", "name") => add("link", &[9], text(&case["text"])),
         ("addresses.json", "server") => {
             add("address", &[0], hex(&case["binary"]));
             add("address", &[3], text(&case["text"]));
@@ -128,6 +158,17 @@ fn primitive(name: &Value) -> u8 {
         name if name.starts_with("list0") => 9,
         _ => 10,
     }
+}
+
+/// Certificates as hellos carry them: their number, then each behind its length.
+fn chain(listed: &Value) -> Option<Vec<u8>> {
+    let certificates = listed.as_array()?.iter().map(hex).collect::<Option<Vec<_>>>()?;
+    let mut bytes = vec![u8::try_from(certificates.len()).ok()?];
+    for certificate in certificates {
+        bytes.extend(u16::try_from(certificate.len()).ok()?.to_be_bytes());
+        bytes.extend(certificate);
+    }
+    Some(bytes)
 }
 
 /// The first byte from which targets read the version: the highest one listed.
