@@ -5,7 +5,12 @@
 //! - `flow`: each connection appends a message of 16,048 bytes to its queue, waits until it is durable, acknowledges it,
 //!   waits, and so on;
 //! - `backlog`: 40,000 messages (640 MB) wait in 2,000 queues before they are acknowledged;
-//! - `start`: opening a store with 1,000,000 queues, 10,000 of them with a message, and reading from it.
+//! - `start`: opening a store with 1,000,000 queues, 10,000 of them with a message, and finding 200,000 queues by their
+//!   sender ids;
+//! - `reopen`: opening a store that was killed under the load of `flow`.
+//!
+//! `p50` and `p99` are of an append and its acknowledgement together, or of a read; `written` is bytes written to disk
+//! per byte of message body; `MB` is resident memory at the end.
 //!
 //! Stores live below `TMPDIR`: point it to the disk in question, not to memory.
 // A program that measures may end at the first thing that is not as it should be.
@@ -37,8 +42,8 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
     println!(
-        "{:<8} {:<7} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>8}",
-        "load", "engine", "connections", "msg/s", "p50 ms", "p99 ms", "cpu us", "written", "seconds", "MB"
+        "{:<8} {:<7} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>6}",
+        "load", "engine", "connections", "msg/s", "p50 ms", "p99 ms", "cpu us", "written", "opening s", "MB"
     );
     for engine in ["fjall", "memory"] {
         for connections in ["1", "100", "1000"] {
@@ -49,16 +54,27 @@ fn main() {
     if start_run(filter, &["fill", "fjall", "1000", folder]) {
         start_run("", &["start", "fjall", "1", folder]);
     }
+    if "reopen".contains(filter) {
+        let mut killed = program().args(["run", "flow", "fjall", "1000", folder]).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(4));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        std::fs::rename(Path::new(folder).join("flow-fjall-1000"), Path::new(folder).join("reopen-fjall-1")).unwrap();
+        start_run("", &["reopen", "fjall", "1", folder]);
+    }
 }
 
 /// Runs one line in a process of its own, if it passes the filter.
 fn start_run(filter: &str, arguments: &[&str]) -> bool {
     let chosen = arguments.join(" ").contains(filter);
     if chosen {
-        let program = std::env::current_exe().unwrap();
-        assert!(Command::new(program).arg("run").args(arguments).status().unwrap().success());
+        assert!(program().arg("run").args(arguments).status().unwrap().success());
     }
     chosen
+}
+
+fn program() -> Command {
+    Command::new(std::env::current_exe().unwrap())
 }
 
 fn run(arguments: &[&str]) {
@@ -81,7 +97,8 @@ fn run(arguments: &[&str]) {
             "flow" => flow(&store, number, &mut line).await,
             "backlog" => backlog(&store, number, &mut line).await,
             "fill" => fill(&store, number, &mut line).await,
-            _ => read(&store, &mut line),
+            "start" => read(&store, &mut line),
+            _ => line.messages = store.counts().queues as usize,
         }
         store.close().await.unwrap();
     });
@@ -171,7 +188,7 @@ async fn fill(store: &Store, connections: u64, line: &mut Line<'_>) {
 
 fn read(store: &Store, line: &mut Line<'_>) {
     assert_eq!((store.counts().queues, store.counts().messages), (QUEUES, QUEUES / 100));
-    println!("{:<8} opened in {:.3} s, {} MB", "start", line.opened.as_secs_f64(), Usage::now().memory >> 20);
+    println!("start: {} MB after opening", Usage::now().memory >> 20);
     line.started = Instant::now();
     for number in (0..QUEUES).cycle().step_by(7919).take(200_000) {
         let started = Instant::now();
@@ -215,7 +232,7 @@ impl Line<'_> {
         };
         let messages = self.messages as f64;
         println!(
-            "{:<8} {:<7} {:>11} {:>9.0} {:>9} {:>9} {:>9.1} {:>9.2} {:>12.2} {:>8}",
+            "{:<8} {:<7} {:>11} {:>9.0} {:>9} {:>9} {:>9.1} {:>9.2} {:>10.3} {:>6}",
             self.load,
             self.engine,
             self.connections,
@@ -224,7 +241,7 @@ impl Line<'_> {
             at(99),
             (after.cpu - before.cpu).as_micros() as f64 / messages,
             (after.written - before.written) as f64 / (messages * BODY as f64),
-            seconds,
+            self.opened.as_secs_f64(),
             after.memory >> 20,
         );
     }

@@ -358,6 +358,20 @@ mod tests {
     }
 
     #[test]
+    fn a_flipped_bit_never_goes_unnoticed() {
+        let mut record = full();
+        record.status = QueueStatus::Active;
+        let bytes = encode_record(&record);
+        for place in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[place / 8] ^= 1 << (place % 8);
+            if let Ok(read) = decode_record(&[9; 24], &damaged) {
+                assert_ne!(read, record);
+            }
+        }
+    }
+
+    #[test]
     fn unknown_fields_and_versions_are_named() {
         let bytes = encode_record(&full());
         let newer = [&bytes[..], &[200, 1, 0]].concat();
