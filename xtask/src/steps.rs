@@ -112,10 +112,14 @@ pub(crate) fn test(workspace: &Workspace, console: &Console, arguments: &[String
 fn prepare(workspace: &Workspace, console: &Console, chosen: &[&Step]) -> Result<(), Failure> {
     console.heading(0, chosen.len(), "tools", "what the steps need");
     let needs: BTreeSet<Need> = chosen.iter().flat_map(|step| step.needs).copied().collect();
+    let mut missing = Vec::new();
     for need in needs {
-        println!("{}", need.ensure(workspace)?);
+        match need.ensure(workspace) {
+            Ok(found) => println!("{found}"),
+            Err(failure) => missing.push(failure.to_string()),
+        }
     }
-    Ok(())
+    if missing.is_empty() { Ok(()) } else { Err(Failure::new(missing.join("\n"))) }
 }
 
 fn choose(arguments: &[String]) -> Result<Vec<&'static Step>, Failure> {

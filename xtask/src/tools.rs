@@ -83,8 +83,9 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
         )));
     }
     // A minute and a half for another package manager, such as the unattended upgrades, to finish.
-    let apt = |run: Run| run.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=90"]);
+    let options = ["-o", "DPkg::Lock::Timeout=90", "-o", "Dpkg::Use-Pty=0", "-qq"];
+    let apt = |run: Run| run.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(options);
     let start = || if root { Run::new("env") } else { Run::new("sudo").args(["-n", "env"]) };
-    apt(start()).args(["-qq", "update"]).run()?;
-    apt(start()).args(["-qq", "install", "-y", "--no-install-recommends"]).args(packages).run()
+    apt(start()).args(["update"]).run()?;
+    apt(start()).args(["install", "-y", "--no-install-recommends"]).args(packages).run()
 }
