@@ -181,17 +181,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.link.stream.read_block(&mut block).await?;
             // TLS has made sure that the block is as the relay sent it: one that cannot be opened or read is the relay's
             // fault, and nothing that follows can be relied on.
-            let content = self.link.blocks.open(&mut block).map_err(|_| ClientError::Malformed)?;
+            let content = self.link.opener.open(&mut block).map_err(|_| ClientError::Malformed)?;
             let content = block.get(content).ok_or(ClientError::Malformed)?;
             self.multiplexer.receive(content, Instant::now())?;
         }
         if write {
-            let start = self.link.blocks.content_start();
-            let content = block.get_mut(start..).ok_or(ClientError::Closed)?;
-            let mut writer = BatchWriter::new(content).map_err(|_| ClientError::Closed)?;
+            let mut writer =
+                BatchWriter::new(self.link.sealer.content_mut(&mut block)).map_err(|_| ClientError::Closed)?;
             self.multiplexer.pack(&mut writer, Instant::now());
             if let Some(length) = writer.finish().map(<[u8]>::len) {
-                self.link.blocks.seal(&mut block, length).map_err(|_| ClientError::Closed)?;
+                self.link.sealer.seal(&mut block, length).map_err(|_| ClientError::Closed)?;
                 self.link.stream.write_block(&block).await?;
             }
             self.blocked_since = None;

@@ -52,17 +52,13 @@ pub enum ClientError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeFailure {
-    /// The server's hello cannot be read.
+    /// The server's hello cannot be read, or it is of version 7 or later and has no session key: without it blocks and
+    /// commands would lose a layer of protection.
     Malformed,
     /// The server's hello is for another TLS session.
     Session,
     /// No version in common; the server offers this range.
     Version(VersionRange<SmpVersion>),
-    /// A server of version 7 or later sent no session key. Without it blocks and commands lose a layer of protection, so
-    /// such sessions are refused.
-    NoServerKey,
-    /// The server ended the connection after it had read our hello.
-    Refused,
 }
 
 impl ClientError {
@@ -77,7 +73,7 @@ impl ClientError {
             | Self::Closed
             | Self::Malformed
             | Self::Unexpected
-            | Self::Handshake(HandshakeFailure::Refused | HandshakeFailure::Malformed) => true,
+            | Self::Handshake(HandshakeFailure::Malformed) => true,
             // A peer that was cut off in the middle of the handshake looks like one that speaks no TLS.
             Self::Tls(error) => matches!(**error, NetError::Truncated | NetError::Closed | NetError::TimedOut),
             Self::Relay(error) => error.is_temporary(),
@@ -169,8 +165,6 @@ impl fmt::Display for HandshakeFailure {
                 SmpVersion::MIN,
                 SmpVersion::MAX
             ),
-            Self::NoServerKey => f.write_str("the server offers no session key, without which nothing is sent to it"),
-            Self::Refused => f.write_str("the server ended the connection when it saw our hello"),
         }
     }
 }

@@ -105,16 +105,16 @@ impl Events {
     }
 }
 
-/// How long the steps of connecting took.
-#[derive(Clone, Copy, Debug)]
+/// A TLS connection to a relay, before the hellos.
+#[derive(Debug)]
 #[non_exhaustive]
-pub struct Timings {
-    /// Name resolution and the TCP handshake.
-    pub tcp: Duration,
-    /// The TLS handshake.
-    pub tls: Duration,
-    /// The hellos of SMP.
-    pub handshake: Duration,
+pub struct Opened {
+    /// The connection.
+    pub stream: TlsStream,
+    /// How long name resolution and the TCP handshake took.
+    pub tcp_time: Duration,
+    /// How long the TLS handshake took.
+    pub tls_time: Duration,
 }
 
 impl Client {
@@ -134,8 +134,8 @@ impl Client {
     /// As [`Self::connect`].
     pub async fn connect_to(server: &ServerAddress<'_>, options: &Options) -> Result<(Self, Events), ClientError> {
         let fingerprint = server.fingerprint().ok_or(ClientError::NoFingerprint)?;
-        let (stream, _, _) = open(server, &fingerprint, options).await?;
-        Self::over_tls(stream, &fingerprint, options).await
+        let opened = open(server, &fingerprint, options).await?;
+        Self::over_tls(opened.stream, &fingerprint, options).await
     }
 
     /// Talks SMP over a TLS connection that exists already.
@@ -195,7 +195,7 @@ pub async fn open(
     server: &ServerAddress<'_>,
     fingerprint: &[u8; 32],
     options: &Options,
-) -> Result<(TlsStream, Duration, Duration), ClientError> {
+) -> Result<Opened, ClientError> {
     let port = server.port.number(Scheme::Smp.default_port()).map_err(|_| ClientError::NoUsableHost)?;
     let tls = ClientTls::new(options.alpn);
     let started = Instant::now();
@@ -214,7 +214,7 @@ pub async fn open(
             let socket = connect_tcp(&host, port, options.connect_time_out).await?;
             let connected = Instant::now();
             let stream = tls.connect(socket, fingerprint, options.connect_time_out).await?;
-            Ok((stream, connected.duration_since(begun), connected.elapsed()))
+            Ok(Opened { stream, tcp_time: connected.duration_since(begun), tls_time: connected.elapsed() })
         };
         match timeout_at(deadline, attempt).await {
             Ok(Ok(opened)) => return Ok(opened),

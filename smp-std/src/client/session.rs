@@ -1,20 +1,18 @@
 //! Setting up a session: the hellos (wire reference, section 4), and what commands need to know about it afterwards.
 
 use std::fmt;
-use std::ops::Range;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use smp_crypto::block_chain::{BlockChain, chain_keys};
-use smp_crypto::certificate::{Certificate, CertificateKey, validate_server_chain};
 use smp_crypto::key::{X25519PublicKey, X25519SecretKey};
-use smp_crypto::signed_key::SignedKey;
-use smp_proto::id::{CorrelationId, Fingerprint, ID_LENGTH, SessionId};
+use smp_crypto::session::{
+    ClientConfiguration, ClientHandshake, ClientStep, Opener, Sealer, Session, SessionError, SessionIdentifier,
+};
+use smp_proto::id::{CorrelationId, ID_LENGTH, SessionId};
 use smp_proto::smp::Command;
-use smp_proto::transport::block::{ENCRYPTED_CONTENT_START, PLAIN_CONTENT_START, TRANSMISSION_LIMIT};
+use smp_proto::transport::block::TRANSMISSION_LIMIT;
 use smp_proto::transport::transmission::{AuthorizedBytes, encode_unauthorized};
-use smp_proto::transport::{ClientHello, ServerHello};
 use smp_proto::version::{SmpVersion, VersionRange};
-use smp_proto::wire::{Decode, Encode, Writer, pad_in_place, unpad_range};
+use smp_proto::wire::{Decode, Reader, Writer, unpad};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
@@ -109,41 +107,11 @@ impl SessionInfo {
     }
 }
 
-/// How blocks are protected inside TLS.
-pub(super) enum Blocks {
-    Plain,
-    /// The chains of received and of sent blocks.
-    Encrypted(BlockChain, BlockChain),
-}
-
-impl Blocks {
-    /// Where in a block the content of [`Self::seal`] stands.
-    pub(super) fn content_start(&self) -> usize {
-        match self {
-            Self::Plain => PLAIN_CONTENT_START,
-            Self::Encrypted(..) => ENCRYPTED_CONTENT_START,
-        }
-    }
-
-    pub(super) fn seal(&mut self, block: &mut [u8; BLOCK_SIZE], length: usize) -> Result<(), smp_crypto::Error> {
-        match self {
-            Self::Plain => Ok(pad_in_place(block, length)?),
-            Self::Encrypted(_, send) => send.seal(block, length),
-        }
-    }
-
-    pub(super) fn open(&mut self, block: &mut [u8; BLOCK_SIZE]) -> Result<Range<usize>, smp_crypto::Error> {
-        match self {
-            Self::Plain => Ok(unpad_range(block)?),
-            Self::Encrypted(receive, _) => receive.open(block),
-        }
-    }
-}
-
 /// A connection whose hellos have been exchanged.
 pub(super) struct Established<S> {
     pub(super) stream: TlsStream<S>,
-    pub(super) blocks: Blocks,
+    pub(super) sealer: Sealer,
+    pub(super) opener: Opener,
 }
 
 /// Exchanges the hellos.
@@ -156,38 +124,14 @@ pub(super) async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     let exchange = async {
         let mut block = Box::new([0; BLOCK_SIZE]);
         stream.read_block(&mut block).await?;
-        let agreed = answer(&mut block, &stream, fingerprint, options)?;
+        let (session, mut info) = answer(&mut block, &stream, fingerprint, options)?;
         stream.write_block(&block).await?;
         stream.flush().await?;
-        Ok::<_, ClientError>((agreed, stream))
+        info.handshake_time = started.elapsed();
+        let Session { sealer, opener, .. } = session;
+        Ok::<_, ClientError>((Established { stream, sealer, opener }, info))
     };
-    let ((blocks, mut info), stream) =
-        timeout(options.handshake_time_out, exchange).await.map_err(|_| ClientError::Timeout)??;
-    info.handshake_time = started.elapsed();
-    Ok((Established { stream, blocks }, info))
-}
-
-fn server_key(
-    hello: &ServerHello<'_>,
-    chain: &[&[u8]],
-    fingerprint: &[u8; 32],
-) -> Result<X25519PublicKey, ClientError> {
-    let authentication = hello.authentication.ok_or(ClientError::Handshake(HandshakeFailure::NoServerKey))?;
-    let same = authentication.chain.iter().eq(chain.iter().copied());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    if !same || validate_server_chain(chain, fingerprint, now).is_err() {
-        return Err(ClientError::Identity);
-    }
-    let leaf = chain.first().ok_or(ClientError::Identity)?;
-    let leaf = Certificate::from_der(leaf).map_err(|_| ClientError::Identity)?;
-    let key = SignedKey::from_der(authentication.signed_key.as_bytes()).map_err(|_| ClientError::Identity)?;
-    match leaf.public_key() {
-        CertificateKey::Ed25519(signer) => key.verify_ed25519(signer),
-        CertificateKey::Ed448(signer) => key.verify_ed448(signer),
-        _ => Err(smp_crypto::Error::InvalidKey),
-    }
-    .map_err(|_| ClientError::Identity)
+    timeout(options.handshake_time_out, exchange).await.map_err(|_| ClientError::Timeout)?
 }
 
 /// Reads the relay's hello in the block and puts ours in its place.
@@ -196,56 +140,45 @@ fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &TlsStream<S>,
     fingerprint: &[u8; 32],
     options: &Options,
-) -> Result<(Blocks, SessionInfo), ClientError> {
+) -> Result<(Session, SessionInfo), ClientError> {
     let malformed = || ClientError::Handshake(HandshakeFailure::Malformed);
     let session_id = *stream.session_identifier();
-    let alpn = stream.alpn();
-    let range = unpad_range(block).map_err(|_| malformed())?;
-    let content = block.get(range).ok_or_else(malformed)?;
-    // What follows the known fields belongs to later versions.
-    let hello = ServerHello::decode(&mut smp_proto::wire::Reader::new(content)).map_err(|_| malformed())?;
-    if hello.session_id.as_bytes() != session_id {
-        return Err(ClientError::Handshake(HandshakeFailure::Session));
-    }
-    let offered = hello.versions;
-    let ours =
-        if alpn.is_some() { Some(options.versions) } else { options.versions.intersection(&VersionRange::SMP_LEGACY) };
-    let version = ours
-        .and_then(|ours| ours.intersection(&offered))
-        .ok_or(ClientError::Handshake(HandshakeFailure::Version(offered)))?
-        .max();
-    let (mut blocks, mut keys, mut client_key) = (Blocks::Plain, None, None);
-    if version >= SmpVersion::AUTHENTICATORS {
-        let key = server_key(&hello, &stream.peer_certificates(), fingerprint)?;
-        let secret = X25519SecretKey::generate(&mut rand::rng());
-        client_key = Some(secret.public_key());
-        if version >= SmpVersion::BLOCK_ENCRYPTION {
-            let agreed = secret.diffie_hellman(&key).map_err(|_| ClientError::UnusableKey)?;
-            let (receive, send) = chain_keys(&agreed, &session_id).map_err(|_| ClientError::UnusableKey)?;
-            blocks = Blocks::Encrypted(receive, send);
-        }
-        keys = Some(key);
-    }
-    let hello = ClientHello {
-        version,
-        key_hash: Fingerprint::new(fingerprint).map_err(|_| malformed())?,
-        client_key,
-        proxy: false,
+    // The handshake keeps what both sides know; what the relay offers is of interest to people.
+    let offered =
+        unpad(block).and_then(|hello| VersionRange::decode(&mut Reader::new(hello))).map_err(|_| malformed())?;
+    let no_version = ClientError::Handshake(HandshakeFailure::Version(offered));
+    // Without ALPN only version 6 is spoken.
+    let known = match stream.alpn() {
+        Some(_) => Some(options.versions),
+        None => options.versions.intersection(&VersionRange::SMP_LEGACY),
+    };
+    let configuration = ClientConfiguration {
+        versions: known.ok_or_else(|| no_version.clone())?,
+        identity: *fingerprint,
+        is_proxy: false,
         service: None,
     };
-    let content = block.get_mut(PLAIN_CONTENT_START..).ok_or_else(malformed)?;
-    let mut writer = Writer::new(content);
-    hello.encode(&mut writer).map_err(|_| malformed())?;
-    let length = writer.len();
-    pad_in_place(block, length).map_err(|_| malformed())?;
+    let certificates = stream.peer_certificates();
+    let leaf = certificates.first().ok_or(ClientError::Identity)?;
+    let identifier = SessionIdentifier::new(&session_id).map_err(|_| malformed())?;
+    let handshake = ClientHandshake::new(configuration, identifier, leaf, X25519SecretKey::generate(&mut rand::rng()));
+    let session = match handshake.receive(block) {
+        Ok(ClientStep::Session(session)) => session,
+        // Only services wait for a reply.
+        Ok(ClientStep::Service(_)) => return Err(malformed()),
+        Err(SessionError::Version) => return Err(no_version),
+        Err(SessionError::Session) => return Err(ClientError::Handshake(HandshakeFailure::Session)),
+        Err(SessionError::Identity | SessionError::BadAuthentication) => return Err(ClientError::Identity),
+        Err(_) => return Err(malformed()),
+    };
     let info = SessionInfo {
-        version,
+        version: session.context.version(),
         offered,
-        alpn,
-        blocks_encrypted: matches!(blocks, Blocks::Encrypted(..)),
+        alpn: stream.alpn(),
+        blocks_encrypted: session.is_encrypted(),
         handshake_time: Duration::ZERO,
         session_id,
-        server_key: keys,
+        server_key: session.context.peer_key().copied(),
     };
-    Ok((blocks, info))
+    Ok((session, info))
 }

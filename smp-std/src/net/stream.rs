@@ -95,6 +95,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.connection.alpn().and_then(Alpn::from_name)
     }
 
+    /// The group in which the keys of the connection were agreed: `X448` or `X25519`.
+    pub fn key_exchange_group(&self) -> Option<&'static str> {
+        self.connection.key_exchange_group()
+    }
+
     /// The peer's certificate chain in DER, leaf first. For a server's stream empty unless the client is a service; the
     /// peer has proved that it holds the leaf's key.
     pub fn peer_certificates(&self) -> Vec<&[u8]> {

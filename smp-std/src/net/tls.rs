@@ -7,7 +7,7 @@ use super::{NetError, SESSION_IDENTIFIER_SIZE, finished::FinishedValues};
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
-use rustls::{CommonState, Error};
+use rustls::{CommonState, Error, NamedGroup};
 
 /// The longest TLS 1.3 record: header, 2^14 bytes, content type, up to 255 bytes more (RFC 8446 section 5.2).
 pub(super) const MAX_RECORD: usize = 5 + 16_384 + 256;
@@ -77,6 +77,15 @@ impl Connection {
     /// The protocol name chosen in the handshake.
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         self.tls.common().alpn_protocol()
+    }
+
+    /// The name of the group both keys were agreed in.
+    pub(super) fn key_exchange_group(&self) -> Option<&'static str> {
+        match self.tls.common().negotiated_key_exchange_group()?.name() {
+            NamedGroup::X448 => Some("X448"),
+            NamedGroup::X25519 => Some("X25519"),
+            _ => None,
+        }
     }
 
     /// The peer's chain, leaf first; empty if it showed none.

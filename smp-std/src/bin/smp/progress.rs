@@ -1,0 +1,51 @@
+//! What a person who waits gets to see, on standard error.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Tells what goes on.
+pub(crate) fn note(what: impl Display) {
+    eprintln!("smp: {what}");
+}
+
+/// A duration for people: `850 µs`, `3.2 ms`, `1.5 s`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
+/// Ends when the person presses Ctrl-C or the process is told to terminate.
+pub(crate) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_that_suits() {
+        assert_eq!(duration(Duration::from_micros(850)), "850 µs");
+        assert_eq!(duration(Duration::from_micros(3_240)), "3.2 ms");
+        assert_eq!(duration(Duration::from_millis(1_500)), "1.5 s");
+    }
+}
