@@ -20,8 +20,9 @@ use crate::state::{Printed, Receiver, StateFile};
 /// Create a queue, or take up one again, and print what arrives.
 ///
 /// The first line on standard output is the address of the queue, alone: hand it to the sender. Then come the messages,
-/// each followed by a line end; a text that took several messages comes as one. A message is acknowledged, and forgotten
-/// by the relay, only after it was written out.
+/// each ending with a line end, added where the sender sent none; a text that took several messages comes as one. Use
+/// --json where it matters where a message begins and ends, or whether it is text at all. A message is acknowledged, and
+/// forgotten by the relay, only after it was written out.
 ///
 /// With --save, the queue and its keys are kept in FILE, and the queue stays when the program ends. With --resume, it is
 /// taken up again where it was left. Without either, the queue is deleted at the end.
@@ -286,7 +287,7 @@ impl Session {
             // A text whose sender stopped in the middle does not swallow the next one.
             let starts = part.as_ref().is_none_or(|part| part.number == 0);
             let before: &[u8] = if self.unfinished && starts { b"\n" } else { b"" };
-            let after: &[u8] = if last { b"\n" } else { b"" };
+            let after: &[u8] = if last && !content.ends_with(b"\n") { b"\n" } else { b"" };
             out.write_all(before).and_then(|()| out.write_all(content)).and_then(|()| out.write_all(after))
         };
         written
