@@ -1,7 +1,7 @@
 //! `smp-server`: the relay as a program.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -125,7 +125,12 @@ fn password(text: &str) -> Result<String, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -283,7 +288,7 @@ async fn serve(loaded: Loaded) -> Result<()> {
         .listen
         .iter()
         .map(|address| {
-            Listener::bind(*address)
+            listen(*address)
                 .with_context(|| format!("cannot listen on {address} (is another relay running? see --listen)"))
         })
         .collect::<Result<_>>()?;
@@ -310,6 +315,14 @@ async fn serve(loaded: Loaded) -> Result<()> {
     relay.serve(listeners).await?;
     tracing::info!("everything is on disk");
     Ok(())
+}
+
+/// All addresses means those the machine has, IPv6 switched off or not.
+fn listen(address: SocketAddr) -> io::Result<Listener> {
+    match address {
+        SocketAddr::V6(address) if address.ip().is_unspecified() => Listener::bind_all(address.port()),
+        address => Listener::bind(address),
+    }
 }
 
 fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<Store> {
@@ -350,7 +363,7 @@ fn lock(directory: &Path) -> Result<File> {
 fn raise_file_limit(connections: usize) {
     let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(200);
     match rlimit::increase_nofile_limit(wanted.max(4096)) {
-        Ok(limit) if limit < wanted => {
+        Ok(limit) if limit < u64::try_from(connections).unwrap_or(u64::MAX) => {
             tracing::warn!(limit, wanted, "the system allows fewer open files than limits.connections needs");
         }
         Ok(_) => {}
