@@ -219,6 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.connection.is_receiving()
     }
 
+    /// Whether a part of what was written has not been sent. A peer that does not take it occupies memory.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        !self.connection.outgoing.is_empty()
+    }
+
     /// Says goodbye: sends what is left and the closing message, then closes the sending side. The peer can still send,
     /// and what it sends can still be read.
     ///

@@ -150,7 +150,8 @@ impl Connection {
                 }
                 return Poll::Ready(Ok(wake));
             }
-            self.stalled.note(self.tls.is_receiving_block(), write, block_timeout, write_timeout);
+            let writing = write || self.tls.is_sending();
+            self.stalled.note(self.tls.is_receiving_block(), writing, block_timeout, write_timeout);
             self.stalled.poll(context).map(|()| Ok(Wake::TimedOut))
         })
         .await

@@ -1,5 +1,5 @@
 //! A relay in this process, and a client that says exactly what a test wants it to say.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
