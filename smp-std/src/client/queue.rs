@@ -365,22 +365,14 @@ impl SendQueue {
         }
         let envelope = self.seal(body)?;
         let (id, key) = (&self.credentials.id, &self.credentials.key);
-        // Without SKEY the queue is open until the recipient has set the key of the confirmation, and a message must not
-        // be authorized before; nobody tells the sender when that has happened.
-        if self.secures {
-            client.send(id, Some(key), true, &envelope).await?;
-        } else if self.stage == SendStage::New {
-            match client.send(id, None, true, &envelope).await {
-                // The confirmation of an attempt whose answer was lost may have been accepted already.
-                Err(error) if error.is_not_authorized() => client.send(id, Some(key), true, &envelope).await?,
-                result => result?,
-            }
-        } else {
-            match client.send(id, Some(key), true, &envelope).await {
-                Err(error) if error.is_not_authorized() => client.send(id, None, true, &envelope).await?,
-                result => result?,
+        let mut result = Ok(());
+        for &authorized in authorizations(self.stage, self.secures) {
+            result = client.send(id, authorized.then_some(key), true, &envelope).await;
+            if !result.as_ref().is_err_and(ClientError::is_not_authorized) {
+                break;
             }
         }
+        result?;
         self.stage = SendStage::Confirmed;
         Ok(())
     }
@@ -406,5 +398,45 @@ impl SendQueue {
             .len();
         buffer.truncate(length);
         Ok(buffer)
+    }
+}
+
+/// Whether each attempt to send a message is authorized; the next one is for when the relay refuses.
+///
+/// Without SKEY the queue is open until the recipient has set the key of the confirmation, and a message must not be
+/// authorized before; nobody tells the sender when that happens.
+fn authorizations(stage: SendStage, secures: bool) -> &'static [bool] {
+    match (stage, secures) {
+        (_, true) => &[true],
+        // The confirmation of an attempt whose answer was lost may have been accepted already.
+        (SendStage::New, false) => &[false, true],
+        // The key may be set between the first two attempts.
+        (_, false) => &[true, false, true],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_attempt_is_accepted_whenever_the_recipient_sets_the_key() {
+        for stage in [SendStage::New, SendStage::Confirmed] {
+            let attempts = authorizations(stage, false);
+            for secured_before in 0..=attempts.len() {
+                let accepted = |(number, authorized): (usize, &bool)| *authorized == (number >= secured_before);
+                assert!(
+                    attempts.iter().enumerate().any(accepted),
+                    "{stage:?}, key set before attempt {secured_before}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_key_that_the_sender_has_set_itself_is_always_used() {
+        for stage in [SendStage::New, SendStage::Secured, SendStage::Confirmed] {
+            assert_eq!(authorizations(stage, true), [true]);
+        }
     }
 }
