@@ -60,7 +60,7 @@ struct Link {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let info = look(&arguments.server).await.context("connecting")?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&info).map_err(std::io::Error::from)?);
+        say!("{}", serde_json::to_string_pretty(&info).map_err(std::io::Error::from)?);
     } else {
         info.print();
     }
@@ -128,24 +128,25 @@ impl Link {
 impl Info {
     fn print(&self) {
         let [min, max] = self.versions_offered;
-        println!("protocol      version {} agreed; the relay offers {min} to {max}", self.version_agreed);
+        say!("protocol      version {} agreed; the relay offers {min} to {max}", self.version_agreed);
         let alpn = self.alpn.as_deref().unwrap_or("none");
         let group = self.key_exchange.unwrap_or("unknown group");
-        println!("TLS           {} with {}, {group}, ALPN {alpn}", self.tls_version, self.cipher_suite);
-        println!(
-            "blocks        {}",
-            if self.blocks_encrypted { "encrypted inside TLS" } else { "protected by TLS only" }
-        );
+        say!("TLS           {} with {}, {group}, ALPN {alpn}", self.tls_version, self.cipher_suite);
+        say!("blocks        {}", if self.blocks_encrypted { "encrypted inside TLS" } else { "protected by TLS only" });
         for link in &self.chain {
-            println!(
+            say!(
                 "{:<13} {}, {} bytes, valid from {} to {}",
-                link.role, link.algorithm, link.length, link.not_before, link.not_after
+                link.role,
+                link.algorithm,
+                link.length,
+                link.not_before,
+                link.not_after
             );
             let what = if link.is_identity { " (that of the address)" } else { "" };
-            println!("              SHA-256 {}{what}", link.fingerprint);
+            say!("              SHA-256 {}{what}", link.fingerprint);
         }
         let seconds = |seconds| duration(std::time::Duration::from_secs_f64(seconds));
-        println!(
+        say!(
             "connecting    TCP {}, TLS {}, hellos {}",
             seconds(self.tcp_seconds),
             seconds(self.tls_seconds),

@@ -1,11 +1,13 @@
 //! `smp`: send and receive through SMP relays, look at them, measure them.
 
+#[macro_use]
+mod progress;
+
 mod bench;
 mod failure;
 mod framing;
 mod info;
 mod ping;
-mod progress;
 mod receive;
 mod send;
 mod state;

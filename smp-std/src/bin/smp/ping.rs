@@ -1,5 +1,6 @@
 //! `smp ping`: how long a relay takes to answer.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -88,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
                     let time = started.elapsed();
                     times.push(time);
                     if !arguments.json {
-                        println!("answer {number}: {}", duration(time));
+                        say!("answer {number}: {}", duration(time));
                     }
                 }
                 Err(error) => {
@@ -108,14 +109,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let summary = Summary::new(sent, &times);
     if arguments.json {
-        println!("{}", serde_json::to_string(&summary).map_err(std::io::Error::from)?);
+        say!("{}", serde_json::to_string(&summary).map_err(std::io::Error::from)?);
     } else {
-        print!("{sent} sent, {} answered", summary.received);
+        let mut line = format!("{sent} sent, {} answered", summary.received);
         if let (Some(minimum), Some(average), Some(maximum)) = (summary.minimum, summary.average, summary.maximum) {
             let show = |seconds| duration(Duration::from_secs_f64(seconds));
-            print!("; minimum {}, average {}, maximum {}", show(minimum), show(average), show(maximum));
+            let _ = write!(line, "; minimum {}, average {}, maximum {}", show(minimum), show(average), show(maximum));
         }
-        println!();
+        say!("{line}");
     }
     match failure {
         Some(failure) => Err(failure),

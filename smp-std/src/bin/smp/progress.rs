@@ -8,6 +8,25 @@ pub(crate) fn note(what: impl Display) {
     eprintln!("smp: {what}");
 }
 
+/// Prints a line of the result, formatted as by `println!`.
+macro_rules! say {
+    ($($format:tt)*) => {
+        $crate::progress::result(format_args!($($format)*))
+    };
+}
+
+/// Prints a line of the result. When nobody takes it there is nothing left to do.
+pub(crate) fn result(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
+        // A reader that has seen enough, as `head` has, needs no explanation.
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            note(format_args!("standard output: {error}"));
+        }
+        std::process::exit(i32::from(crate::failure::OTHER));
+    }
+}
+
 /// A duration for people: `850 µs`, `3.2 ms`, `1.5 s`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use smp_crypto::hash::sha256;
 use smp_proto::uri::QueueUri;
+use smp_proto::wire::Base64;
 use smp_std::client::{Client, ClientError, Options, SendQueue, SendStage};
 use tokio::time::{Instant, sleep};
 
@@ -25,10 +27,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// URI is the address that smp receive prints, TEXT the message; without TEXT, or with -, it is read from standard input.
 /// A text longer than one message is sent in several, up to 1 MiB in all; smp receive puts them together again.
 ///
-/// The first message makes the queue yours: nobody else can send to it from then on. To send to the same queue again
-/// later, keep your keys with --save, and from then on use --resume with the same FILE instead of URI:
+/// The first message makes the queue yours: nobody else can send to it from then on. Your keys for it are kept in
+/// ~/.local/state/smp (or below XDG_STATE_HOME), so that the same command sends again. To keep them elsewhere use --save,
+/// and from then on --resume with the same FILE instead of URI; with --once they are not kept at all:
 ///
-///     smp send --save sender.json URI 'first'
+///     smp send URI 'first'
+///     smp send URI 'second'
+///     smp send --save sender.json URI2 'first'
 ///     smp send --resume sender.json 'second'
 ///
 /// While the relay cannot be reached or the queue is full, it is tried again for as long as --wait says. Nothing is
@@ -44,6 +49,9 @@ pub(crate) struct Arguments {
     /// Send to the queue whose keys are kept in FILE.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Keep no keys: this is the only time that something is sent to the queue.
+    #[arg(long, conflicts_with_all = ["save", "resume"])]
+    once: bool,
     /// How many seconds to try again.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = crate::ping::parse_seconds)]
     wait: f64,
@@ -73,17 +81,21 @@ impl Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Positional { uri, text } = arguments.positional()?;
     let uri = uri.map(parse_uri).transpose()?;
-    let file = match (&arguments.save, &arguments.resume) {
-        (Some(path), _) => Some(StateFile::create(path)?),
-        (None, Some(path)) => Some(StateFile::resume(path)),
-        (None, None) => None,
-    };
-    let queue = match &uri {
-        Some(_) => None,
-        None => match &file {
-            Some(file) => Some(file.read(Sender::restore)?),
-            None => return Err(Failure::new(USAGE, "name the queue: smp send URI [TEXT|-]")),
+    let (file, known) = match (&arguments.save, &arguments.resume, &uri) {
+        (Some(path), _, _) => (Some(StateFile::create(path)?), false),
+        (None, Some(path), _) => (Some(StateFile::resume(path)), true),
+        (None, None, Some(uri)) if !arguments.once => match usual_file(uri) {
+            Some(path) => {
+                let known = path.try_exists().unwrap_or(false);
+                (Some(StateFile::resume(&path)), known)
+            }
+            None => (None, false),
         },
+        (None, None, _) => (None, false),
+    };
+    let queue = match &file {
+        Some(file) if known => Some(file.read(Sender::restore)?),
+        _ => None,
     };
     let text = match text {
         None | Some("-") => read_input()?,
@@ -106,9 +118,26 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     if sending.file.is_none() {
-        note("sent. The queue accepts no other sender now, and this one was not kept: --save would have");
+        note("sent. The queue accepts no other sender now, and the keys of this one were not kept");
     }
     Ok(())
+}
+
+/// Where the keys for a queue are kept unless the person says otherwise, in a folder of the owner's only. `None` when there
+/// is no place for it.
+fn usual_file(uri: &QueueUri) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let folder = base.join("smp");
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).ok()?;
+    // The name of the file tells neither the relay nor the queue.
+    let server = uri.server();
+    let name = sha256(&[server.key_hash.as_bytes(), uri.sender_id().as_bytes()]);
+    Some(folder.join(format!("send-{}.json", Base64(&name))))
 }
 
 fn parse_uri(text: &str) -> Result<QueueUri, Failure> {
@@ -270,6 +299,7 @@ mod tests {
             arguments: arguments.iter().map(ToString::to_string).collect(),
             save: None,
             resume: resume.then(|| "file".into()),
+            once: false,
             wait: 0.0,
         };
         let owned = |text: Option<&str>| text.map(str::to_owned);

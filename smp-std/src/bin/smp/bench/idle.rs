@@ -89,18 +89,18 @@ async fn subscribe(
 
 impl Results {
     fn print(&self) {
-        println!("connections         {} ({} subscribed), {} alive", self.connections, self.subscribed, self.alive);
-        println!("time to connect     {:.1} s", self.seconds_to_connect);
+        say!("connections         {} ({} subscribed), {} alive", self.connections, self.subscribed, self.alive);
+        say!("time to connect     {:.1} s", self.seconds_to_connect);
         if let (Some(before), Some(after), Some(each)) =
             (self.server_memory_before, self.server_memory_after, self.server_bytes_per_connection)
         {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             let (before, after) = (before as f64, after as f64);
-            println!("relay, resident     {} before, {} after", bytes(before), bytes(after));
-            println!("relay, each         {}", bytes(each));
+            say!("relay, resident     {} before, {} after", bytes(before), bytes(after));
+            say!("relay, each         {}", bytes(each));
         }
         if let Some(each) = self.client_bytes_per_connection {
-            println!("this program, each  {}", bytes(each));
+            say!("this program, each  {}", bytes(each));
         }
     }
 }

@@ -61,12 +61,12 @@ pub(super) struct Summary {
 
 impl Summary {
     pub(super) fn print_header() {
-        println!("{:<26}{:>10}{:>12}{:>12}{:>12}{:>12}", "", "count", "p50", "p90", "p99", "max");
+        say!("{:<26}{:>10}{:>12}{:>12}{:>12}{:>12}", "", "count", "p50", "p90", "p99", "max");
     }
 
     pub(super) fn print(&self, name: &str) {
         let show = |seconds: f64| duration(Duration::from_secs_f64(seconds));
-        println!(
+        say!(
             "{name:<26}{:>10}{:>12}{:>12}{:>12}{:>12}",
             self.count,
             show(self.p50),
@@ -79,7 +79,7 @@ impl Summary {
 
 /// Prints results as JSON.
 pub(super) fn print_json(results: &impl Serialize) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(results).map_err(std::io::Error::from)?);
+    say!("{}", serde_json::to_string_pretty(results).map_err(std::io::Error::from)?);
     Ok(())
 }
 

@@ -356,24 +356,30 @@ async fn delete(queues: &[Arc<Queue>], recipients: &[Client]) {
 
 impl Results {
     fn print(&self) {
-        println!(
+        say!(
             "version {}, {} + {} connections, {} queues, {} bytes, window {}, {:.1} s",
-            self.version, self.connections, self.connections, self.queues, self.size, self.window, self.seconds
+            self.version,
+            self.connections,
+            self.connections,
+            self.queues,
+            self.size,
+            self.window,
+            self.seconds
         );
-        println!("{:.0} messages per second sent, delivered and acknowledged", self.messages_per_second);
+        say!("{:.0} messages per second sent, delivered and acknowledged", self.messages_per_second);
         Summary::print_header();
         self.send_to_ok.print("send to OK");
         self.send_to_delivery.print("send to delivery");
         self.delivery_to_acknowledged.print("delivery to acknowledged");
         let micros = |seconds: f64| seconds * 1e6;
         if let Some(cpu) = self.server_cpu_seconds_per_message {
-            println!("relay, CPU per message         {:.0} µs", micros(cpu));
+            say!("relay, CPU per message         {:.0} µs", micros(cpu));
         }
         if let Some(cpu) = self.client_cpu_seconds_per_message {
-            println!("this program, CPU per message  {:.0} µs", micros(cpu));
+            say!("this program, CPU per message  {:.0} µs", micros(cpu));
         }
         for (error, count) in &self.errors {
-            println!("{count} times: {error}");
+            say!("{count} times: {error}");
         }
     }
 }
