@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, INTERRUPTED, OTHER, USAGE};
-use crate::progress::{interrupted, note};
+use crate::progress::{Interrupts, note};
 use crate::receive::parse_server;
 
 /// How many connections or queues are made at the same time: a relay may limit handshakes in flight.
@@ -85,6 +85,7 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut interrupts = Interrupts::listen();
     if let Some(pid) = arguments.server_pid
         && process::Usage::of(pid).is_none()
     {
@@ -98,7 +99,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let measuring = async { if arguments.idle { idle::run(&arguments).await } else { traffic::run(&arguments).await } };
     tokio::select! {
         result = measuring => result,
-        () = interrupted() => Err(Failure::new(INTERRUPTED, "stopped; queues that were created stay until they expire")),
+        () = interrupts.wait() => Err(Failure::new(INTERRUPTED, "stopped; queues that were created stay until they expire")),
     }
 }
 

@@ -10,7 +10,7 @@ use smp_std::client::{Client, Options};
 use tokio::time::Instant;
 
 use crate::failure::{Context, Failure, INTERRUPTED};
-use crate::progress::{duration, interrupted, note};
+use crate::progress::{Interrupts, duration, note};
 use crate::receive::parse_server;
 
 /// Measure how long a relay takes to answer.
@@ -73,6 +73,7 @@ impl Summary {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut interrupts = Interrupts::listen();
     let (client, _events) = Client::connect(&arguments.server, &Options::interactive()).await.context("connecting")?;
     let mut times = Vec::new();
     let mut sent = 0;
@@ -105,7 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let stopped = tokio::select! {
         () = pinging => false,
-        () = interrupted() => true,
+        () = interrupts.wait() => true,
     };
     let summary = Summary::new(sent, &times);
     if arguments.json {

@@ -39,21 +39,38 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Ends when the person presses Ctrl-C or the process is told to terminate.
-pub(crate) async fn interrupted() {
+/// Listens for Ctrl-C and for being told to terminate, from when it is made.
+pub(crate) struct Interrupts {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    signals: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Interrupts {
+    pub(crate) fn listen() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let interrupt = signal(SignalKind::interrupt()).ok();
+            let terminate = signal(SignalKind::terminate()).ok();
+            Self { signals: interrupt.zip(terminate).map(|(interrupt, terminate)| [interrupt, terminate]) }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Ends when one of them comes.
+    pub(crate) async fn wait(&mut self) {
+        #[cfg(unix)]
+        if let Some([interrupt, terminate]) = &mut self.signals {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
             return;
         }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use smp_std::client::{
 
 use crate::failure::{Context, Failure, INTERRUPTED, OTHER};
 use crate::framing::Part;
-use crate::progress::{duration, interrupted, note};
+use crate::progress::{Interrupts, duration, note};
 use crate::state::{Printed, Receiver, StateFile};
 
 /// Create a queue, or take up one again, and print what arrives.
@@ -63,13 +63,17 @@ pub(crate) fn parse_server(text: &str) -> Result<ServerUri, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut interrupts = Interrupts::listen();
     let mut receiver = match (&arguments.server, &arguments.resume) {
         (_, Some(path)) => {
             let file = StateFile::resume(path);
             let (queue, printed) = file.read(Receiver::restore)?;
             Session::new(queue, printed, Some(file), &arguments)
         }
-        (Some(server), None) => create(server, &arguments).await?,
+        (Some(server), None) => tokio::select! {
+            session = create(server, &arguments) => session?,
+            () = interrupts.wait() => return Err(Failure::new(INTERRUPTED, "stopped")),
+        },
         (None, None) => return Err(Failure::new(crate::failure::USAGE, "name a relay with --server")),
     };
     receiver.print_uri()?;
@@ -81,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (client, mut events) = ReconnectingClient::start(server, options, Backoff::default());
     let result = tokio::select! {
         result = receiver.receive(&client, &mut events) => result,
-        () = interrupted() => {
+        () = interrupts.wait() => {
             if receiver.remaining.is_some() { Err(Failure::new(INTERRUPTED, "stopped")) } else { Ok(()) }
         }
     };

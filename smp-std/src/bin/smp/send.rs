@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::failure::{Context, FULL, Failure, INTERRUPTED, OTHER, USAGE};
 use crate::framing;
-use crate::progress::{duration, interrupted, note};
+use crate::progress::{Interrupts, duration, note};
 use crate::state::{Sender, StateFile};
 
 /// The longest text, in bytes. Its parts fit a queue that holds 128 messages.
@@ -79,6 +79,7 @@ impl Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut interrupts = Interrupts::listen();
     let Positional { uri, text } = arguments.positional()?;
     let uri = uri.map(parse_uri).transpose()?;
     let (file, known) = match (&arguments.save, &arguments.resume, &uri) {
@@ -112,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let limit = Duration::from_secs_f64(arguments.wait);
     tokio::select! {
         result = sending.send(limit) => result?,
-        () = interrupted() => {
+        () = interrupts.wait() => {
             let sent = format!("stopped after {} of {} messages", sending.next, sending.parts.len());
             return Err(Failure::new(INTERRUPTED, sent));
         }
