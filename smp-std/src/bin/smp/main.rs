@@ -51,17 +51,13 @@ struct Arguments {
     command: Command,
 }
 
+// The help of each is that of its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create a queue, or take up one again, and print what arrives.
     Receive(receive::Arguments),
-    /// Send a message to a queue.
     Send(send::Arguments),
-    /// Measure how long a relay takes to answer.
     Ping(ping::Arguments),
-    /// Show what a relay offers: versions, certificates, encryption, and how long connecting takes.
     Info(info::Arguments),
-    /// Measure a relay's throughput, latency and memory.
     Bench(bench::Arguments),
 }
 

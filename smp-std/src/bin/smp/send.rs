@@ -29,16 +29,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 ///
 /// The first message makes the queue yours: nobody else can send to it from then on. Your keys for it are kept in
 /// ~/.local/state/smp (or below XDG_STATE_HOME), so that the same command sends again. To keep them elsewhere use --save,
-/// and from then on --resume with the same FILE instead of URI; with --once they are not kept at all:
-///
-///     smp send URI 'first'
-///     smp send URI 'second'
-///     smp send --save sender.json URI2 'first'
-///     smp send --resume sender.json 'second'
+/// and from then on --resume with the same FILE instead of URI; with --once they are not kept at all.
 ///
 /// While the relay cannot be reached or the queue is full, it is tried again for as long as --wait says. Nothing is
 /// printed on standard output; success is exit code 0.
 #[derive(Debug, Args)]
+#[command(after_long_help = "EXAMPLES
+  smp send URI 'first'
+  smp send URI 'second'
+  smp send --save sender.json URI2 'first'
+  smp send --resume sender.json - < letter.txt")]
 pub(crate) struct Arguments {
     /// The queue's address, then the text; with --resume only the text.
     #[arg(value_names = ["URI", "TEXT"], num_args = 0..=2)]
