@@ -23,7 +23,7 @@ use smp_crypto::certificate::{
     Validity, fingerprint, validate_server_chain, write_authority, write_leaf,
 };
 use smp_crypto::key::{Ed448SecretKey, Ed25519SecretKey};
-use smp_proto::wire::{base64_url_decode, base64_url_encode};
+use smp_proto::wire::{Base64, base64_url_decode, base64_url_encode};
 use std::fmt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -154,6 +154,13 @@ impl Identity {
     #[must_use]
     pub const fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
+    }
+
+    /// The address of a relay with this identity, without a password: `smp://FINGERPRINT@hosts:port`. Several hosts are
+    /// joined by commas.
+    #[must_use]
+    pub fn address(&self, hosts: &str, port: u16) -> String {
+        format!("smp://{}@{hosts}:{port}", Base64(&self.fingerprint))
     }
 
     /// The algorithm of the leaf's key. `None` for one that cannot be.

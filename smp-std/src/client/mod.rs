@@ -61,7 +61,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smp_proto::address::{Host, Scheme, ServerAddress, ServerUri};
+use smp_proto::address::{Host, Scheme, ServerAddress};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -80,6 +80,8 @@ pub use queue::{
 };
 pub use reconnect::{Backoff, ReconnectingClient};
 pub use session::SessionInfo;
+pub use smp_proto::address::ServerUri;
+pub use smp_proto::uri::QueueUri;
 
 use multiplex::Request;
 
