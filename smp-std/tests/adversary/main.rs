@@ -1,0 +1,146 @@
+//! Somebody attacks a relay while two people write to each other: they must not notice, and the relay must not grow.
+//!
+//! Every attack is made on two relays, each a process of its own: one signs with Ed25519 and keeps everything on disk,
+//! the other signs with Ed448 and keeps everything in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod blocks;
+mod client_hello;
+mod crowds;
+mod handshakes;
+#[path = "../relay/harness.rs"]
+mod harness;
+mod honest;
+mod hunger;
+mod process;
+
+use std::time::{Duration, Instant};
+
+use honest::HonestPair;
+use process::{Kind, RelayProcess};
+use tokio::sync::Mutex;
+
+/// One test at a time: they measure memory and time, and open many files.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Silence is punished quickly, so that the tests need not wait for it. The times are longer than any honest step takes
+/// on a busy machine.
+const IMPATIENT: [(&str, u64); 5] = [
+    ("cache_mib", CACHE),
+    ("tls_timeout_seconds", 4),
+    ("handshake_timeout_seconds", 4),
+    ("block_timeout_seconds", 4),
+    ("write_timeout_seconds", 4),
+];
+
+/// What memory may differ by after an attack for reasons of the allocator.
+const NOISE: u64 = 12 << 20;
+
+/// What the store on disk may have gathered in memory then: bodies, four kinds of rows, and what was read.
+const STORE: u64 = (2 * 16 + 5 * 4 + CACHE) << 20;
+
+/// The configured memory for what was read from disk, in MiB.
+const CACHE: u64 = 8;
+
+/// Runs an attack on both relays.
+async fn on_both(what: &str, options: &[(&str, u64)], attack: impl AsyncFn(&RelayProcess, &HonestPair)) {
+    let _turn = TURN.lock().await;
+    futures_util::future::join_all(Kind::BOTH.map(|kind| attack_one(kind, what, options, &attack))).await;
+}
+
+/// Runs an attack on one relay.
+async fn on_one(kind: Kind, what: &str, options: &[(&str, u64)], attack: impl AsyncFn(&RelayProcess, &HonestPair)) {
+    let _turn = TURN.lock().await;
+    attack_one(kind, what, options, &attack).await;
+}
+
+/// An attack with an honest pair at work, from which both the pair and the relay have to recover.
+async fn attack_one(
+    kind: Kind,
+    what: &str,
+    options: &[(&str, u64)],
+    attack: &impl AsyncFn(&RelayProcess, &HonestPair),
+) {
+    let start = Instant::now();
+    let relay = RelayProcess::start(kind, options);
+    let pair = HonestPair::start(&relay).await;
+    let (sockets, memory) = (relay.sockets(), relay.memory());
+    attack(&relay, &pair).await;
+    pair.progress("after the attack").await;
+    let rounds = pair.rounds();
+    let left = relay.wait_for_sockets(sockets, Duration::from_secs(15)).await;
+    assert_eq!(left, sockets, "{what}, {kind:?}: connections of the attack are left");
+    let allowed = match kind {
+        Kind::Disk => memory + NOISE + STORE,
+        Kind::Memory => memory + NOISE,
+    };
+    let after = relay.wait_for_memory(allowed, Duration::from_secs(10)).await;
+    assert!(after <= allowed, "{what}, {kind:?}: {memory} bytes before, {after} after");
+    let worst = pair.finish(what);
+    relay.stop();
+    eprintln!(
+        "{what}, {kind:?}: {:?}, {rounds} messages, worst {worst:?}, {} KiB before, {} KiB after",
+        start.elapsed(),
+        memory >> 10,
+        after >> 10
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_handshakes_end_at_once_and_silent_ones_in_time() {
+    on_both("handshakes", &IMPATIENT, async |relay, _| {
+        tokio::join!(
+            handshakes::broken_tls(relay),
+            handshakes::silent_tls(relay),
+            handshakes::broken_hellos(relay),
+            handshakes::silent_hellos(relay),
+            handshakes::wrong_identity(relay.address),
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_blocks_are_answered_and_unfinished_ones_end_in_time() {
+    on_both("blocks", &IMPATIENT, async |relay, _| {
+        tokio::join!(
+            blocks::broken_contents(relay),
+            blocks::misplaced_blocks(relay),
+            blocks::broken_transmissions(relay),
+            blocks::random_commands(relay),
+            blocks::truncated_blocks(relay),
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hungry_clients_cost_bounded_memory_and_are_cut_off() {
+    on_both("hunger", &IMPATIENT, async |relay, _| {
+        hunger::ping_flood(relay).await;
+        hunger::new_flood(relay).await;
+        hunger::get_flood(relay).await;
+        hunger::send_flood(relay).await;
+        hunger::silent_subscriber(relay).await;
+        hunger::subscription_quarrel(relay).await;
+        hunger::many_subscriptions(relay).await;
+        hunger::wrong_signatures(relay).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_connections_are_opened_and_left() {
+    let count = crowds::affordable(10_000);
+    // Patient relays, so that the crowd is there all the time. The first may keep all of them, the second closes the
+    // oldest beyond its default of 1,000 handshakes.
+    for (kind, handshakes) in [(Kind::Disk, 12_000), (Kind::Memory, 1_000)] {
+        let options = [("handshakes", handshakes), ("tls_timeout_seconds", 60), ("handshake_timeout_seconds", 60)];
+        on_one(kind, "crowds", &options, async |relay, pair| {
+            crowds::half_open_sessions(relay, pair, 300).await;
+            crowds::opened_and_left(relay, pair, count, usize::try_from(handshakes).unwrap().min(count)).await;
+            crowds::opened_and_reset(relay, pair, 3_000).await;
+        })
+        .await;
+    }
+}

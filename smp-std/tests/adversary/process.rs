@@ -1,0 +1,173 @@
+//! The relay as users run it: the program, in a process of its own, so that its memory can be measured.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use smp_proto::version::{SmpVersion, VersionRange};
+use smp_std::identity::Identity;
+use smp_std::net::{ClientAlpn, ClientTls, NetError, TlsStream, connect_tcp};
+
+use crate::harness::{PATIENCE, RawClient};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smp-server");
+
+/// The two relays every attack is made on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// Signs with Ed25519, keeps everything on disk.
+    Disk,
+    /// Signs with Ed448, keeps everything in memory.
+    Memory,
+}
+
+impl Kind {
+    pub(crate) const BOTH: [Self; 2] = [Self::Disk, Self::Memory];
+}
+
+/// A running `smp-server`; killed when dropped.
+pub(crate) struct RelayProcess {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) fingerprint: [u8; 32],
+    directory: tempfile::TempDir,
+}
+
+impl RelayProcess {
+    /// Starts a relay whose configuration has other values for the options given as `name`, `value`.
+    pub(crate) fn start(kind: Kind, options: &[(&str, u64)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().join("relay");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let (algorithm, store) = match kind {
+            Kind::Disk => ("ed25519", "fjall"),
+            Kind::Memory => ("ed448", "memory"),
+        };
+        let initialised = Command::new(PROGRAM)
+            .arg("init")
+            .arg("--dir")
+            .arg(&home)
+            .args(["--listen", &address.to_string(), "--sign-algorithm", algorithm, "--store", store])
+            .output()
+            .unwrap();
+        assert!(initialised.status.success(), "{initialised:?}");
+        let configuration = home.join("smp-server.toml");
+        let mut text = std::fs::read_to_string(&configuration).unwrap();
+        for (name, value) in options {
+            text = replace_option(&text, name, *value);
+        }
+        std::fs::write(&configuration, text).unwrap();
+        let mut child = Command::new(PROGRAM)
+            .arg("--dir")
+            .arg(&home)
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(directory.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.next().unwrap().unwrap().starts_with("smp://"));
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let fingerprint = *Identity::load(&home).unwrap().fingerprint();
+        Self { child, address, fingerprint, directory }
+    }
+
+    pub(crate) async fn tls(&self) -> TlsStream {
+        self.try_tls(ClientAlpn::Smp).await.unwrap()
+    }
+
+    pub(crate) async fn try_tls(&self, alpn: ClientAlpn) -> Result<TlsStream, NetError> {
+        let tcp = connect_tcp("127.0.0.1", self.address.port(), PATIENCE).await?;
+        ClientTls::new(alpn).connect(tcp, &self.fingerprint, PATIENCE).await
+    }
+
+    pub(crate) async fn client(&self) -> RawClient {
+        self.client_of(VersionRange::SMP).await
+    }
+
+    pub(crate) async fn client_at(&self, version: u16) -> RawClient {
+        self.client_of(VersionRange::new(SmpVersion(version), SmpVersion(version)).unwrap()).await
+    }
+
+    async fn client_of(&self, versions: VersionRange<SmpVersion>) -> RawClient {
+        RawClient::greet(self.tls().await, self.fingerprint, versions).await
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Sockets the relay has open.
+    pub(crate) fn sockets(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        files
+            .filter(|file| {
+                let target: Option<PathBuf> = file.as_ref().ok().and_then(|file| std::fs::read_link(file.path()).ok());
+                target.is_some_and(|target| target.to_string_lossy().starts_with("socket:"))
+            })
+            .count()
+    }
+
+    /// Waits until the relay has no more sockets than `wanted`, and gives how many it has.
+    pub(crate) async fn wait_for_sockets(&self, wanted: usize, patience: Duration) -> usize {
+        let start = Instant::now();
+        loop {
+            let sockets = self.sockets();
+            if sockets <= wanted || start.elapsed() > patience {
+                return sockets;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the relay has at most `wanted` bytes resident, and gives how many it has.
+    pub(crate) async fn wait_for_memory(&self, wanted: u64, patience: Duration) -> u64 {
+        let start = Instant::now();
+        loop {
+            let memory = self.memory();
+            if memory <= wanted || start.elapsed() > patience {
+                return memory;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Stops the relay as an operator does: it must end well, and must not have panicked on the way.
+    pub(crate) fn stop(mut self) {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        let status = self.child.wait().unwrap();
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap();
+        assert!(status.success(), "{status}: {log}");
+        assert!(!log.contains("panicked"), "{log}");
+        assert!(!log.contains("ERROR"), "{log}");
+    }
+}
+
+impl Drop for RelayProcess {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            if std::thread::panicking() {
+                let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+                eprintln!("the relay's log:\n{log}");
+            }
+        }
+    }
+}
+
+/// Gives an option of the configuration file another value.
+fn replace_option(text: &str, name: &str, value: u64) -> String {
+    let prefix = format!("{name} = ");
+    assert_eq!(text.lines().filter(|line| line.starts_with(&prefix)).count(), 1, "{name}");
+    let line = |line: &str| if line.starts_with(&prefix) { format!("{prefix}{value}\n") } else { format!("{line}\n") };
+    text.lines().map(line).collect()
+}
