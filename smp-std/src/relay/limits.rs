@@ -76,6 +76,12 @@ impl Admission {
     pub(crate) fn admit(&self, address: IpAddr) -> Result<(Admitted, HandshakeSlot), Refused> {
         let address = counted(address);
         let mut state = self.shared.state.lock();
+        // First: who is refused anyway must not end anybody's handshake.
+        if let Some(address) = address
+            && state.addresses.get(&address).is_some_and(|count| *count >= self.shared.per_address)
+        {
+            return Err(Refused::Address);
+        }
         if state.connections >= self.shared.connections {
             // Connections that are still in their handshakes must not keep others out.
             match state.handshakes.pop_first() {
@@ -84,11 +90,7 @@ impl Admission {
             }
         }
         if let Some(address) = address {
-            let count = state.addresses.entry(address).or_default();
-            if *count >= self.shared.per_address {
-                return Err(Refused::Address);
-            }
-            *count += 1;
+            *state.addresses.entry(address).or_default() += 1;
         }
         state.connections += 1;
         if state.handshakes.len() >= self.shared.handshakes {
@@ -198,6 +200,16 @@ mod tests {
         tokio::time::timeout(std::time::Duration::from_secs(5), first_slot.evicted()).await.unwrap();
         drop(second_slot);
         assert_eq!(admission.shared.state.lock().handshakes.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_ends_nobodys_handshake() {
+        let admission = admission(2, 1, 10);
+        let (_first, mut slot) = admission.admit(address("192.0.2.1")).unwrap();
+        let (_second, _slot) = admission.admit(address("192.0.2.2")).unwrap();
+        assert_eq!(admission.admit(address("192.0.2.2")).unwrap_err(), Refused::Address);
+        let evicted = tokio::time::timeout(std::time::Duration::from_millis(50), slot.evicted()).await;
+        assert!(evicted.is_err(), "a refused connection took somebody's place");
     }
 
     #[tokio::test]
