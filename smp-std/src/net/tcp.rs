@@ -12,6 +12,10 @@ const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Probes without an answer after which the connection is dead.
 const KEEP_ALIVE_COUNT: u32 = 4;
+/// Bytes the operating system takes for a peer beyond what it can send now. Without this limit a peer that does not read
+/// would occupy megabytes of the system's memory; what is under way to it, and so the speed, is not limited.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_LIMIT: u32 = 128 << 10;
 /// Connections the operating system holds ready before they are accepted.
 const BACKLOG: i32 = 1024;
 /// Pause after the process or the system has run out of sockets: trying again at once would only burn time.
@@ -123,6 +127,8 @@ pub async fn connect_tcp(host: &str, port: u16, time_out: Duration) -> Result<Tc
 /// Sets the options every SMP connection has.
 fn set_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_LIMIT)?;
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE).with_interval(KEEP_ALIVE_INTERVAL);
     #[cfg(unix)]
     let keep_alive = keep_alive.with_retries(KEEP_ALIVE_COUNT);
@@ -145,6 +151,8 @@ mod tests {
             assert!(stream.nodelay().unwrap());
             let socket = SockRef::from(stream);
             assert!(socket.keepalive().unwrap());
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_LIMIT);
             assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE_IDLE);
             assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEP_ALIVE_INTERVAL);
             assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEP_ALIVE_COUNT);
