@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use smp_crypto::session::Session;
+use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
 use smp_proto::transport::block::{BLOCK_LENGTH, Batch, BatchError, BatchWriter};
 use tokio::net::TcpStream;
@@ -29,10 +30,24 @@ use crate::net::{NetError, TlsStream};
 /// After so many authorizations in one go others get a turn: a full block of signatures takes milliseconds.
 const AUTHORIZATIONS_PER_TURN: usize = 8;
 
+/// Responses with messages, or that may come to have one, that a connection keeps before it executes no more commands:
+/// they are long, and whoever asks for them may not read them.
+const HELD_MESSAGES: usize = 16;
+
 /// A response in the order of its request.
 enum Slot {
     Ready(Reply),
-    Waiting { correlation: ShortBytes, entity: ShortBytes, answer: Waiting },
+    Waiting { correlation: ShortBytes, entity: ShortBytes, answer: Waiting, acknowledges: bool },
+}
+
+impl Slot {
+    /// Whether it counts among [`HELD_MESSAGES`].
+    fn holds_message(&self) -> bool {
+        match self {
+            Self::Ready(reply) => matches!(reply.body, Body::Message(_)),
+            Self::Waiting { acknowledges, .. } => *acknowledges,
+        }
+    }
 }
 
 /// An established connection.
@@ -46,6 +61,8 @@ pub(super) struct Connection {
     responses: VecDeque<Slot>,
     /// Responses to SUB and NEW among them; messages must not overtake these.
     subscribing: usize,
+    /// Those among them that hold messages.
+    holding: usize,
     /// END and DELD.
     events: VecDeque<Reply>,
     /// The last thing done was to write: when both can be done, reading has its turn.
@@ -75,6 +92,7 @@ impl Connection {
             subscriptions: Subscriptions::default(),
             responses: VecDeque::new(),
             subscribing: 0,
+            holding: 0,
             events: VecDeque::new(),
             wrote: false,
             stalled: Stalled::default(),
@@ -132,7 +150,7 @@ impl Connection {
                 return Poll::Ready(Ok(Wake::Progress));
             }
             let write = self.has_output();
-            let polled = if self.responses.len() < pending_limit {
+            let polled = if self.responses.len() + self.events.len() < pending_limit {
                 self.tls.poll_ready(context, write)?.map(|ready| match ready.read && (self.wrote || !ready.write) {
                     true => Wake::Read,
                     false => Wake::Write,
@@ -167,9 +185,13 @@ impl Connection {
     fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(Slot::Waiting { answer, .. }) = self.responses.front_mut() else { return Poll::Pending };
         let Poll::Ready(outcome) = answer.as_mut().poll(context) else { return Poll::Pending };
-        if let Some(Slot::Waiting { correlation, entity, .. }) = self.responses.pop_front() {
+        if let Some(Slot::Waiting { correlation, entity, acknowledges, .. }) = self.responses.pop_front() {
             let body = self.settle(outcome);
-            self.responses.push_front(Slot::Ready(reply(correlation, entity, body)));
+            let slot = Slot::Ready(reply(correlation, entity, body));
+            if acknowledges && !slot.holds_message() {
+                self.holding = self.holding.saturating_sub(1);
+            }
+            self.responses.push_front(slot);
         }
         Poll::Ready(())
     }
@@ -232,7 +254,7 @@ impl Connection {
         match self.session.opener.open(&mut block) {
             Ok(content) => {
                 let content = block.get(content).unwrap_or_default();
-                self.process(content).await;
+                self.process(content).await?;
             }
             Err(_) => self.refuse_block(),
         }
@@ -245,8 +267,11 @@ impl Connection {
         self.responses.push_back(Slot::Ready(Reply::response(&[], &[], Body::Error(SmpError::Block))));
     }
 
-    async fn process(&mut self, content: &[u8]) {
-        let Ok(batch) = Batch::decode(content) else { return self.refuse_block() };
+    async fn process(&mut self, content: &[u8]) -> Result<(), NetError> {
+        let Ok(batch) = Batch::decode(content) else {
+            self.refuse_block();
+            return Ok(());
+        };
         let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
         for (number, entry) in batch.iter().enumerate() {
             if number > 0 && number % AUTHORIZATIONS_PER_TURN == 0 {
@@ -255,13 +280,27 @@ impl Connection {
             entries.push(self.terms().authorize(&self.relay.store, entry));
         }
         for entry in entries {
+            while self.holding >= HELD_MESSAGES {
+                self.relieve().await?;
+            }
             let slot = match entry {
                 Err(refusal) => Slot::Ready(refusal),
                 Ok(authorized) => self.execute(authorized).await,
             };
+            self.holding += usize::from(slot.holds_message());
             self.responses.push_back(slot);
         }
         self.count_subscriptions();
+        Ok(())
+    }
+
+    /// Writes a block of responses before more commands are executed.
+    async fn relieve(&mut self) -> Result<(), NetError> {
+        if matches!(self.responses.front(), Some(Slot::Waiting { .. })) {
+            poll_fn(|context| self.poll_response(context)).await;
+        }
+        let patience = self.relay.config.limits.write_timeout();
+        tokio::time::timeout(patience, self.write()).await.map_err(|_| NetError::TimedOut)?
     }
 
     fn terms(&self) -> Terms<'_> {
@@ -280,13 +319,14 @@ impl Connection {
             version: self.session.context.version(),
         };
         let answer = executor.execute(&authorized).await;
+        let acknowledges = matches!(authorized.command, Command::Acknowledge(_));
         let Authorized { correlation, entity, .. } = authorized;
         match answer {
             Answer::Now(body) => {
                 self.subscribing += usize::from(matches!(body, Body::Subscribed));
                 Slot::Ready(reply(correlation, entity, body))
             }
-            Answer::Later(answer) => Slot::Waiting { correlation, entity, answer },
+            Answer::Later(answer) => Slot::Waiting { correlation, entity, answer, acknowledges },
         }
     }
 
@@ -320,8 +360,12 @@ impl Connection {
                     }
                 }
             }
-            if let Some(Slot::Ready(Reply { body: Body::Subscribed, .. })) = self.responses.pop_front() {
-                self.subscribing = self.subscribing.saturating_sub(1);
+            match self.responses.pop_front() {
+                Some(Slot::Ready(Reply { body: Body::Subscribed, .. })) => {
+                    self.subscribing = self.subscribing.saturating_sub(1);
+                }
+                Some(slot) => self.holding = self.holding.saturating_sub(usize::from(slot.holds_message())),
+                None => {}
             }
         }
         if self.subscribing > 0 {

@@ -3,7 +3,7 @@
 //! Only the connection's own task touches this, so it needs no locks: others speak to it through the hub.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::store::Id;
 
@@ -194,7 +194,7 @@ impl Subscriptions {
     pub(crate) fn lost(&mut self, queue: &Id, token: u64) -> bool {
         match self.queues.get(queue) {
             Some(receiving) if receiving.mode == Mode::Subscribed(token) => {
-                self.queues.remove(queue);
+                self.remove(queue);
                 true
             }
             _ => false,
@@ -204,6 +204,12 @@ impl Subscriptions {
     /// Forgets a queue that this connection deleted.
     pub(crate) fn remove(&mut self, queue: &Id) {
         self.queues.remove(queue);
+        // What is lost and taken again and again must not pile up.
+        if self.due.len() > 2 * self.queues.len() + 64 {
+            let Self { queues, due } = self;
+            let mut seen = HashSet::new();
+            due.retain(|queue| queues.get(queue).is_some_and(|receiving| receiving.due) && seen.insert(*queue));
+        }
     }
 
     /// Every subscription with its token, for the hub to forget.
@@ -287,6 +293,19 @@ mod tests {
         assert!(subscriptions.acknowledging(&other, &FIRST));
         assert!(!subscriptions.acknowledged(&other, Some(SECOND)));
         assert_eq!(subscriptions.delivered(&other), None, "after GET the next message is fetched, not delivered");
+    }
+
+    #[test]
+    fn subscriptions_that_come_and_go_do_not_pile_up() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.subscribe(FIRST, 1);
+        for token in 2..1_000 {
+            subscriptions.subscribe(QUEUE, token);
+            assert!(subscriptions.lost(&QUEUE, token));
+            assert!(subscriptions.due.len() <= 70, "{}", subscriptions.due.len());
+        }
+        assert_eq!(subscriptions.next_due(), Some((FIRST, 1)));
+        assert_eq!(subscriptions.next_due(), None);
     }
 
     #[test]
