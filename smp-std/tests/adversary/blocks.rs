@@ -251,16 +251,14 @@ pub(crate) async fn truncated_blocks(relay: &RelayProcess) {
         }
         panic!("a block may take as long as it likes");
     };
-    let record_left = async {
-        // The header of a record and a part of it.
-        for length in [1, 5, 6, 1_000] {
-            let mut client = relay.client().await;
-            let mut record = vec![23, 3, 3, 0x40, 0x11];
-            record.resize(1_000, 1);
-            assert_eq!(client.tls.get_ref().try_write(&record[..length]).unwrap(), length);
-            expect_end(&mut client, "half a record").await;
-        }
-    };
+    // The header of a record and a part of it.
+    let record_left = [1, 5, 6, 1_000].map(|length| async move {
+        let mut client = relay.client().await;
+        let mut record = vec![23, 3, 3, 0x40, 0x11];
+        record.resize(1_000, 1);
+        assert_eq!(client.tls.get_ref().try_write(&record[..length]).unwrap(), length);
+        expect_end(&mut client, "half a record").await;
+    });
     let record_dribbled = async {
         let client = relay.client().await;
         let mut record = vec![23, 3, 3, 0x40, 0x11];
@@ -293,5 +291,6 @@ pub(crate) async fn truncated_blocks(relay: &RelayProcess) {
             SockRef::from(client.tls.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
         }
     };
+    let record_left = futures_util::future::join_all(record_left);
     tokio::join!(futures_util::future::join_all(cut), dribbled, record_left, record_dribbled, nonsense, goodbyes);
 }

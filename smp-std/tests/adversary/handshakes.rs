@@ -56,21 +56,23 @@ pub(crate) async fn broken_tls(relay: &RelayProcess) {
     let mut long_record = vec![22, 3, 1, 0xff, 0xff];
     long_record.resize(70_000, 0);
     let garbage: Vec<u8> = (0..5000u32).map(|number| (number * 7 + 128) as u8).collect();
-    // A record of another kind first, and one that is not TLS at all: no answer is required but an end is.
-    for (bytes, what) in [
+    // No answer is required, at most an alert, but an end is.
+    let nonsense = [
         (&b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"[..], "a web browser"),
         (&garbage, "garbage"),
         (&long_record, "a record that is too long"),
         (&[0; 100], "zeros"),
         (&[22, 3, 1, 0, 0], "an empty record"),
         (&[0xff; 4], "less than a header"),
-    ] {
+    ]
+    .map(|(bytes, what)| async move {
         let mut tcp = connect(relay).await;
         // The relay may be gone before all is written.
         let _ = tcp.write_all(bytes).await;
         let said = until_closed(&mut tcp, what).await;
         assert!(said.len() <= 7, "{what}: {said:?}");
-    }
+    });
+    futures_util::future::join_all(nonsense).await;
     expect_alert(relay, &[23, 3, 3, 0, 1, 0], UNEXPECTED_MESSAGE, "data before the handshake").await;
     expect_alert(relay, &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0], DECODE_ERROR, "a hello of one byte").await;
     let old = hello.without_extension(43).to_bytes();
@@ -194,8 +196,8 @@ pub(crate) async fn broken_hellos(relay: &RelayProcess) {
     });
     futures_util::future::join_all(attacks).await;
 
-    // The bytes of another session's hello are good, but its keys are not here: what comes out cannot be read, so the
-    // session serves nobody. Here the block of the second session is sealed with keys the first one never had.
+    // The bytes of another session's hello are good, so there is a session, but whoever repeats them lacks the key: what
+    // the relay answers to whatever block comes next cannot be read.
     let (_, replayed) = hello(relay, 14).await;
     let (mut tls, _) = hello(relay, 14).await;
     tls.write_block(&replayed).await.unwrap();

@@ -27,7 +27,9 @@ const STORE: u64 = (16 + 5 * 16 + 16) << 20;
 /// A client that takes little before its receive window is full.
 async fn greedy_client(relay: &RelayProcess) -> RawClient {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(16_384).unwrap();
+    // What waits in its own sockets is not what this is about.
+    socket.set_send_buffer_size(65_536).unwrap();
     let tcp = socket.connect(relay.address).await.unwrap();
     let tls = ClientTls::new(ClientAlpn::Smp).connect(tcp, &relay.fingerprint, PATIENCE).await.unwrap();
     RawClient::greet(tls, relay.fingerprint, VersionRange::SMP).await
@@ -56,7 +58,7 @@ fn full_block(
 /// The transmissions are always the same, so that the attacker is not busier than the relay.
 async fn push_until_stuck(client: &mut RawClient, transmissions: &[Vec<u8>]) -> usize {
     /// So long that a busy relay is not taken for one that has stopped reading.
-    const STUCK: Duration = Duration::from_millis(1_500);
+    const STUCK: Duration = Duration::from_millis(1_000);
     let start = Instant::now();
     for count in 0.. {
         // Fails, too, when the relay has cut the connection off.
@@ -88,7 +90,7 @@ async fn starve(
     transmissions: impl Fn(&mut RawClient) -> Vec<Vec<u8>>,
     store: u64,
 ) {
-    let (sockets, before) = (relay.sockets(), relay.memory());
+    let (start, sockets, before) = (Instant::now(), relay.sockets(), relay.memory());
     let count = clients.len();
     let measuring = tokio::sync::Notify::new();
     let pushing = futures_util::future::join_all(clients.into_iter().map(|mut client| {
@@ -116,12 +118,18 @@ async fn starve(
         peak
     );
     let cost = peak.saturating_sub(before);
-    eprintln!("{what}: {count} clients, {blocks:?} blocks, {} KiB", cost >> 10);
+    let elapsed = start.elapsed();
     let bound = PER_CONNECTION * count as u64 + store + (8 << 20);
     assert!(cost <= bound, "{what}: {count} clients cost {cost} bytes, bound {bound}");
-    let left = relay.wait_for_sockets(sockets - count, Duration::from_secs(15)).await;
+    let left = relay.wait_for_sockets(0..=sockets - count, Duration::from_secs(15)).await;
     assert!(left <= sockets - count, "{what}: who reads nothing is not cut off");
     drop(clients);
+    let blocks: usize = blocks.iter().sum();
+    eprintln!(
+        "{what}: {count} clients stuck after {elapsed:?} and {blocks} blocks, cut off after {:?}, {} KiB",
+        start.elapsed(),
+        cost >> 10
+    );
 }
 
 async fn greedy_clients(relay: &RelayProcess, count: usize) -> Vec<RawClient> {
@@ -143,7 +151,7 @@ pub(crate) async fn new_flood(relay: &RelayProcess) {
 
 /// Sends pings and reads none of the answers: the cheapest command with the longest ids.
 pub(crate) async fn ping_flood(relay: &RelayProcess) {
-    let clients = greedy_clients(relay, 10).await;
+    let clients = greedy_clients(relay, 5).await;
     let transmission = [&[0, 255][..], &[1; 255], &[255], &[2; 255], b"PING"].concat();
     let transmissions = |client: &mut RawClient| full_block(client, 255, |_, _| transmission.clone());
     starve(relay, "PING flood", clients, transmissions, 0).await;
@@ -185,6 +193,29 @@ pub(crate) async fn get_flood(relay: &RelayProcess) {
     };
     starve(relay, "GET flood", clients, transmissions, 32 << 20).await;
     delete(&mut owner, &queues).await;
+}
+
+/// Asks for many messages in one block and does not take them: what stands behind them in the block is not executed, or
+/// the relay would have to keep all those messages for this client.
+pub(crate) async fn untaken_messages(relay: &RelayProcess) {
+    let mut owner = relay.client().await;
+    let queues = queues_with_messages(&mut owner, 110).await;
+    let watched = owner.new_queue(QueueMode::Contact, true).await;
+    let mut client = greedy_client(relay).await;
+    let mut block: Vec<_> =
+        queues.iter().map(|queue| client.encode(Some(&queue.key), &queue.recipient_id, &Command::Get).1).collect();
+    block.push(client.encode(None, &watched.sender_id, &send_command(b"last")).1);
+    client.send_block(&block).await;
+    owner.assert_silent().await;
+    for queue in &queues {
+        let received = client.receive().await;
+        assert_eq!(received.entity, queue.recipient_id);
+        assert!(received.text().starts_with("MSG "));
+    }
+    assert_eq!(client.receive().await.text(), "OK");
+    assert_eq!(&owner.message(&watched).await.1[10..], b"last");
+    delete(&mut owner, &queues).await;
+    delete(&mut owner, &[watched]).await;
 }
 
 async fn delete(owner: &mut RawClient, queues: &[TestQueue]) {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -115,12 +116,12 @@ impl RelayProcess {
             .count()
     }
 
-    /// Waits until the relay has no more sockets than `wanted`, and gives how many it has.
-    pub(crate) async fn wait_for_sockets(&self, wanted: usize, patience: Duration) -> usize {
+    /// Waits until the relay has as many sockets as `wanted`, and gives how many it has.
+    pub(crate) async fn wait_for_sockets(&self, wanted: RangeInclusive<usize>, patience: Duration) -> usize {
         let start = Instant::now();
         loop {
             let sockets = self.sockets();
-            if sockets <= wanted || start.elapsed() > patience {
+            if wanted.contains(&sockets) || start.elapsed() > patience {
                 return sockets;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -153,13 +154,12 @@ impl RelayProcess {
 
 impl Drop for RelayProcess {
     fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-            if std::thread::panicking() {
-                let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-                eprintln!("the relay's log:\n{log}");
-            }
+        let status = self.child.try_wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+            eprintln!("the relay (exit status {status:?}) wrote:\n{log}");
         }
     }
 }
