@@ -1,7 +1,7 @@
 //! A connection that comes back, with its subscriptions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use smp_crypto::key::AuthorizationKey;
@@ -70,17 +70,36 @@ impl std::fmt::Debug for ReconnectingClient {
 }
 
 struct Shared {
-    subscriptions: Mutex<HashMap<Id, CommandKey>>,
+    registry: Mutex<Registry>,
     /// Tells the supervisor that nobody is left.
     _alive: mpsc::Sender<()>,
+}
+
+/// What is to be subscribed to, and on which connection that was done last: every queue once on each, because a second
+/// SUB would bring the message that waits a second time.
+#[derive(Default)]
+struct Registry {
+    queues: HashMap<Id, CommandKey>,
+    /// The number of the connection for which all queues of that time were taken over.
+    connection: u64,
 }
 
 #[derive(Clone)]
 enum State {
     Down,
-    Up(Client),
+    /// The connection and its number.
+    Up(Client, u64),
     /// For good.
     Failed(ClientError),
+}
+
+impl State {
+    fn connection(&self) -> Option<u64> {
+        match self {
+            Self::Up(client, number) if !client.is_closed() => Some(*number),
+            _ => None,
+        }
+    }
 }
 
 impl ReconnectingClient {
@@ -90,7 +109,7 @@ impl ReconnectingClient {
         let (alive, all_gone) = mpsc::channel(1);
         let (state, current) = watch::channel(State::Down);
         let (events, receiver) = mpsc::channel(1);
-        let shared = Arc::new(Shared { subscriptions: Mutex::default(), _alive: alive });
+        let shared = Arc::new(Shared { registry: Mutex::default(), _alive: alive });
         let supervisor =
             Supervisor { server, backoff, shared: Arc::downgrade(&shared), state, events, options: options.clone() };
         tokio::spawn(supervisor.run(all_gone));
@@ -103,13 +122,18 @@ impl ReconnectingClient {
     /// # Errors
     /// [`ClientError::Timeout`] when there is none in time; what ended the attempts for good.
     pub async fn client(&self) -> Result<Client, ClientError> {
+        self.connection().await.map(|(client, _)| client)
+    }
+
+    /// The connection and its number.
+    async fn connection(&self) -> Result<(Client, u64), ClientError> {
         let now = Instant::now();
         let deadline = now.checked_add(self.response_time_out).unwrap_or(now);
         let mut current = self.current.clone();
         loop {
             let state = current.borrow_and_update().clone();
             match state {
-                State::Up(client) if !client.is_closed() => return Ok(client),
+                State::Up(client, number) if !client.is_closed() => return Ok((client, number)),
                 State::Failed(error) => return Err(error),
                 _ => {}
             }
@@ -121,12 +145,8 @@ impl ReconnectingClient {
         }
     }
 
-    fn subscriptions(&self) -> std::sync::MutexGuard<'_, HashMap<Id, CommandKey>> {
-        self.shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, queue: &Credentials) {
-        self.subscriptions().insert(queue.id.clone(), queue.key.clone());
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// [`Client::create_queue`]; if it subscribes, the subscription is kept up.
@@ -134,9 +154,19 @@ impl ReconnectingClient {
     /// # Errors
     /// As the command, and [`ClientError::Timeout`] without a connection.
     pub async fn create_queue(&self, options: &QueueOptions<'_>) -> Result<CreatedQueue, ClientError> {
-        let created = self.client().await?.create_queue(options).await?;
+        let (client, connection) = self.connection().await?;
+        let created = client.create_queue(options).await?;
         if options.subscribe {
-            self.remember(&created.recipient);
+            let Credentials { id, key } = &created.recipient;
+            let newer = {
+                let mut registry = self.registry();
+                registry.queues.insert(id.clone(), key.clone());
+                registry.connection != connection
+            };
+            // The next connection had been made before it could know of this queue.
+            if newer {
+                self.subscribe(&created.recipient).await.or_else(unless_temporary)?;
+            }
         }
         Ok(created)
     }
@@ -146,23 +176,41 @@ impl ReconnectingClient {
     /// # Errors
     /// As the command, and [`ClientError::Timeout`] without a connection.
     pub async fn subscribe(&self, queue: &Credentials) -> Result<(), ClientError> {
-        // Remembered first, so that a connection made meanwhile subscribes; twice does no harm.
-        self.remember(queue);
-        let result = match self.client().await {
-            Ok(client) => client.subscribe(queue).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &result
-            && !error.is_temporary()
-        {
-            self.forget(&queue.id);
+        loop {
+            let connection = self.connection().await;
+            {
+                // The supervisor takes over what is registered at the moment it makes a connection known: what is
+                // registered later is subscribed to here.
+                let mut registry = self.registry();
+                registry.queues.insert(queue.id.clone(), queue.key.clone());
+                let current = match &connection {
+                    Ok((_, number)) => Some(*number),
+                    Err(_) => None,
+                };
+                let missed = match current {
+                    Some(number) => registry.connection != number,
+                    None => self.current.borrow().connection().is_some(),
+                };
+                if missed {
+                    continue;
+                }
+            }
+            let result = match connection {
+                Ok((client, _)) => client.subscribe(queue).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &result
+                && !error.is_temporary()
+            {
+                self.forget(&queue.id);
+            }
+            return result;
         }
-        result
     }
 
     /// Does not subscribe to the queue again after the next reconnection.
     pub fn forget(&self, queue: &Id) {
-        self.subscriptions().remove(queue);
+        self.registry().queues.remove(queue);
     }
 
     /// [`Client::acknowledge`].
@@ -240,8 +288,8 @@ impl Supervisor {
             match Client::connect_to(&self.server.address(), &self.options).await {
                 Ok((client, mut events)) => {
                     let connected = Instant::now();
-                    self.state.send_replace(State::Up(client.clone()));
-                    let reason = tokio::join!(self.resubscribe(&client), self.forward(&mut events)).1;
+                    let queues = self.announce(&client);
+                    let reason = tokio::join!(self.resubscribe(&client, queues), self.forward(&mut events)).1;
                     drop(client);
                     self.state.send_replace(State::Down);
                     self.emit(Event::Disconnected(reason)).await;
@@ -289,20 +337,28 @@ impl Supervisor {
         ClientError::Closed
     }
 
-    fn forget(&self, queue: &Id) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
-        }
+    fn with_registry<T>(&self, act: impl FnOnce(&mut Registry) -> T) -> Option<T> {
+        let shared = self.shared.upgrade()?;
+        let mut registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(act(&mut registry))
     }
 
-    async fn resubscribe(&self, client: &Client) {
-        let queues: Vec<Credentials> = match self.shared.upgrade() {
-            None => return,
-            Some(shared) => {
-                let subscriptions = shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
-                subscriptions.iter().map(|(id, key)| Credentials { id: id.clone(), key: key.clone() }).collect()
-            }
-        };
+    fn forget(&self, queue: &Id) {
+        self.with_registry(|registry| registry.queues.remove(queue));
+    }
+
+    /// Makes a new connection known, and gives the queues that have to be subscribed to on it.
+    fn announce(&self, client: &Client) -> Vec<Credentials> {
+        self.with_registry(|registry| {
+            registry.connection = registry.connection.wrapping_add(1);
+            self.state.send_replace(State::Up(client.clone(), registry.connection));
+            let queues = registry.queues.iter();
+            queues.map(|(id, key)| Credentials { id: id.clone(), key: key.clone() }).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    async fn resubscribe(&self, client: &Client, queues: Vec<Credentials>) {
         let results = client.subscribe_all(&queues).await;
         for (queue, result) in queues.into_iter().zip(results) {
             // Temporary failures go with the connection, and the next one tries again.
@@ -316,6 +372,10 @@ impl Supervisor {
             }
         }
     }
+}
+
+fn unless_temporary(error: ClientError) -> Result<(), ClientError> {
+    if error.is_temporary() { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]

@@ -138,3 +138,41 @@ async fn a_false_relay_ends_the_attempts() {
     assert!(events.next().await.is_none());
     assert!(matches!(client.subscribe(&queue(1)).await, Err(ClientError::Identity)));
 }
+
+#[tokio::test]
+async fn a_queue_is_subscribed_once_on_each_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (client, mut events) = ReconnectingClient::start(address(&listener), Options::default(), quick());
+    let listening = tokio::spawn(async move { while events.next().await.is_some() {} });
+    // Asked for before there is a connection, while there is one, and between two.
+    let before = queue(1);
+    let subscribing = tokio::spawn({
+        let client = client.clone();
+        async move { client.subscribe(&before).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for round in 0..3u8 {
+        let stream = accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut peer = Peer::greet(stream, versions(6, 20)).await;
+        let later = queue(round + 2);
+        let subscribing = tokio::spawn({
+            let client = client.clone();
+            async move { client.subscribe(&later).await }
+        });
+        let mut seen = Vec::new();
+        // Until nothing more comes.
+        while let Ok(asked) = tokio::time::timeout(Duration::from_millis(200), peer.asked()).await {
+            for asked in asked {
+                assert_eq!(asked.command, b"SUB");
+                seen.push(asked.entity[0]);
+                peer.answer(&asked, BrokerMessage::Ok).await;
+            }
+        }
+        subscribing.await.unwrap().unwrap();
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=round + 2).collect::<Vec<_>>(), "round {round}");
+    }
+    subscribing.await.unwrap().unwrap();
+    drop(client);
+    tokio::time::timeout(PATIENCE, listening).await.expect("in time").unwrap();
+}
