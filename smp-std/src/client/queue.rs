@@ -77,7 +77,7 @@ pub enum Received {
 pub struct ReceivedMessage {
     /// When the relay received it, in seconds since the Unix epoch.
     pub time: i64,
-    /// The key the sender asks to be set with [`Client::secure`], because it could not set it itself.
+    /// The key the sender asks to be set with [`Client::secure`](super::Client::secure), because it could not set it itself.
     pub secure_with: Option<AuthorizationKey>,
     /// A matter of the application.
     pub body: Vec<u8>,
@@ -197,7 +197,7 @@ impl ReceiveQueue {
         QueueUri::new(VersionRange::CLIENT, &queue).map_err(|_| QueueError::Address)
     }
 
-    /// Id and key of the recipient's side, for the commands of a [`Client`].
+    /// Id and key of the recipient's side, for the commands of a [`Client`](super::Client).
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials

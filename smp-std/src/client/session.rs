@@ -19,8 +19,24 @@ use tokio::time::{Instant, timeout};
 use super::{ClientError, CommandKey, HandshakeFailure, Id, Options};
 use crate::net::{Alpn, BLOCK_SIZE, SESSION_IDENTIFIER_SIZE, TlsStream};
 
-/// The most an encoded transmission can need: session id and ids in front of the longest command.
-const SCRATCH_LENGTH: usize = BLOCK_SIZE + 256;
+/// What ids, session id, authorization and the parameters of short commands need at most, in bytes.
+const SHORT_LENGTH: usize = 1024;
+
+/// The most an encoded transmission can need.
+const fn room_for(command: &Command<'_>) -> usize {
+    match command {
+        Command::Subscribe
+        | Command::Acknowledge(_)
+        | Command::Get
+        | Command::Ping
+        | Command::Secure(_)
+        | Command::SecureBySender(_)
+        | Command::Suspend
+        | Command::Delete
+        | Command::QueueInfo => SHORT_LENGTH,
+        _ => BLOCK_SIZE + SHORT_LENGTH,
+    }
+}
 
 /// What is known of a session.
 #[derive(Clone)]
@@ -65,7 +81,7 @@ impl SessionInfo {
         let session_id = SessionId::new(&self.session_id).map_err(|_| ClientError::Malformed)?;
         let too_large = |_| ClientError::TooLarge(self.version.max_message_length());
         let write = |writer: &mut Writer<'_>| command.encode(writer, self.version);
-        let mut buffer = vec![0; SCRATCH_LENGTH];
+        let mut buffer = vec![0; room_for(command)];
         let mut writer = Writer::new(&mut buffer);
         match key {
             None => encode_unauthorized(
@@ -78,7 +94,7 @@ impl SessionInfo {
             )
             .map_err(too_large)?,
             Some(key) => {
-                let mut scratch = vec![0; SCRATCH_LENGTH];
+                let mut scratch = vec![0; room_for(command)];
                 let authorized = AuthorizedBytes::write(
                     &mut scratch,
                     session_id,

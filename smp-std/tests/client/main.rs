@@ -1,6 +1,7 @@
 //! Stories of the client against relays that follow a script: slow, wrong, silent, hostile.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod conversation;
 mod reconnect;
 mod scripted;
 
