@@ -359,6 +359,7 @@ fn what_goes_wrong_has_a_code_and_words() {
     expect(&["send", "--resume", &sender, "text"], 7, "not a state file");
     expect(&["send", "--save", &sender, &address, "text"], 2, "first line");
     expect(&["send", "text"], 2, "quotes");
+    expect(&["receive", "--server", &address, "--count", "0"], 2, "--save");
     let uri = succeed(&["receive", "--server", &address, "--save", &queue, "--count", "0"]);
     expect(&["receive", "--server", &address, "--save", &queue], 7, "--resume");
     succeed(&["send", uri.trim_end(), "first", "--once"]);

@@ -78,7 +78,7 @@ impl Client {
     ///
     /// # Errors
     /// Any of [`ClientError`]; `AUTH` from the relay means that it wants a password, or another one. After a time-out
-    /// there may be a queue nobody knows; the relay removes it when it was not used for long enough.
+    /// there may be a queue nobody knows: how long it stays is up to the relay.
     pub async fn create_queue(&self, options: &QueueOptions<'_>) -> Result<CreatedQueue, ClientError> {
         let version = self.session().version;
         let key = CommandKey::generate(version);

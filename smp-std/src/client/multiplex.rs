@@ -107,7 +107,8 @@ pub(super) struct Multiplexer {
     subscribed: HashSet<Id>,
     events: VecDeque<Event>,
     anomalies: Anomalies,
-    last_traffic: Instant,
+    /// When the last block arrived, or when the ping after it was sent. What else is sent says nothing about the relay.
+    quiet_since: Instant,
     unanswered_pings: u32,
     /// The ping in flight.
     ping: Option<CorrelationId>,
@@ -133,7 +134,7 @@ impl Multiplexer {
             subscribed: HashSet::new(),
             events: VecDeque::new(),
             anomalies: Anomalies::default(),
-            last_traffic: now,
+            quiet_since: now,
             unanswered_pings: 0,
             ping: None,
         }
@@ -185,13 +186,15 @@ impl Multiplexer {
                     entities.insert(request.entity.clone());
                 }
                 self.sequence = self.sequence.wrapping_add(1);
+                if self.ping == Some(request.correlation_id) {
+                    self.quiet_since = now;
+                }
                 let deadline = (now.checked_add(request.time_out).unwrap_or(now), self.sequence);
                 self.deadlines.insert(deadline, request.correlation_id);
                 let Request { correlation_id, entity, kind, responder, .. } = request;
                 self.pending.insert(correlation_id, Pending { entity, kind, deadline, responder });
             }
         }
-        self.last_traffic = now;
     }
 
     fn take_front(&mut self) -> Option<Request> {
@@ -214,7 +217,7 @@ impl Multiplexer {
 
     /// Takes the content of a block. An error means that the connection must be given up.
     pub(super) fn receive(&mut self, content: &[u8], now: Instant) -> Result<(), ClientError> {
-        self.last_traffic = now;
+        self.quiet_since = now;
         self.unanswered_pings = 0;
         let batch = Batch::decode(content).map_err(|_| ClientError::Malformed)?;
         let session_id = self.session_id;
@@ -344,11 +347,11 @@ impl Multiplexer {
 
     /// When [`Self::tick`] has something to do next.
     pub(super) fn next_deadline(&self) -> Instant {
-        let ping = self.last_traffic.checked_add(self.limits.ping_interval);
+        let ping = self.quiet_since.checked_add(self.limits.ping_interval);
         let response = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
         match (ping.filter(|_| self.ping.is_none()), response) {
             (Some(ping), Some(response)) => ping.min(response),
-            (ping, response) => ping.or(response).unwrap_or(self.last_traffic),
+            (ping, response) => ping.or(response).unwrap_or(self.quiet_since),
         }
     }
 
@@ -376,7 +379,7 @@ impl Multiplexer {
         if self.unanswered_pings >= self.limits.ping_count {
             return Tick::GiveUp;
         }
-        let silent = now.saturating_duration_since(self.last_traffic) >= self.limits.ping_interval;
+        let silent = now.saturating_duration_since(self.quiet_since) >= self.limits.ping_interval;
         if silent && self.ping.is_none() { Tick::Ping } else { Tick::Nothing }
     }
 

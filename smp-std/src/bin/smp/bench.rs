@@ -99,7 +99,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let measuring = async { if arguments.idle { idle::run(&arguments).await } else { traffic::run(&arguments).await } };
     tokio::select! {
         result = measuring => result,
-        () = interrupts.wait() => Err(Failure::new(INTERRUPTED, "stopped; queues that were created stay until they expire")),
+        () = interrupts.wait() => Err(Failure::new(INTERRUPTED, "stopped; queues that were created may stay on the relay")),
     }
 }
 

@@ -60,7 +60,7 @@ impl From<ClientError> for Failure {
             ClientError::Identity
             | ClientError::NoFingerprint
             | ClientError::NoUsableHost
-            | ClientError::Handshake(HandshakeFailure::Version(_)) => WRONG_RELAY,
+            | ClientError::Handshake(HandshakeFailure::Session | HandshakeFailure::Version(_)) => WRONG_RELAY,
             error if error.is_quota() => FULL,
             ClientError::Relay(_) => REFUSED,
             error if error.is_temporary() => UNREACHABLE,
@@ -108,6 +108,7 @@ mod tests {
             (ClientError::Closed, UNREACHABLE),
             (ClientError::Identity, WRONG_RELAY),
             (ClientError::NoFingerprint, WRONG_RELAY),
+            (ClientError::Handshake(HandshakeFailure::Session), WRONG_RELAY),
             (relay(SmpError::Auth), REFUSED),
             (relay(SmpError::Quota), FULL),
             (ClientError::TooLarge(1), OTHER),

@@ -12,7 +12,7 @@ use smp_std::client::{
     ReceivedMessage, ReconnectingClient,
 };
 
-use crate::failure::{Context, Failure, INTERRUPTED, OTHER};
+use crate::failure::{Context, Failure, INTERRUPTED, OTHER, USAGE};
 use crate::framing::Part;
 use crate::progress::{Interrupts, duration, note};
 use crate::state::{Printed, Receiver, StateFile};
@@ -63,6 +63,10 @@ pub(crate) fn parse_server(text: &str) -> Result<ServerUri, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.count == Some(0) && arguments.save.is_none() && arguments.resume.is_none() {
+        // Its queue would be of no use to anybody.
+        return Err(Failure::new(USAGE, "--count 0 receives nothing; with --save it only creates a queue"));
+    }
     let mut interrupts = Interrupts::listen();
     let mut receiver = match (&arguments.server, &arguments.resume) {
         (_, Some(path)) => {
@@ -74,7 +78,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             session = create(server, &arguments) => session?,
             () = interrupts.wait() => return Err(Failure::new(INTERRUPTED, "stopped")),
         },
-        (None, None) => return Err(Failure::new(crate::failure::USAGE, "name a relay with --server")),
+        (None, None) => return Err(Failure::new(USAGE, "name a relay with --server")),
     };
     receiver.print_uri()?;
     if receiver.remaining == Some(0) {
@@ -94,7 +98,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         let deleted =
             tokio::time::timeout(std::time::Duration::from_secs(5), client.delete(receiver.queue.credentials()));
         if !matches!(deleted.await, Ok(Ok(()))) {
-            note("the queue could not be deleted; the relay removes it when it expires");
+            note("the queue could not be deleted and stays on the relay");
         }
     }
     result

@@ -375,6 +375,20 @@ fn silence_is_met_with_pings_and_three_without_an_answer_end_it() {
 }
 
 #[test]
+fn commands_without_an_answer_are_silence_too() {
+    let start = Instant::now();
+    let mut multiplexer = multiplexer(20, start);
+    for (number, seconds) in [(1, 200), (2, 400), (3, 599)] {
+        let now = start + Duration::from_secs(seconds);
+        let _ = multiplexer.tick(now);
+        let _response = submit(&mut multiplexer, number, id(number), Kind::Plain, 10);
+        assert_eq!(pack(&mut multiplexer, now), [number]);
+    }
+    assert_eq!(multiplexer.next_deadline(), start + Duration::from_secs(600));
+    assert_eq!(multiplexer.tick(start + Duration::from_secs(600)), Tick::Ping);
+}
+
+#[test]
 fn everybody_learns_why_a_connection_ended() {
     let now = Instant::now();
     let mut multiplexer = multiplexer(20, now);

@@ -350,7 +350,7 @@ async fn delete(queues: &[Arc<Queue>], recipients: &[Client]) {
         }
     });
     if let Err(failure) = deleted.await {
-        note(format_args!("some queues stay until they expire: {failure:?}"));
+        note(format_args!("some queues stay on the relay: {failure:?}"));
     }
 }
 
