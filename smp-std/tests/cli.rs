@@ -192,6 +192,24 @@ fn the_same_command_sends_again() {
 }
 
 #[test]
+fn senders_that_start_at_once_share_their_keys() {
+    let folder = Folder::new();
+    let relay = Relay::start(&folder);
+    let receiving = Receiving::start(&["--server", &relay.address, "--count", "5"]);
+    let uri = &receiving.line();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || succeed(&["send", uri, &format!("first {number}")]));
+        }
+    });
+    succeed(&["send", uri, "later"]);
+    let mut lines: Vec<_> = (0..5).map(|_| receiving.line()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["first 0", "first 1", "first 2", "first 3", "later"]);
+    assert_eq!(receiving.wait(), 0);
+}
+
+#[test]
 fn nothing_is_lost_when_the_relay_is_killed() {
     let folder = Folder::new();
     let mut relay = Relay::start(&folder);

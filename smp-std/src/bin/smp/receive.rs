@@ -116,7 +116,7 @@ async fn create(server: &ServerUri, arguments: &Arguments) -> Result<Session, Fa
     let created = client.create_queue(&wanted).await.context("creating the queue")?;
     let queue = ReceiveQueue::new(server.server(), created)?;
     let session = Session::new(queue, Printed::default(), file, arguments);
-    if let Err(failure) = session.save() {
+    if let Err(failure) = session.save_first() {
         // Without its keys the queue would be of no use to anybody.
         let _ = client.delete(session.queue.credentials()).await;
         return Err(failure);
@@ -152,6 +152,14 @@ struct Line<'a> {
 impl Session {
     fn new(queue: ReceiveQueue, printed: Printed, file: Option<StateFile>, arguments: &Arguments) -> Self {
         Self { queue, printed, file, json: arguments.json, remaining: arguments.count, unfinished: false }
+    }
+
+    /// Keeps a new queue, unless another program has taken the file meanwhile.
+    fn save_first(&self) -> Result<(), Failure> {
+        match &self.file {
+            Some(file) if !file.write_first(&Receiver::new(&self.queue, &self.printed))? => Err(file.exists()),
+            _ => Ok(()),
+        }
     }
 
     fn save(&self) -> Result<(), Failure> {

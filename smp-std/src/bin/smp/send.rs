@@ -141,6 +141,10 @@ fn usual_file(uri: &QueueUri) -> Option<PathBuf> {
     Some(folder.join(format!("send-{}.json", Base64(&name))))
 }
 
+fn is_same_queue(one: &QueueUri, other: &QueueUri) -> bool {
+    one.server().key_hash == other.server().key_hash && one.sender_id() == other.sender_id()
+}
+
 fn parse_uri(text: &str) -> Result<QueueUri, Failure> {
     text.parse().map_err(|error| {
         let hint = if text.starts_with("simplex:") || text.starts_with("https:") {
@@ -214,10 +218,18 @@ impl Sending {
         if self.queue.is_none() {
             let uri = self.uri.as_ref().ok_or_else(|| Failure::new(OTHER, "no queue"))?;
             let queue = SendQueue::new(uri, client.session().version).map_err(Failure::from)?;
-            // The keys are kept before the relay hears of them.
-            if let Some(file) = &self.file {
-                file.write(&Sender::new(&queue))?;
-            }
+            // The keys are kept before the relay hears of them. Of two programs that start at once both use the keys that
+            // were kept first: with others the second would be refused, and nobody would have those of the first.
+            let queue = match &self.file {
+                Some(file) if !file.write_first(&Sender::new(&queue))? => {
+                    let kept = file.read(Sender::restore)?;
+                    if !is_same_queue(&kept.to_parts().uri, uri) {
+                        return Err(file.exists().into());
+                    }
+                    kept
+                }
+                _ => queue,
+            };
             self.queue = Some(queue);
         }
         let Some(queue) = &mut self.queue else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What is kept of a queue between two runs of the program: a JSON file that only its owner can read.
 //!
-//! A file is replaced as a whole: written beside the old one, brought to the disk, renamed over it, and the folder brought
-//! to the disk. After a crash there is the old state or the new one.
+//! A file is replaced as a whole: written beside the old one under a name of its own, brought to the disk, renamed over it,
+//! and the folder brought to the disk. After a crash there is the old state or the new one.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -240,11 +240,14 @@ impl StateFile {
         match path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(path.to_owned())),
             Err(error) => Err(Self(path.to_owned()).failure(error)),
-            Ok(_) => Err(Failure::new(
-                STATE,
-                format_args!("{} exists already: go on with it by --resume, or name another file", path.display()),
-            )),
+            Ok(_) => Err(Self(path.to_owned()).exists()),
         }
+    }
+
+    /// The failure of a file that exists already and must not.
+    pub(crate) fn exists(&self) -> Failure {
+        let path = self.0.display();
+        Failure::new(STATE, format_args!("{path} exists already: go on with it by --resume, or name another file"))
     }
 
     /// A file that exists.
@@ -272,28 +275,46 @@ impl StateFile {
 
     /// Replaces the state. When this returns, it is on the disk.
     pub(crate) fn write<T: Serialize>(&self, state: &T) -> Result<(), Failure> {
-        let mut text = Zeroizing::new(serde_json::to_vec_pretty(state).map_err(|error| self.failure(error))?);
-        text.push(b'\n');
-        self.replace(&text).map_err(|error| self.failure(error))
+        let text = self.encode(state)?;
+        self.keep(&text, |new, name| std::fs::rename(new, name)).map_err(|error| self.failure(error))
     }
 
-    fn replace(&self, content: &[u8]) -> std::io::Result<()> {
-        let mut name = self.0.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = self.0.with_file_name(name);
-        // One left behind by a crash may have other permissions.
-        match std::fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+    /// Keeps the first state, unless another program was faster: then the file stays as it is. Tells whether the state was
+    /// kept; if so, it is on the disk.
+    pub(crate) fn write_first<T: Serialize>(&self, state: &T) -> Result<bool, Failure> {
+        let text = self.encode(state)?;
+        let kept = self.keep(&text, |new, name| match std::fs::hard_link(new, name) {
+            Ok(()) => std::fs::remove_file(new),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists || name.symlink_metadata().is_ok() => {
+                Err(ErrorKind::AlreadyExists.into())
+            }
+            // Some file systems have no links.
+            Err(_) => std::fs::rename(new, name),
+        });
+        match kept {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(self.failure(error)),
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.0)?;
+    }
+
+    fn encode<T: Serialize>(&self, state: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut text = Zeroizing::new(serde_json::to_vec_pretty(state).map_err(|error| self.failure(error))?);
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// Writes a new file beside this one, and gives it the name in the way of `take_name`.
+    fn keep(&self, content: &[u8], take_name: impl FnOnce(&Path, &Path) -> std::io::Result<()>) -> std::io::Result<()> {
+        let mut name = self.0.file_name().unwrap_or_default().to_owned();
+        // Programs that write at the same time must not write the same file.
+        name.push(format!(".{:016x}.new", rand::random::<u64>()));
+        let new = self.0.with_file_name(name);
+        let result = Self::write_new(&new, content).and_then(|()| take_name(&new, &self.0));
+        if result.is_err() {
+            let _ = std::fs::remove_file(&new);
+        }
+        result?;
         let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The name is on the disk, too, once the folder is.
         #[cfg(unix)]
@@ -301,6 +322,16 @@ impl StateFile {
         #[cfg(not(unix))]
         let _ = folder;
         Ok(())
+    }
+
+    fn write_new(new: &Path, content: &[u8]) -> std::io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(new)?;
+        file.write_all(content)?;
+        file.sync_all()
     }
 }
 

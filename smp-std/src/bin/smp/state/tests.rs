@@ -57,9 +57,12 @@ fn only_the_owner_can_read_a_file_and_nothing_is_left_beside_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queue.json");
-    // A remainder of a crash, readable by everybody.
-    std::fs::write(folder.path().join("queue.json.new"), "rest").unwrap();
     let file = StateFile::create(&path).unwrap();
+    for _ in 0..2 {
+        file.write_first(&Receiver::new(&receive_queue(), &Printed::default())).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
     for _ in 0..2 {
         file.write(&Receiver::new(&receive_queue(), &Printed::default())).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -73,6 +76,27 @@ fn existing_files_are_not_overwritten_by_a_new_queue() {
     let path = folder.path().join("queue.json");
     std::fs::write(&path, "precious").unwrap();
     assert_eq!(StateFile::create(&path).unwrap_err().code(), STATE);
+}
+
+#[test]
+fn of_many_first_writers_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sender.json");
+    let uri = receive_queue().uri().unwrap();
+    let (uri, path) = (&uri, &path);
+    let written: Vec<_> = std::thread::scope(|scope| {
+        let write = || {
+            let queue = SendQueue::new(uri, SmpVersion::MAX).unwrap();
+            let won = StateFile::resume(path).write_first(&Sender::new(&queue)).unwrap();
+            let kept = StateFile::resume(path).read(Sender::restore).unwrap();
+            (won, queue.to_parts().key.public() == kept.to_parts().key.public())
+        };
+        let writers: Vec<_> = (0..8).map(|_| scope.spawn(write)).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    assert_eq!(written.iter().filter(|(won, _)| *won).count(), 1);
+    assert!(written.iter().all(|(won, kept)| won == kept), "the file holds the keys of the winner");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
