@@ -64,9 +64,9 @@ use std::time::Duration;
 use smp_proto::address::{Host, Scheme, ServerAddress};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
-use crate::net::{ClientTls, TlsStream, connect_tcp};
+use crate::net::{ClientTls, TlsStream, connect_tcp, share};
 
 pub use commands::{CreatedQueue, Credentials, QueueOptions, QueueStatus};
 pub use error::{ClientError, HandshakeFailure, RelayError};
@@ -190,6 +190,7 @@ impl Client {
 }
 
 /// Connects to the first host of an address that answers, and does the TLS handshake. Also tells how long both took.
+/// Each host may take an equal share of the time that is left.
 ///
 /// # Errors
 /// The error of the last host that was tried.
@@ -203,25 +204,27 @@ pub async fn open(
     let started = Instant::now();
     let deadline = started.checked_add(options.connect_time_out).unwrap_or(started);
     let mut last = ClientError::NoUsableHost;
-    for host in server.hosts.iter() {
-        let host = match host {
-            // Reaching them needs a Tor proxy.
-            Host::Onion(_) => continue,
-            Host::Ipv4(address) => IpAddr::from(address).to_string(),
-            Host::Ipv6(address) => IpAddr::from(address).to_string(),
-            Host::Domain(name) => name.to_owned(),
-        };
+    let hosts = server.hosts.iter().filter_map(|host| match host {
+        // Reaching them needs a Tor proxy.
+        Host::Onion(_) => None,
+        Host::Ipv4(address) => Some(IpAddr::from(address).to_string()),
+        Host::Ipv6(address) => Some(IpAddr::from(address).to_string()),
+        Host::Domain(name) => Some(name.to_owned()),
+    });
+    let hosts: Vec<String> = hosts.collect();
+    for (host, left) in hosts.iter().zip((1..=hosts.len()).rev()) {
+        let time_out = share(deadline, left);
         let begun = Instant::now();
         let attempt = async {
-            let socket = connect_tcp(&host, port, options.connect_time_out).await?;
+            let socket = connect_tcp(host, port, time_out).await?;
             let connected = Instant::now();
-            let stream = tls.connect(socket, fingerprint, options.connect_time_out).await?;
+            let stream = tls.connect(socket, fingerprint, time_out).await?;
             Ok(Opened { stream, tcp_time: connected.duration_since(begun), tls_time: connected.elapsed() })
         };
-        match timeout_at(deadline, attempt).await {
+        match timeout(time_out, attempt).await {
             Ok(Ok(opened)) => return Ok(opened),
             Ok(Err(error)) => last = ClientError::from_net(error),
-            Err(_) => return Err(ClientError::Timeout),
+            Err(_) => last = ClientError::Timeout,
         }
         // Another host of the same address has the same identity: a server with another one is not to be walked past.
         if matches!(last, ClientError::Identity) {

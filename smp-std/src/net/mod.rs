@@ -19,6 +19,7 @@ mod verify;
 pub use config::{Alpn, ClientAlpn, ClientTls, ServerTls};
 pub use error::NetError;
 pub use stream::{Ready, TlsStream};
+pub(crate) use tcp::share;
 pub use tcp::{Listener, connect_tcp};
 
 /// Length of one transport block on the wire in bytes (section 5).

@@ -4,7 +4,7 @@ use super::NetError;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Silence before the first keep-alive probe (section 3.3).
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
@@ -101,27 +101,42 @@ fn belongs_to_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Connects to `port` of `host` (a name or an IP address) within `time_out`, trying each address the name has.
+/// Connects to `port` of `host` (a name or an IP address) within `time_out`, trying each address the name has. Each may
+/// take an equal share of the time that is left, so that one that does not answer leaves time for the next.
 ///
 /// # Errors
 /// [`NetError::TimedOut`], or [`NetError::Io`] with the reason the last address failed.
 pub async fn connect_tcp(host: &str, port: u16, time_out: Duration) -> Result<TcpStream, NetError> {
+    let begun = Instant::now();
+    let deadline = begun.checked_add(time_out).unwrap_or(begun);
     let connecting = async {
         // The brackets of an IPv6 address belong to the text form of a server's address.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in lookup_host((host, port)).await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    set_options(&stream)?;
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last.into())
+        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+        connect_to_any(&addresses, deadline).await
     };
-    timeout(time_out, connecting).await.map_err(|_| NetError::TimedOut)?
+    timeout_at(deadline, connecting).await.map_err(|_| NetError::TimedOut)?
+}
+
+async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, NetError> {
+    let mut last = NetError::Io(io::ErrorKind::NotFound.into());
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        match timeout(share(deadline, left), TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                set_options(&stream)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error.into(),
+            Err(_) => last = NetError::TimedOut,
+        }
+    }
+    Err(last)
+}
+
+/// The time for the next of several attempts, of which so many are left, including this one.
+pub(crate) fn share(deadline: Instant, left: usize) -> Duration {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    remaining.checked_div(u32::try_from(left).unwrap_or(u32::MAX)).unwrap_or(remaining)
 }
 
 /// Sets the options every SMP connection has.
@@ -171,6 +186,25 @@ mod tests {
             far.unwrap().0.read_to_string(&mut text).await.unwrap();
             assert_eq!(text, "hello");
         }
+    }
+
+    /// Linux leaves attempts to connect unanswered while nobody accepts the connections that wait already.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let silent = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        silent.listen(0).unwrap();
+        let silent_address = silent.local_addr().unwrap().as_socket().unwrap();
+        let _waiting = TcpStream::connect(silent_address).await.unwrap();
+        let good = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addresses = [silent_address, silent_address, good.local_address().unwrap()];
+        let begun = Instant::now();
+        let stream = connect_to_any(&addresses, begun + Duration::from_secs(3)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[2]);
+        assert!(begun.elapsed() >= Duration::from_millis(1900), "the silent ones had their share");
+        let result = connect_to_any(&addresses[..2], Instant::now() + Duration::from_millis(200)).await;
+        assert!(matches!(result, Err(NetError::TimedOut)), "{result:?}");
     }
 
     #[tokio::test]
