@@ -103,7 +103,8 @@ pub enum Event {
     Error(Option<Id>, RelayError),
     /// The connection ended. This is the last event of a connection.
     Disconnected(super::ClientError),
-    /// A [`ReconnectingClient`](super::ReconnectingClient) is connected, for the first time or again.
+    /// A [`ReconnectingClient`](super::ReconnectingClient) is connected, for the first time or again. Left out when the
+    /// application is behind, as are the connection's end and [`Event::Waiting`].
     Connected,
     /// A [`ReconnectingClient`](super::ReconnectingClient) could not subscribe to a queue again, and will not try before
     /// the next connection.

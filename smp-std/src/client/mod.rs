@@ -96,7 +96,8 @@ pub struct Client {
     response_time_out: Duration,
 }
 
-/// What a relay says unasked, in order. Dropping it is fine for clients that only send.
+/// What a relay says unasked, in order. It must be read or dropped: when events wait and nobody takes them, nothing more is
+/// read from the relay. Dropping it is fine for clients that only send.
 #[derive(Debug)]
 pub struct Events(mpsc::Receiver<Event>);
 

@@ -15,7 +15,7 @@ pub struct Options {
     pub versions: VersionRange<SmpVersion>,
     /// The application protocol named in the TLS handshake. Without one the session has version 6.
     pub alpn: ClientAlpn,
-    /// For the TCP connection and the TLS handshake together, name resolution included.
+    /// For the TCP connection and the TLS handshake together, name resolution included, with all hosts of the address.
     pub connect_time_out: Duration,
     /// For the two hellos.
     pub handshake_time_out: Duration,

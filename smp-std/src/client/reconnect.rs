@@ -14,6 +14,9 @@ use super::{
     QueueStatus,
 };
 
+/// How many events may wait for the application.
+const EVENT_CAPACITY: usize = 16;
+
 /// How long to wait between two attempts to connect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -53,6 +56,11 @@ impl Backoff {
 /// Commands wait for the connection as long as for a response ([`Options::response_time_out`]) and then fail with a
 /// temporary error. A command that was under way when the connection broke fails, too: whether it was executed is not
 /// known, and only the caller knows whether it may be repeated.
+///
+/// The events must be read, or [`Events`] dropped. An application that is behind, for instance because it waits for a
+/// command, does not hold up the next connection: while 16 events wait, those that only tell of the connection are left
+/// out, and messages of a connection that has ended come again with the next one. Only what is told once, such as the end
+/// of a subscription, waits for the application.
 ///
 /// Errors that time does not mend, such as another identity of the server, end the attempts; the last event tells.
 /// Clones share the connection; when the last one is dropped, it is closed.
@@ -108,7 +116,7 @@ impl ReconnectingClient {
     pub fn start(server: ServerBuf, options: Options, backoff: Backoff) -> (Self, Events) {
         let (alive, all_gone) = mpsc::channel(1);
         let (state, current) = watch::channel(State::Down);
-        let (events, receiver) = mpsc::channel(1);
+        let (events, receiver) = mpsc::channel(EVENT_CAPACITY);
         let shared = Arc::new(Shared { registry: Mutex::default(), _alive: alive });
         let supervisor =
             Supervisor { server, backoff, shared: Arc::downgrade(&shared), state, events, options: options.clone() };
@@ -289,10 +297,10 @@ impl Supervisor {
                 Ok((client, mut events)) => {
                     let connected = Instant::now();
                     let queues = self.announce(&client);
-                    let reason = tokio::join!(self.resubscribe(&client, queues), self.forward(&mut events)).1;
+                    let reason = tokio::join!(self.resubscribe(&client, queues), self.forward(&client, &mut events)).1;
                     drop(client);
                     self.state.send_replace(State::Down);
-                    self.emit(Event::Disconnected(reason)).await;
+                    self.tell(Event::Disconnected(reason));
                     // A relay that accepts connections and drops them at once is not to be stormed.
                     if connected.elapsed() > self.backoff.first.saturating_mul(10) {
                         failures = 0;
@@ -303,7 +311,7 @@ impl Supervisor {
                 Err(error) if error.is_temporary() => {
                     failures = failures.saturating_add(1);
                     let pause = self.backoff.spread(failures);
-                    self.emit(Event::Waiting(error, pause)).await;
+                    self.tell(Event::Waiting(error, pause));
                     sleep(pause).await;
                 }
                 Err(error) => {
@@ -320,12 +328,28 @@ impl Supervisor {
         let _ = self.events.send(event).await;
     }
 
+    /// Hands on an event that the application can do without if it is behind.
+    fn tell(&self, event: Event) {
+        let _ = self.events.try_send(event);
+    }
+
+    /// Hands on an event that the next connection brings again: when the application is behind, it waits only as long as
+    /// this connection lasts.
+    async fn emit_while_connected(&self, client: &Client, event: Event) {
+        tokio::select! {
+            biased;
+            () = self.emit(event) => {}
+            () = client.requests.closed() => {}
+        }
+    }
+
     /// Hands events on until the connection ends, and tells why it did.
-    async fn forward(&self, events: &mut Events) -> ClientError {
-        self.emit(Event::Connected).await;
+    async fn forward(&self, client: &Client, events: &mut Events) -> ClientError {
+        self.tell(Event::Connected);
         while let Some(event) = events.next().await {
             match event {
                 Event::Disconnected(reason) => return reason,
+                event @ Event::Message(_) => self.emit_while_connected(client, event).await,
                 event => {
                     if let Event::SubscriptionEnded(queue) | Event::QueueDeleted(queue) = &event {
                         self.forget(queue);
@@ -365,10 +389,12 @@ impl Supervisor {
             if let Err(error) = result
                 && !error.is_disconnected()
             {
-                if !error.is_temporary() {
+                if error.is_temporary() {
+                    self.emit_while_connected(client, Event::SubscriptionFailed(queue.id, error)).await;
+                } else {
                     self.forget(&queue.id);
+                    self.emit(Event::SubscriptionFailed(queue.id, error)).await;
                 }
-                self.emit(Event::SubscriptionFailed(queue.id, error)).await;
             }
         }
     }

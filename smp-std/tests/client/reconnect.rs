@@ -11,12 +11,12 @@ use crate::scripted::{PATIENCE, Peer, accept, identity, versions};
 use crate::{message, next, queue};
 
 /// The address of a listener that proves the scripted identity.
-fn address(listener: &TcpListener) -> ServerBuf {
+pub(crate) fn address(listener: &TcpListener) -> ServerBuf {
     let port = Port::new(listener.local_addr().unwrap().port());
     ServerBuf::new(Host::parse("127.0.0.1").unwrap(), port, identity().fingerprint()).unwrap()
 }
 
-fn quick() -> Backoff {
+pub(crate) fn quick() -> Backoff {
     let mut backoff = Backoff::default();
     (backoff.first, backoff.most) = (Duration::from_millis(10), Duration::from_millis(50));
     backoff

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -16,6 +17,9 @@ use crate::failure::{Context, Failure, INTERRUPTED, OTHER, USAGE};
 use crate::framing::Part;
 use crate::progress::{Interrupts, duration, note};
 use crate::state::{Printed, Receiver, StateFile};
+
+/// How long to wait before a subscription the relay could not make is asked for again.
+const SUBSCRIBE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Create a queue, or take up one again, and print what arrives.
 ///
@@ -95,8 +99,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     if receiver.file.is_none() {
         // Nobody can use the queue any more.
-        let deleted =
-            tokio::time::timeout(std::time::Duration::from_secs(5), client.delete(receiver.queue.credentials()));
+        let deleted = tokio::time::timeout(Duration::from_secs(5), client.delete(receiver.queue.credentials()));
         if !matches!(deleted.await, Ok(Ok(()))) {
             note("the queue could not be deleted and stays on the relay");
         }
@@ -178,19 +181,29 @@ impl Session {
     /// Receives until the wanted number of messages is there.
     async fn receive(&mut self, client: &ReconnectingClient, events: &mut Events) -> Result<(), Failure> {
         let credentials = self.queue.credentials().clone();
-        // Fails while there is no connection; the subscription is made as soon as there is one.
-        let subscribing = client.subscribe(&credentials);
-        tokio::pin!(subscribing);
-        let mut subscribed = false;
+        let subscribe = |pause: Duration| {
+            let queue = &credentials;
+            Box::pin(async move {
+                tokio::time::sleep(pause).await;
+                client.subscribe(queue).await
+            })
+        };
+        let mut subscribing = Some(subscribe(Duration::ZERO));
         loop {
             let event = tokio::select! {
-                result = &mut subscribing, if !subscribed => {
-                    subscribed = true;
-                    match result {
-                        Ok(()) => note("receiving; Ctrl-C to stop"),
-                        Err(error) if error.is_temporary() => note(format_args!("cannot subscribe yet: {error}")),
+                result = done(&mut subscribing) => {
+                    subscribing = match result {
+                        Ok(()) => {
+                            note("receiving; Ctrl-C to stop");
+                            None
+                        }
+                        Err(error) if error.is_temporary() => {
+                            note(format_args!("cannot subscribe yet: {error}"));
+                            // The next connection subscribes by itself; on this one it has to be asked for again.
+                            (!error.is_disconnected()).then(|| subscribe(SUBSCRIBE_PAUSE))
+                        }
                         Err(error) => return Err(Failure::from(error).context("subscribing")),
-                    }
+                    };
                     continue;
                 }
                 event = events.next() => event,
@@ -211,7 +224,7 @@ impl Session {
                 }
                 Some(Event::SubscriptionFailed(_, error)) if error.is_temporary() => {
                     note(format_args!("cannot subscribe yet: {error}"));
-                    client.subscribe(&credentials).await.or_else(ignore_temporary)?;
+                    subscribing.get_or_insert_with(|| subscribe(SUBSCRIBE_PAUSE));
                 }
                 Some(Event::SubscriptionFailed(_, error)) => return Err(Failure::from(error).context("subscribing")),
                 Some(Event::SubscriptionEnded(_)) => {
@@ -269,7 +282,7 @@ impl Session {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_temporary() => {
                     note(format_args!("cannot secure the queue yet: {error}"));
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 Err(error) => {
                     note(format_args!("the queue could not be secured for its sender: {error}"));
@@ -314,8 +327,12 @@ impl Session {
     }
 }
 
-fn ignore_temporary(error: ClientError) -> Result<(), Failure> {
-    if error.is_temporary() { Ok(()) } else { Err(error.into()) }
+/// Waits for a task, or for ever if there is none.
+async fn done<F: Future + Unpin>(task: &mut Option<F>) -> F::Output {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Whether the relay says that there is nothing to acknowledge any more.
