@@ -1,13 +1,18 @@
 //! Peers and applications that keep the client waiting.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use smp_proto::smp::BrokerMessage;
+use smp_crypto::key::X25519SecretKey;
+use smp_proto::id::QueueId;
+use smp_proto::smp::recipient::{QueueIds, QueueMode};
+use smp_proto::smp::{BrokerMessage, SmpError};
+use smp_proto::wire::Base64;
 use smp_std::client::{Event, Options, ReconnectingClient};
 use tokio::net::TcpListener;
 
 use crate::reconnect::{address, quick};
-use crate::scripted::{PATIENCE, Peer, accept, versions};
+use crate::scripted::{PATIENCE, Peer, accept, identity, versions};
 use crate::{message, next, queue};
 
 #[tokio::test]
@@ -50,12 +55,64 @@ async fn an_application_that_is_behind_does_not_hold_up_the_next_connection() {
     drop(peer);
 }
 
+/// The program `smp receive`, ended with the story.
+struct Receiving(std::process::Child);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn smp_receive_asks_again_for_a_subscription_the_relay_could_not_make() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("smp://{}@{}", Base64(identity().fingerprint()), listener.local_addr().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smp"));
+    command.args(["receive", "--server", &address]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let receiving = Receiving(command.spawn().unwrap());
+    let story = async {
+        let mut answers = [BrokerMessage::Error(SmpError::Internal), BrokerMessage::Ok].into_iter();
+        loop {
+            let stream = accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut peer = Peer::greet(stream, versions(6, 20)).await;
+            loop {
+                let asked = peer.asked().await;
+                let Some(asked) = asked.first() else { break };
+                if asked.command == b"SUB" {
+                    let Some(answer) = answers.next() else { panic!("asked too often") };
+                    let last = answer == BrokerMessage::Ok;
+                    peer.answer(asked, answer).await;
+                    if last {
+                        return;
+                    }
+                } else {
+                    assert!(asked.command.starts_with(b"NEW "));
+                    let dh_key = X25519SecretKey::generate(&mut rand::rng()).public_key();
+                    let ids = QueueIds {
+                        recipient_id: QueueId::new(&[1; 24]).unwrap(),
+                        sender_id: QueueId::new(&[2; 24]).unwrap(),
+                        relay_dh_key: dh_key,
+                        mode: Some(QueueMode::Messaging),
+                        link_id: None,
+                        service_id: None,
+                        notifier: None,
+                    };
+                    peer.answer(asked, BrokerMessage::Ids(ids)).await;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, story).await.expect("in time");
+    drop(receiving);
+}
+
 /// Other systems do not have all addresses that begin with 127.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
-    use crate::scripted::identity;
-    use smp_proto::{address::ServerUri, wire::Base64};
+    use smp_proto::address::ServerUri;
     use smp_std::client::Client;
     let good = TcpListener::bind("127.0.0.2:0").await.unwrap();
     let port = good.local_addr().unwrap().port();
