@@ -26,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A relay of the SimpleX network: keeps message queues, knows no users.
 ///
-/// Without a command it starts, and creates its identity, configuration and store first when the directory is empty.
+/// Without a command it starts, and creates its identity, configuration and store first when there are none in the directory.
 /// On stdout it prints its address alone on a line, then "ready" alone on a line once it accepts connections; its log
 /// goes to stderr (level by RUST_LOG, "info" by default).
 #[derive(Parser)]
@@ -144,15 +144,15 @@ fn run(arguments: &Arguments) -> Result<()> {
     let options = &arguments.options;
     match arguments.command {
         Some(Command::Init) => {
-            if !is_empty(&options.dir)? {
-                bail!("{} is not empty: start the relay there, or choose another --dir", options.dir.display());
+            if !is_new(&options.dir)? {
+                bail!("there is a relay in {} already: start it, or choose another --dir", options.dir.display());
             }
             initialise(options)?;
             print_line(&load(options)?.address())
         }
         Some(Command::Address) => print_line(&load(options)?.address()),
         Some(Command::Start) | None => {
-            if is_empty(&options.dir)? {
+            if is_new(&options.dir)? {
                 initialise(options)?;
             } else if options.sign_algorithm.is_some() {
                 bail!("--sign-algorithm is for new identities; {} has one already", options.dir.display());
@@ -162,12 +162,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Whether nothing is in the directory, or it does not exist.
-fn is_empty(directory: &Path) -> Result<bool> {
-    match fs::read_dir(directory) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", directory.display())),
+/// Whether there is no relay in the directory yet. What else is there, such as `lost+found`, does not matter.
+fn is_new(directory: &Path) -> Result<bool> {
+    match fs::metadata(directory) {
+        Ok(found) if !found.is_dir() => bail!("{} is not a directory", directory.display()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read {}", directory.display()))
+        }
+        _ => Ok(!Identity::exists(directory)),
     }
 }
 
@@ -197,7 +199,11 @@ fn initialise(options: &Options) -> Result<()> {
     let name = options.host.first().map_or("localhost", String::as_str);
     // The configuration first: a directory with an identity is complete.
     let path = directory.join(config::FILE_NAME);
-    write_private(&path, &config::template(&choices)).with_context(|| format!("cannot write {}", path.display()))?;
+    match write_private(&path, &config::template(&choices)) {
+        // Prepared by the operator, or left by an attempt that was interrupted.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => result.with_context(|| format!("cannot write {}", path.display()))?,
+    }
     Identity::create(directory, algorithm, name).context("cannot create the server identity")?;
     eprintln!(
         "Created a relay in {dir}.\n\
@@ -278,12 +284,12 @@ fn start(loaded: Loaded) -> Result<()> {
 }
 
 async fn serve(loaded: Loaded) -> Result<()> {
-    let address = loaded.address();
-    let Loaded { directory, config, identity } = loaded;
+    let mut loaded = loaded;
     let wakeups = Wakeups::default();
-    let store = open_store(&directory, &config, &wakeups).context("cannot open the store")?;
+    let store = open_store(&loaded.directory, &loaded.config, &wakeups).context("cannot open the store")?;
     let counts = store.counts();
-    let listeners: Vec<Listener> = config
+    let listeners: Vec<Listener> = loaded
+        .config
         .server
         .listen
         .iter()
@@ -292,6 +298,15 @@ async fn serve(loaded: Loaded) -> Result<()> {
                 .with_context(|| format!("cannot listen on {address} (is another relay running? see --listen)"))
         })
         .collect::<Result<_>>()?;
+    if loaded.config.address_port() == 0
+        && let Some(listener) = listeners.first()
+    {
+        // The system chose a port.
+        loaded.config.server.port = Some(listener.local_address().context("cannot tell the port")?.port());
+    }
+    let address = loaded.address();
+    let Loaded { config, identity, .. } = loaded;
+    let on_disk = config.store.engine == Engine::Fjall;
     tracing::info!(
         queues = counts.queues,
         messages = counts.messages,
@@ -313,7 +328,9 @@ async fn serve(loaded: Loaded) -> Result<()> {
     print_line(&address)?;
     print_line("ready")?;
     relay.serve(listeners).await?;
-    tracing::info!("everything is on disk");
+    if on_disk {
+        tracing::info!("everything is on disk");
+    }
     Ok(())
 }
 
@@ -337,7 +354,9 @@ fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<St
         Engine::Fjall => {
             let engine =
                 FjallOptions { cache_bytes: config.store.cache_mib.saturating_mul(1 << 20), ..FjallOptions::default() };
-            Store::fjall(&directory.join("store"), &engine, options)?
+            let folder = directory.join("store");
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            Store::fjall(&folder, &engine, options)?
         }
     })
 }

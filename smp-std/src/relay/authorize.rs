@@ -52,6 +52,10 @@ impl Terms<'_> {
     fn check<'a>(&self, store: &Store, transmission: &Transmission<'a>) -> Result<Authorized<'a>, SmpError<'static>> {
         let command =
             Command::decode(&mut Reader::new(transmission.command), self.version).map_err(SmpError::Command)?;
+        if matches!(command, Command::ResolveName(_)) {
+            // Relays of versions below 20 do not know it.
+            return Err(SmpError::Command(CommandError::Unknown));
+        }
         command
             .check_credentials(transmission.authorization.is_some(), transmission.entity_id)
             .map_err(SmpError::Command)?;

@@ -54,18 +54,31 @@ impl Default for Server {
 pub const DEFAULT_PORT: u16 = 5223;
 
 /// Who may create queues.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queues {
     /// Whether new queues can be created at all.
     pub allow_new: bool,
     /// What clients must know to create queues.
     pub password: Option<String>,
+    /// Queues in all; beyond it none can be created.
+    pub max: Option<u64>,
 }
 
 impl Default for Queues {
     fn default() -> Self {
-        Self { allow_new: true, password: None }
+        Self { allow_new: true, password: None, max: None }
+    }
+}
+
+impl std::fmt::Debug for Queues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let password = self.password.as_ref().map(|_| "Secret(..)");
+        f.debug_struct("Queues")
+            .field("allow_new", &self.allow_new)
+            .field("password", &password)
+            .field("max", &self.max)
+            .finish()
     }
 }
 
@@ -75,6 +88,8 @@ impl Default for Queues {
 pub struct Messages {
     /// Messages one queue holds before its sender is told to wait.
     pub quota: u32,
+    /// Messages in all queues together; beyond it senders are told to wait.
+    pub max: Option<u64>,
     /// Days after which messages nobody fetched are dropped; 0 keeps them.
     pub expire_days: u32,
     /// Whether a queue is also looked through whenever a message is sent to it.
@@ -85,7 +100,7 @@ pub struct Messages {
 
 impl Default for Messages {
     fn default() -> Self {
-        Self { quota: 128, expire_days: 21, expire_on_send: false, sweep_interval_seconds: 7_200 }
+        Self { quota: 128, max: None, expire_days: 21, expire_on_send: false, sweep_interval_seconds: 7_200 }
     }
 }
 
@@ -140,6 +155,8 @@ pub struct Limits {
     pub pending_responses: usize,
     /// Queues one connection may be subscribed to.
     pub subscriptions_per_connection: usize,
+    /// Queues all connections together may be subscribed to. Each takes about 200 bytes.
+    pub subscriptions: usize,
 }
 
 impl Default for Limits {
@@ -153,7 +170,8 @@ impl Default for Limits {
             block_timeout_seconds: 120,
             write_timeout_seconds: 120,
             pending_responses: 512,
-            subscriptions_per_connection: 1_000_000,
+            subscriptions_per_connection: 100_000,
+            subscriptions: 1_000_000,
         }
     }
 }
@@ -209,7 +227,12 @@ pub enum ConfigError {
     /// The file could not be read or written.
     Io(std::io::Error),
     /// The file is not TOML, or holds options that do not exist or have the wrong type.
-    Syntax(Box<toml::de::Error>),
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
     /// An option has a value that makes no sense.
     Value(&'static str),
 }
@@ -218,7 +241,8 @@ impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Io(error) => write!(f, "{error}"),
-            Self::Syntax(error) => write!(f, "{error}"),
+            // Not the line itself, which could hold the password.
+            Self::Syntax { line, message } => write!(f, "line {line}: {message}"),
             Self::Value(what) => f.write_str(what),
         }
     }
@@ -235,7 +259,10 @@ impl Config {
 
     /// Reads and checks a configuration.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(Box::new(error)))?;
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::Syntax { line: before.matches('\n').count() + 1, message: error.message().to_owned() }
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -252,17 +279,21 @@ impl Config {
             (self.server.port == Some(0), "server.port cannot be 0"),
             (self.messages.quota == 0, "messages.quota must be at least 1"),
             (self.messages.sweep_interval_seconds == 0, "messages.sweep_interval_seconds must be at least 1"),
-            (self.store.in_flight_mib == 0, "store.in_flight_mib must be at least 1"),
+            (!(1..=256).contains(&self.store.in_flight_mib), "store.in_flight_mib must be 1 to 256"),
             (self.limits.connections == 0, "limits.connections must be at least 1"),
             (self.limits.connections_per_address == 0, "limits.connections_per_address must be at least 1"),
             (self.limits.handshakes == 0, "limits.handshakes must be at least 1"),
             (self.limits.pending_responses == 0, "limits.pending_responses must be at least 1"),
             (
-                self.limits.tls_timeout_seconds == 0
-                    || self.limits.handshake_timeout_seconds == 0
-                    || self.limits.block_timeout_seconds == 0
-                    || self.limits.write_timeout_seconds == 0,
-                "the time-outs of [limits] must be at least 1 second",
+                [
+                    self.limits.tls_timeout_seconds,
+                    self.limits.handshake_timeout_seconds,
+                    self.limits.block_timeout_seconds,
+                    self.limits.write_timeout_seconds,
+                ]
+                .iter()
+                .any(|seconds| !(1..=86_400).contains(seconds)),
+                "the time-outs of [limits] must be 1 to 86400 seconds",
             ),
             (
                 self.inactive_clients.check_interval_seconds == 0,
@@ -277,6 +308,26 @@ impl Config {
             Some((_, what)) => Err(ConfigError::Value(what)),
             None => Ok(()),
         }
+    }
+
+    /// Queues in all: what the configuration says, or what suits the store.
+    #[must_use]
+    pub fn max_queues(&self) -> u64 {
+        let default = match self.store.engine {
+            Engine::Fjall => 2_000_000,
+            Engine::Memory => 100_000,
+        };
+        self.queues.max.unwrap_or(default)
+    }
+
+    /// Messages in all: what the configuration says, or what suits the store.
+    #[must_use]
+    pub fn max_messages(&self) -> u64 {
+        let default = match self.store.engine {
+            Engine::Fjall => 1_000_000,
+            Engine::Memory => 20_000,
+        };
+        self.messages.max.unwrap_or(default)
     }
 
     /// The port of the relay's address.
@@ -353,10 +404,15 @@ hosts = [{hosts}]
 allow_new = true
 # Password that clients must have in the relay's address to create queues. Without it everybody can.
 {password}
+# Queues in all; beyond it none can be created. The default is 2000000, with the memory store 100000.
+# max = 2000000
 
 [messages]
 # Messages that one queue holds before its sender is told to wait for the recipient.
 quota = {quota}
+# Messages in all queues together, of up to 16 KiB each; beyond it senders are told to wait. The default is 1000000, with
+# the memory store 20000. Choose it so that the disk cannot run full: then the relay would have to stop.
+# max = 1000000
 # Days after which messages that nobody fetched are dropped; 0 keeps them for ever.
 expire_days = {expire_days}
 # Whether a queue is also looked through whenever a message is sent to it.
@@ -390,6 +446,8 @@ write_timeout_seconds = {write}
 pending_responses = {pending}
 # Queues one connection may be subscribed to.
 subscriptions_per_connection = {subscriptions}
+# Queues all connections together may be subscribed to. Each takes about 200 bytes.
+subscriptions = {all_subscriptions}
 
 [inactive_clients]
 # Whether connections without any subscription are closed when nothing was sent or received for ttl_seconds.
@@ -414,6 +472,7 @@ check_interval_seconds = {check}
         write = limits.write_timeout_seconds,
         pending = limits.pending_responses,
         subscriptions = limits.subscriptions_per_connection,
+        all_subscriptions = limits.subscriptions,
         disconnect = inactive.disconnect,
         ttl = inactive.ttl_seconds,
         check = inactive.check_interval_seconds,

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -14,21 +14,22 @@ use std::time::Duration;
 use smp_crypto::session::Session;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
-use smp_proto::transport::block::{BLOCK_LENGTH, Batch, BatchError, BatchWriter};
+use smp_proto::transport::block::{Batch, BatchError, BatchWriter};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
 
 use super::Relay;
 use super::authorize::{Authorized, Terms, store_error};
 use super::execute::{Answer, Effect, Executor, Outcome, Waiting, reply};
 use super::hub::{Event, Peer};
 use super::reply::{Body, Delivery, Reply, ShortBytes};
+use super::stalled::Stalled;
 use super::store::Id;
 use super::subscriptions::Subscriptions;
 use crate::net::{NetError, TlsStream};
 
-/// After so many authorizations in one go others get a turn: a full block of signatures takes milliseconds.
-const AUTHORIZATIONS_PER_TURN: usize = 8;
+/// After so many commands authorized or executed in one go others get a turn: a full block of signatures, or of reads from
+/// a slow disk, takes long.
+const COMMANDS_PER_TURN: usize = 8;
 
 /// Responses with messages, or that may come to have one, that a connection keeps before it executes no more commands:
 /// they are long, and whoever asks for them may not read them.
@@ -150,7 +151,8 @@ impl Connection {
                 return Poll::Ready(Ok(Wake::Progress));
             }
             let write = self.has_output();
-            let polled = if self.responses.len() + self.events.len() < pending_limit {
+            let reading = self.responses.len() + self.events.len() < pending_limit;
+            let polled = if reading {
                 self.tls.poll_ready(context, write)?.map(|ready| match ready.read && (self.wrote || !ready.write) {
                     true => Wake::Read,
                     false => Wake::Write,
@@ -169,7 +171,7 @@ impl Connection {
                 return Poll::Ready(Ok(wake));
             }
             let writing = write || self.tls.is_sending();
-            self.stalled.note(self.tls.is_receiving_block(), writing, block_timeout, write_timeout);
+            self.stalled.note(reading && self.tls.is_receiving_block(), writing, block_timeout, write_timeout);
             self.stalled.poll(context).map(|()| Ok(Wake::TimedOut))
         })
         .await
@@ -181,19 +183,32 @@ impl Connection {
             || self.subscribing == 0 && (!self.events.is_empty() || self.subscriptions.has_due())
     }
 
-    /// Ready when the first response that waited is ready now.
+    /// Ready when a response that waited is ready now. All that are ready in order are taken together, so that they share
+    /// a block.
     fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(Slot::Waiting { answer, .. }) = self.responses.front_mut() else { return Poll::Pending };
-        let Poll::Ready(outcome) = answer.as_mut().poll(context) else { return Poll::Pending };
-        if let Some(Slot::Waiting { correlation, entity, acknowledges, .. }) = self.responses.pop_front() {
-            let body = self.settle(outcome);
-            let slot = Slot::Ready(reply(correlation, entity, body));
-            if acknowledges && !slot.holds_message() {
+        let mut progress = Poll::Pending;
+        let mut index = 0;
+        while let Some(slot) = self.responses.get_mut(index) {
+            if let Slot::Waiting { answer, .. } = slot {
+                let Poll::Ready(outcome) = answer.as_mut().poll(context) else { break };
+                self.settle_at(index, outcome);
+                progress = Poll::Ready(());
+            }
+            index += 1;
+        }
+        progress
+    }
+
+    fn settle_at(&mut self, index: usize, outcome: Outcome) {
+        let body = self.settle(outcome);
+        let Some(slot) = self.responses.get_mut(index) else { return };
+        if let Slot::Waiting { correlation, entity, acknowledges, .. } = slot {
+            let ready = Slot::Ready(reply(std::mem::take(correlation), std::mem::take(entity), body));
+            if *acknowledges && !ready.holds_message() {
                 self.holding = self.holding.saturating_sub(1);
             }
-            self.responses.push_front(slot);
+            *slot = ready;
         }
-        Poll::Ready(())
     }
 
     /// Applies to the connection what a command that is on disk means for it.
@@ -222,7 +237,7 @@ impl Connection {
     }
 
     fn count_subscriptions(&self) {
-        let count = u32::try_from(self.subscriptions.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.subscriptions.subscribed()).unwrap_or(u32::MAX);
         self.peer.subscriptions.store(count, Ordering::Relaxed);
     }
 
@@ -274,12 +289,15 @@ impl Connection {
         };
         let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
         for (number, entry) in batch.iter().enumerate() {
-            if number > 0 && number % AUTHORIZATIONS_PER_TURN == 0 {
+            if number > 0 && number % COMMANDS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
             }
             entries.push(self.terms().authorize(&self.relay.store, entry));
         }
-        for entry in entries {
+        for (number, entry) in entries.into_iter().enumerate() {
+            if number > 0 && number % COMMANDS_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
             while self.holding >= HELD_MESSAGES {
                 self.relieve().await?;
             }
@@ -380,7 +398,10 @@ impl Connection {
         while let Some((queue, token)) = self.subscriptions.next_due() {
             // From here on new messages are posted again, so none is missed between the look and the delivery.
             self.relay.hub.message_noticed(&queue, token);
-            let Some((message, delivery)) = self.next_message(&queue) else { continue };
+            let Some((message, delivery)) = self.next_message(&queue) else {
+                self.subscriptions.nothing_waits(&queue);
+                continue;
+            };
             match self.push(&mut batch, &delivery) {
                 Pushed::Written => self.subscriptions.pushed(&queue, message),
                 Pushed::Full => {
@@ -434,64 +455,4 @@ enum Pushed {
 
 fn finish(batch: BatchWriter<'_>) -> usize {
     batch.finish().map_or(0, <[u8]>::len)
-}
-
-/// How long the peer has kept the relay waiting in the middle of a block.
-#[derive(Default)]
-struct Stalled {
-    reading: Option<Instant>,
-    writing: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Stalled {
-    /// Notes which directions are stuck now; the time runs from when they got stuck.
-    fn note(&mut self, reading: bool, writing: bool, block_timeout: Duration, write_timeout: Duration) {
-        let now = || Instant::now();
-        self.reading = reading.then(|| self.reading.unwrap_or_else(|| now() + block_timeout));
-        self.writing = writing.then(|| self.writing.unwrap_or_else(|| now() + write_timeout));
-        match self.reading.into_iter().chain(self.writing).min() {
-            None => self.timer = None,
-            Some(deadline) => match &mut self.timer {
-                Some(timer) => {
-                    if timer.deadline() != deadline {
-                        timer.as_mut().reset(deadline);
-                    }
-                }
-                None => self.timer = Some(Box::pin(tokio::time::sleep_until(deadline))),
-            },
-        }
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(context),
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// Blocks that are not in use, for the next one who needs one.
-pub(super) struct Blocks {
-    free: parking_lot::Mutex<Vec<Box<[u8; BLOCK_LENGTH]>>>,
-}
-
-impl Blocks {
-    /// Kept at most; more than are in use at one time on a small machine.
-    const KEPT: usize = 32;
-
-    pub(super) fn new() -> Self {
-        Self { free: parking_lot::Mutex::default() }
-    }
-
-    fn take(&self) -> Box<[u8; BLOCK_LENGTH]> {
-        self.free.lock().pop().unwrap_or_else(|| Box::new([0; BLOCK_LENGTH]))
-    }
-
-    fn give(&self, block: Box<[u8; BLOCK_LENGTH]>) {
-        let mut free = self.free.lock();
-        if free.len() < Self::KEPT {
-            free.push(block);
-        }
-    }
 }

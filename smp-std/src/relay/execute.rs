@@ -74,6 +74,9 @@ pub(super) fn new_id() -> Id {
     id
 }
 
+/// Queues that one connection may GET from: what it fetched is remembered until it ends.
+const FETCHED_QUEUES: usize = 10_000;
+
 /// How often ids are drawn anew when they are taken, which does not happen unless the random source is broken.
 const ID_ATTEMPTS: usize = 3;
 
@@ -124,6 +127,7 @@ impl Executor<'_> {
 
     async fn create(&self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
         let queues = &self.relay.config.queues;
+        let subscribe = new.subscription == SubscriptionMode::Subscribe;
         if !queues.allow_new {
             return Err(SmpError::Auth);
         }
@@ -132,6 +136,12 @@ impl Executor<'_> {
             if !bool::from(password.as_bytes().ct_eq(given)) {
                 return Err(SmpError::Auth);
             }
+        }
+        if self.relay.store.counts().queues >= self.relay.config.max_queues() {
+            return Err(SmpError::Internal);
+        }
+        if subscribe {
+            self.check_subscription_limit()?;
         }
         let mode = match new.request.map(|request| request.mode()) {
             None => QueueMode::Unknown,
@@ -145,7 +155,6 @@ impl Executor<'_> {
         let mut record = self.new_record(new.recipient_key, SharedSecret::new(*secret.as_bytes()));
         record.mode = mode;
         let relay_dh_key = relay_key.public_key();
-        let subscribe = new.subscription == SubscriptionMode::Subscribe;
         // Submitted here and not when the future is polled first, so that several NEW of a block share a write.
         let mut record = Arc::new(record);
         let mut pending = self.relay.store.create_queue(Arc::clone(&record)).await;
@@ -189,13 +198,21 @@ impl Executor<'_> {
             None => self.check_subscription_limit()?,
         }
         let token = self.relay.hub.subscribe(queue, self.peer);
+        // A queue that was deleted since its authorization: the deletion told the hub before it had the subscription.
+        let exists = self.relay.store.queue_by_recipient(&queue).map_err(|error| store_error(&error))?.is_some();
+        if !exists {
+            self.relay.hub.unsubscribe(&queue, token);
+            return Err(SmpError::Auth);
+        }
         self.subscriptions.subscribe(queue, token);
         Ok(Answer::Now(Body::Subscribed))
     }
 
     fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
-        let limit = self.relay.config.limits.subscriptions_per_connection;
-        if self.subscriptions.len() < limit { Ok(()) } else { Err(SmpError::Internal) }
+        let limits = &self.relay.config.limits;
+        let full = self.subscriptions.subscribed() >= limits.subscriptions_per_connection
+            || self.relay.hub.subscriptions() >= limits.subscriptions;
+        if full { Err(SmpError::Internal) } else { Ok(()) }
     }
 
     async fn secure(&self, record: &QueueRecord, key: &AuthorizationKey) -> Result<Answer, SmpError<'static>> {
@@ -221,6 +238,9 @@ impl Executor<'_> {
         }
         if let Some(error) = blocked(&record.status) {
             return Err(error);
+        }
+        if self.relay.store.counts().messages >= self.relay.config.max_messages() {
+            return Err(SmpError::Quota);
         }
         let messages = &self.relay.config.messages;
         let now = self.relay.now();
@@ -248,8 +268,8 @@ impl Executor<'_> {
         if matches!(self.subscriptions.mode(&queue), Some(Mode::Subscribed(_))) {
             return Err(SmpError::Command(CommandError::Prohibited));
         }
-        if self.subscriptions.mode(&queue).is_none() {
-            self.check_subscription_limit()?;
+        if self.subscriptions.mode(&queue).is_none() && self.subscriptions.fetched() >= FETCHED_QUEUES {
+            return Err(SmpError::Internal);
         }
         let message = self.relay.store.head(&queue).map_err(|error| store_error(&error))?;
         self.subscriptions
@@ -285,7 +305,8 @@ impl Executor<'_> {
                 Ok(Some(acknowledged)) => {
                     Outcome { body: Body::Ok, effect: Effect::Acknowledged(record, acknowledged.next) }
                 }
-                Ok(None) => Outcome { body: Body::Error(SmpError::Auth), effect: Effect::Deleted(queue) },
+                // Deleted by another connection, which the subscriber is told of.
+                Ok(None) => Body::Error(SmpError::Auth).into(),
                 Err(error) => {
                     Outcome { body: Body::Error(store_error(&error)), effect: Effect::Acknowledged(record, None) }
                 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -81,11 +81,16 @@ struct Subscription {
 pub(crate) struct Hub {
     shards: [Mutex<HashMap<Id, Subscription>>; SHARDS],
     next_token: AtomicU64,
+    count: AtomicUsize,
 }
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), next_token: AtomicU64::new(1) }
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            next_token: AtomicU64::new(1),
+            count: AtomicUsize::new(0),
+        }
     }
 
     fn shard(&self, queue: &Id) -> &Mutex<HashMap<Id, Subscription>> {
@@ -113,6 +118,7 @@ impl Hub {
             Entry::Vacant(entry) => {
                 let token = self.next_token.fetch_add(1, Ordering::Relaxed);
                 entry.insert(Subscription { peer: Arc::clone(peer), token, posted: false });
+                self.count.fetch_add(1, Ordering::Relaxed);
                 token
             }
         }
@@ -123,6 +129,7 @@ impl Hub {
         let mut shard = self.shard(queue).lock();
         if shard.get(queue).is_some_and(|subscription| subscription.token == token) {
             shard.remove(queue);
+            self.count.fetch_sub(1, Ordering::Relaxed);
             if shard.is_empty() {
                 shard.shrink_to_fit();
             }
@@ -150,11 +157,16 @@ impl Hub {
 
     /// Forgets the subscription of a deleted queue and tells its subscriber, unless that is the one who deleted it.
     pub(crate) fn queue_deleted(&self, queue: &Id, deleted_by: &Arc<Peer>) {
-        if let Some(subscription) = self.shard(queue).lock().remove(queue)
-            && !Arc::ptr_eq(&subscription.peer, deleted_by)
-        {
+        let Some(subscription) = self.shard(queue).lock().remove(queue) else { return };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if !Arc::ptr_eq(&subscription.peer, deleted_by) {
             subscription.peer.post(Event::Deleted(*queue, subscription.token));
         }
+    }
+
+    /// How many queues have a subscriber.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether a queue has a subscriber.
@@ -184,6 +196,7 @@ mod tests {
         assert!(hub.is_subscribed(&QUEUE));
         hub.unsubscribe(&QUEUE, taken);
         assert!(!hub.is_subscribed(&QUEUE));
+        assert_eq!(hub.subscriptions(), 0);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The relay: keeps queues, takes messages from senders and hands them to recipients, and learns nothing else.
 //!
-//! One task serves each connection ([`connection`]), one thread writes to disk for all of them ([`store`]), and the hub
+//! One task serves each connection, one thread writes to disk for all of them ([`store`]), and the hub
 //! tells connections of each other. Nothing is answered `OK` before it is on disk.
 
 mod authorize;
+mod blocks;
 pub mod config;
 mod connection;
 mod execute;
@@ -12,6 +13,7 @@ mod limits;
 mod queue_info;
 mod reply;
 mod session;
+mod stalled;
 pub mod store;
 mod subscriptions;
 mod sweep;
@@ -28,8 +30,9 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::blocks::Blocks;
 use self::config::Config;
-use self::connection::{Blocks, Connection};
+use self::connection::Connection;
 use self::hub::{Hub, Peer};
 use self::limits::{Admission, Admitted, HandshakeSlot};
 use self::session::Greeter;
@@ -37,8 +40,9 @@ use self::store::Store;
 use crate::identity::Identity;
 use crate::net::Listener;
 
-/// The highest version this relay offers: what later versions bring (queue modes with link data, services, names) is not
-/// complete here yet. The lowest is 6.
+/// The highest version this relay offers; the lowest is 6. What later versions bring (queue modes with link data, services,
+/// names) is not here yet. Of what the offered ones have, forwarding (PRXY, PFWD, RFWD) and notifications (NKEY, NDEL,
+/// NSUB) are not here yet either: they are answered with `CMD PROHIBITED`.
 pub const MAX_VERSION: SmpVersion = SmpVersion::PROXY_FLAG;
 
 /// The versions this relay offers to clients that name an application protocol; others are limited to version 6.
@@ -158,6 +162,7 @@ impl Relay {
     }
 
     async fn accept(self: Arc<Self>, listener: Listener) {
+        let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 () = self.stopping.cancelled() => return,
@@ -166,7 +171,11 @@ impl Relay {
             match accepted {
                 Ok((tcp, address)) => self.admit(tcp, address.ip()),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    // It comes again at once until others leave: once a minute is enough to know.
+                    if told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                        told = Some(Instant::now());
+                    }
                 }
             }
         }

@@ -32,8 +32,16 @@ struct Receiving {
     outstanding: Outstanding,
     /// Something may have arrived while a message was outstanding.
     look_again: bool,
+    /// What was delivered is delivered once more.
+    redeliver: bool,
     /// The queue waits in `due`.
     due: bool,
+}
+
+impl Receiving {
+    const fn new(mode: Mode, outstanding: Outstanding) -> Self {
+        Self { mode, outstanding, look_again: false, redeliver: false, due: false }
+    }
 }
 
 /// The queues of one connection.
@@ -42,6 +50,8 @@ pub(crate) struct Subscriptions {
     queues: HashMap<Id, Receiving>,
     /// Queues whose first message should be delivered when there is room in a block.
     due: VecDeque<Id>,
+    /// How many queues are fetched from.
+    fetched: usize,
 }
 
 /// A command does not go with how the connection receives from the queue.
@@ -49,9 +59,14 @@ pub(crate) struct Subscriptions {
 pub(crate) struct Prohibited;
 
 impl Subscriptions {
-    /// How many queues there are, fetched ones included.
-    pub(crate) fn len(&self) -> usize {
-        self.queues.len()
+    /// How many queues are subscribed to.
+    pub(crate) fn subscribed(&self) -> usize {
+        self.queues.len().saturating_sub(self.fetched)
+    }
+
+    /// How many queues are fetched from.
+    pub(crate) fn fetched(&self) -> usize {
+        self.fetched
     }
 
     /// How the connection receives from a queue.
@@ -69,32 +84,21 @@ impl Subscriptions {
 
     /// SUB: messages of the queue are pushed from now on, the first one again if it was delivered before.
     pub(crate) fn subscribe(&mut self, queue: Id, token: u64) {
-        let receiving = self.queues.entry(queue).or_insert(Receiving {
-            mode: Mode::Subscribed(token),
-            outstanding: Outstanding::Nothing,
-            look_again: false,
-            due: false,
-        });
+        let new = Receiving::new(Mode::Subscribed(token), Outstanding::Nothing);
+        let receiving = self.queues.entry(queue).or_insert(new);
         receiving.mode = Mode::Subscribed(token);
         if receiving.outstanding == Outstanding::Acknowledging {
             receiving.look_again = true;
             return;
         }
-        receiving.outstanding = Outstanding::Nothing;
+        // What was delivered can be acknowledged until it is delivered again.
+        receiving.redeliver = true;
         Self::make_due(&mut self.due, queue, receiving);
     }
 
     /// NEW: as SUB, but there is nothing to deliver yet.
     pub(crate) fn subscribe_new(&mut self, queue: Id, token: u64) {
-        self.queues.insert(
-            queue,
-            Receiving {
-                mode: Mode::Subscribed(token),
-                outstanding: Outstanding::Nothing,
-                look_again: false,
-                due: false,
-            },
-        );
+        self.queues.insert(queue, Receiving::new(Mode::Subscribed(token), Outstanding::Nothing));
     }
 
     /// GET: the message that is handed out now.
@@ -109,7 +113,8 @@ impl Subscriptions {
                 receiving.outstanding = outstanding;
             }
             Entry::Vacant(entry) => {
-                entry.insert(Receiving { mode: Mode::Fetching, outstanding, look_again: false, due: false });
+                entry.insert(Receiving::new(Mode::Fetching, outstanding));
+                self.fetched += 1;
             }
         }
         Ok(())
@@ -130,7 +135,12 @@ impl Subscriptions {
         while let Some(queue) = self.due.pop_front() {
             let Some(receiving) = self.queues.get_mut(&queue) else { continue };
             receiving.due = false;
-            if let (Mode::Subscribed(token), Outstanding::Nothing) = (receiving.mode, receiving.outstanding) {
+            let wanted = match receiving.outstanding {
+                Outstanding::Nothing => true,
+                Outstanding::Delivered(_) => receiving.redeliver,
+                Outstanding::Acknowledging => false,
+            };
+            if let (Mode::Subscribed(token), true) = (receiving.mode, wanted) {
                 return Some((queue, token));
             }
         }
@@ -156,6 +166,15 @@ impl Subscriptions {
     pub(crate) fn pushed(&mut self, queue: &Id, message: Id) {
         if let Some(receiving) = self.queues.get_mut(queue) {
             receiving.outstanding = Outstanding::Delivered(message);
+            receiving.redeliver = false;
+        }
+    }
+
+    /// There is no message to push: what was delivered before has expired.
+    pub(crate) fn nothing_waits(&mut self, queue: &Id) {
+        if let Some(receiving) = self.queues.get_mut(queue) {
+            receiving.outstanding = Outstanding::Nothing;
+            receiving.redeliver = false;
         }
     }
 
@@ -164,6 +183,8 @@ impl Subscriptions {
         match self.queues.get_mut(queue) {
             Some(receiving) if receiving.outstanding == Outstanding::Delivered(*message) => {
                 receiving.outstanding = Outstanding::Acknowledging;
+                // A SUB that wanted it once more comes too late, but there may be another message.
+                receiving.look_again |= std::mem::take(&mut receiving.redeliver);
                 true
             }
             _ => false,
@@ -173,6 +194,13 @@ impl Subscriptions {
     /// ACK is on disk; `next` is what the response delivers. Returns whether the queue is still received from by pushes.
     pub(crate) fn acknowledged(&mut self, queue: &Id, next: Option<Id>) -> bool {
         let Some(receiving) = self.queues.get_mut(queue) else { return false };
+        if receiving.outstanding != Outstanding::Acknowledging {
+            // Something else was delivered since, by a GET or to a subscription that was lost and taken again.
+            if receiving.outstanding == Outstanding::Nothing && receiving.mode != Mode::Fetching {
+                Self::make_due(&mut self.due, *queue, receiving);
+            }
+            return false;
+        }
         if receiving.mode == Mode::Fetching {
             receiving.outstanding = Outstanding::Nothing;
             return false;
@@ -203,10 +231,12 @@ impl Subscriptions {
 
     /// Forgets a queue that this connection deleted.
     pub(crate) fn remove(&mut self, queue: &Id) {
-        self.queues.remove(queue);
+        if self.queues.remove(queue).is_some_and(|receiving| receiving.mode == Mode::Fetching) {
+            self.fetched = self.fetched.saturating_sub(1);
+        }
         // What is lost and taken again and again must not pile up.
         if self.due.len() > 2 * self.queues.len() + 64 {
-            let Self { queues, due } = self;
+            let Self { queues, due, .. } = self;
             let mut seen = HashSet::new();
             due.retain(|queue| queues.get(queue).is_some_and(|receiving| receiving.due) && seen.insert(*queue));
         }
@@ -280,6 +310,50 @@ mod tests {
         assert_eq!(subscriptions.next_due(), None);
         subscriptions.acknowledged(&QUEUE, None);
         assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+    }
+
+    #[test]
+    fn a_delivered_message_can_be_acknowledged_behind_a_new_sub() {
+        let mut subscriptions = subscribed();
+        subscriptions.pushed(&QUEUE, FIRST);
+        subscriptions.subscribe(QUEUE, 5);
+        assert_eq!(subscriptions.delivered(&QUEUE), Some(FIRST));
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        assert_eq!(subscriptions.next_due(), None, "what is being acknowledged is not delivered again");
+        subscriptions.acknowledged(&QUEUE, None);
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        subscriptions.nothing_waits(&QUEUE);
+        subscriptions.message_waiting(&QUEUE);
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+    }
+
+    #[test]
+    fn an_old_acknowledgement_does_not_disturb_what_was_delivered_since() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.fetch(QUEUE, Some(FIRST)).unwrap();
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        subscriptions.fetch(QUEUE, Some(SECOND)).unwrap();
+        assert!(!subscriptions.acknowledged(&QUEUE, None));
+        assert_eq!(subscriptions.delivered(&QUEUE), Some(SECOND));
+
+        let mut subscriptions = subscribed();
+        subscriptions.pushed(&QUEUE, FIRST);
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        assert!(subscriptions.lost(&QUEUE, 5));
+        subscriptions.subscribe(QUEUE, 6);
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, 6)));
+        subscriptions.pushed(&QUEUE, SECOND);
+        assert!(!subscriptions.acknowledged(&QUEUE, Some(SECOND)), "it is on its way already");
+        assert_eq!(subscriptions.delivered(&QUEUE), Some(SECOND));
+    }
+
+    #[test]
+    fn fetched_queues_do_not_count_as_subscribed() {
+        let mut subscriptions = subscribed();
+        subscriptions.fetch([9; 24], None).unwrap();
+        assert_eq!((subscriptions.subscribed(), subscriptions.fetched()), (1, 1));
+        subscriptions.remove(&[9; 24]);
+        assert_eq!((subscriptions.subscribed(), subscriptions.fetched()), (1, 0));
     }
 
     #[test]

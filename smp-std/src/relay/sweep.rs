@@ -45,7 +45,12 @@ impl Relay {
                 pending.push(self.store.expire_messages(queue, before).await?);
             }
             for answer in pending {
-                expired += answer.await?;
+                match answer.await {
+                    Ok(count) => expired += count,
+                    Err(error @ (StoreError::Failed | StoreError::Closed)) => return Err(error),
+                    // One damaged queue must not keep the messages of all others.
+                    Err(error) => tracing::error!(%error, "a queue could not be looked through"),
+                }
             }
             match next {
                 Some(next) => after = Some(next),

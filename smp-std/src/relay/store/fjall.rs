@@ -149,6 +149,18 @@ impl FjallBackend {
             return Ok(());
         }
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        // A batch becomes visible to readers row by row: what a state points to must be there before the state is, and be
+        // gone only after it.
+        let (added, removed): (Vec<_>, Vec<_>) =
+            changes.messages.into_iter().partition(|(_, message)| message.is_some());
+        for ((id, sequence), message) in added {
+            let Some((header, body)) = message else { continue };
+            let key = Slice::from(message_key(&id, sequence));
+            if header.kind != HeaderKind::QuotaMark {
+                batch.insert(&self.bodies, key.clone(), body);
+            }
+            batch.insert(&self.headers, key, codec::encode_header(&header));
+        }
         for (id, record) in &changes.queues {
             match record {
                 Some(record) => batch.insert(&self.queues, *id, codec::encode_record(record)),
@@ -167,20 +179,10 @@ impl FjallBackend {
                 None => batch.remove(&self.states, *id),
             }
         }
-        for ((id, sequence), message) in changes.messages {
+        for ((id, sequence), _) in removed {
             let key = Slice::from(message_key(&id, sequence));
-            match message {
-                Some((header, body)) => {
-                    batch.insert(&self.headers, key.clone(), codec::encode_header(&header));
-                    if header.kind != HeaderKind::QuotaMark {
-                        batch.insert(&self.bodies, key, body);
-                    }
-                }
-                None => {
-                    batch.remove(&self.headers, key.clone());
-                    batch.remove(&self.bodies, key);
-                }
-            }
+            batch.remove(&self.headers, key.clone());
+            batch.remove(&self.bodies, key);
         }
         if changes.counts != self.counts() {
             batch.insert(&self.store, "counts", codec::encode_counts(changes.counts));
