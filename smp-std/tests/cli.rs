@@ -394,6 +394,12 @@ fn two_programs_cannot_receive_from_one_queue() {
     let uri = first.line();
     succeed(&["send", "--save", &sender, &uri, "one"]);
     assert_eq!(first.line(), "one");
+    // What was printed is kept right behind; a program that reads the file earlier prints it once more.
+    let begun = Instant::now();
+    while !std::fs::read_to_string(&queue).unwrap().contains(r#""last_message": ""#) {
+        assert!(begun.elapsed() < PATIENCE, "the state is not kept");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let second = Receiving::start(&["--resume", &queue]);
     second.line();
     assert_eq!(first.wait(), 1, "the first one is told and ends");

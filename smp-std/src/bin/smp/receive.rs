@@ -9,7 +9,7 @@ use serde::Serialize;
 use smp_proto::address::{Scheme, ServerUri};
 use smp_proto::smp::SmpError;
 use smp_std::client::{
-    Backoff, Client, ClientError, Delivery, Event, Events, Options, QueueOptions, ReceiveQueue, Received,
+    Backoff, Client, ClientError, Delivery, Event, Events, Options, QueueError, QueueOptions, ReceiveQueue, Received,
     ReceivedMessage, ReconnectingClient,
 };
 
@@ -240,11 +240,27 @@ impl Session {
         }
     }
 
+    /// Takes over what another program kept in the file that received from the queue until now, and wrote the sender's
+    /// confirmation there after this one had read it. Tells whether it did.
+    fn catch_up(&mut self) -> Result<bool, Failure> {
+        let Some(file) = &self.file else { return Ok(false) };
+        let (queue, printed) = file.read(Receiver::restore)?;
+        if !queue.is_confirmed() {
+            return Ok(false);
+        }
+        (self.queue, self.printed) = (queue, printed);
+        Ok(true)
+    }
+
     /// Prints a message, keeps what has changed, and acknowledges, in this order. Tells whether it was the last one.
     async fn take(&mut self, client: &ReconnectingClient, delivery: &Delivery) -> Result<bool, Failure> {
         let mut complete = false;
         if self.printed.last_message.as_ref() != Some(&delivery.message_id) {
-            match self.queue.open(delivery) {
+            let mut opened = self.queue.open(delivery);
+            if matches!(opened, Err(QueueError::NotConfirmed)) && self.catch_up()? {
+                opened = self.queue.open(delivery);
+            }
+            match opened {
                 Ok(Received::Message(message)) => {
                     // May be repeated, should the program end before the message is printed.
                     if let Some(key) = message.secure_with {
