@@ -113,6 +113,8 @@ pub struct RawClient {
     pub tls: TlsStream,
     pub session: Session,
     pub inbox: std::collections::VecDeque<Received>,
+    /// How many blocks came.
+    pub blocks: usize,
 }
 
 /// A queue as its recipient knows it.
@@ -136,7 +138,7 @@ impl RawClient {
         let ClientStep::Session(session) = handshake.receive(&mut block).unwrap() else { panic!("no service") };
         tls.write_block(&block).await.unwrap();
         tls.flush().await.unwrap();
-        Self { tls, session, inbox: std::collections::VecDeque::new() }
+        Self { tls, session, inbox: std::collections::VecDeque::new(), blocks: 0 }
     }
 
     pub fn version(&self) -> SmpVersion {
@@ -236,6 +238,7 @@ impl RawClient {
     async fn read_block(&mut self) {
         let mut block = Box::new([0; BLOCK_LENGTH]);
         self.tls.read_block(&mut block).await.unwrap();
+        self.blocks += 1;
         let content = self.session.opener.open(&mut block).unwrap();
         for entry in Batch::decode(&block[content]).unwrap().iter() {
             let transmission = Transmission::decode(entry, self.version(), self.session.context.session_id()).unwrap();

@@ -366,6 +366,47 @@ async fn a_batch_of_subscriptions_is_answered_before_the_messages() {
 }
 
 #[tokio::test]
+async fn responses_that_waited_for_the_disk_share_blocks() {
+    let relay = relay().await;
+    let (mut alice, mut bob) = (relay.client().await, relay.client().await);
+    let queue = alice.new_queue(QueueMode::Contact, false).await;
+    let (ids, block): (Vec<_>, Vec<_>) =
+        (0..100u8).map(|number| bob.encode(None, &queue.sender_id, &send_command(&[number]))).unzip();
+    let before = bob.blocks;
+    bob.send_block(&block).await;
+    for id in ids {
+        let response = bob.receive().await;
+        assert_eq!((response.text().as_str(), &response.correlation[..]), ("OK", &id[..]));
+    }
+    // One would do; a few more come when the disk answers while the first is being filled.
+    assert!(bob.blocks - before <= 20, "{} blocks for 100 short responses", bob.blocks - before);
+}
+
+#[tokio::test]
+async fn queues_and_messages_in_all_are_bounded() {
+    let mut config = Config::default();
+    config.queues.max = Some(2);
+    config.messages.max = Some(3);
+    let relay = TestRelay::start(config).await;
+    let (mut alice, mut bob) = (relay.client().await, relay.client().await);
+    let first = alice.new_queue(QueueMode::Contact, true).await;
+    let second = alice.new_queue(QueueMode::Contact, false).await;
+    let (key, dh) = (ed25519(), X25519SecretKey::generate(&mut rand::rng()));
+    let new = new_command(&key, &dh, QueueMode::Contact, true);
+    assert_eq!(alice.tell(Some(&key), b"", &new).await, "ERR INTERNAL");
+    for _ in 0..2 {
+        assert_eq!(send(&mut bob, None, &second, b"kept").await, "OK");
+    }
+    assert_eq!(send(&mut bob, None, &first, b"last").await, "OK");
+    assert_eq!(send(&mut bob, None, &first, b"too much").await, "ERR QUOTA");
+    let (id, _) = alice.message(&first).await;
+    assert_eq!(alice.tell(Some(&first.key), &first.recipient_id, &ack(&id)).await, "OK");
+    assert_eq!(send(&mut bob, None, &first, b"room again").await, "OK");
+    assert_eq!(alice.tell(Some(&second.key), &second.recipient_id, &Command::Delete).await, "OK");
+    assert!(alice.tell(Some(&key), b"", &new).await.starts_with("IDS "));
+}
+
+#[tokio::test]
 async fn a_body_may_be_as_long_as_the_version_allows_and_no_longer() {
     let relay = relay().await;
     let mut alice = relay.client().await;
