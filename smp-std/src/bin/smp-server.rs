@@ -1,4 +1,8 @@
 //! `smp-server`: the relay as a program.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments of arguments are help for people, where brackets mean optional"
+)]
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, IsTerminal, Write};

@@ -1,4 +1,8 @@
 //! `smp`: send and receive through SMP relays, look at them, measure them.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments of arguments are help for people, where brackets mean optional"
+)]
 
 #[macro_use]
 mod progress;
