@@ -5,15 +5,16 @@
 
 mod authorize;
 mod blocks;
+mod commands;
 pub mod config;
 mod connection;
-mod execute;
 mod hub;
 mod limits;
 mod queue_info;
 mod reply;
 mod session;
 mod stalled;
+pub mod stats;
 pub mod store;
 mod subscriptions;
 mod sweep;
@@ -36,6 +37,7 @@ use self::connection::Connection;
 use self::hub::{Hub, Peer};
 use self::limits::{Admission, Admitted, HandshakeSlot};
 use self::session::Greeter;
+use self::stats::Stats;
 use self::store::Store;
 use crate::identity::Identity;
 use crate::net::Listener;
@@ -59,6 +61,7 @@ pub struct Relay {
     greeter: Greeter,
     admission: Admission,
     blocks: Blocks,
+    stats: Stats,
     started: Instant,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
     next_peer: AtomicU64,
@@ -121,6 +124,7 @@ impl Relay {
             greeter,
             admission,
             blocks: Blocks::new(),
+            stats: Stats::default(),
             started: Instant::now(),
             peers: Mutex::default(),
             next_peer: AtomicU64::new(0),
@@ -159,6 +163,12 @@ impl Relay {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.admission.connections()
+    }
+
+    /// What the relay counted since it started.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     async fn accept(self: Arc<Self>, listener: Listener) {

@@ -3,6 +3,8 @@
 //! While nothing happens the task holds no buffers. A client that does not read is not read either once enough responses
 //! wait for it, so it slows down nobody but itself.
 
+mod output;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,16 +16,15 @@ use std::time::Duration;
 use smp_crypto::session::Session;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
-use smp_proto::transport::block::{Batch, BatchError, BatchWriter};
+use smp_proto::transport::block::Batch;
 use tokio::net::TcpStream;
 
 use super::Relay;
-use super::authorize::{Authorized, Terms, store_error};
-use super::execute::{Answer, Effect, Executor, Outcome, Waiting, reply};
+use super::authorize::{Authorized, Terms};
+use super::commands::{Answer, Effect, Executor, Outcome, Waiting, reply};
 use super::hub::{Event, Peer};
 use super::reply::{Body, Delivery, Reply, ShortBytes};
 use super::stalled::Stalled;
-use super::store::Id;
 use super::subscriptions::Subscriptions;
 use crate::net::{NetError, TlsStream};
 
@@ -347,112 +348,4 @@ impl Connection {
             Answer::Later(answer) => Slot::Waiting { correlation, entity, answer, acknowledges },
         }
     }
-
-    /// Fills a block with what is ready and writes it.
-    async fn write(&mut self) -> Result<(), NetError> {
-        let mut block = self.relay.blocks.take();
-        let length = self.fill(block.get_mut(self.session.sealer.content_range()).unwrap_or_default());
-        if length > 0 {
-            self.session.sealer.seal(&mut block, length).map_err(|_| NetError::Closed)?;
-            self.tls.write_block(&block).await?;
-            self.peer.last_sent.store(self.relay.uptime(), Ordering::Relaxed);
-        }
-        self.relay.blocks.give(block);
-        Ok(())
-    }
-
-    /// Packs responses, then events, then messages, as long as they fit. Returns the length of the content, 0 when it
-    /// turned out that there is nothing to say.
-    fn fill(&mut self, content: &mut [u8]) -> usize {
-        let Ok(mut batch) = BatchWriter::new(content) else { return 0 };
-        while let Some(Slot::Ready(response)) = self.responses.front() {
-            match self.push(&mut batch, response) {
-                Pushed::Full => return finish(batch),
-                Pushed::Written => {}
-                Pushed::Impossible => {
-                    let failure =
-                        Reply::response(&response.correlation, &response.entity, Body::Error(SmpError::Internal));
-                    // It is short, but the block may be full; then it is made again for the next one.
-                    if let Pushed::Full = self.push(&mut batch, &failure) {
-                        return finish(batch);
-                    }
-                }
-            }
-            match self.responses.pop_front() {
-                Some(Slot::Ready(Reply { body: Body::Subscribed, .. })) => {
-                    self.subscribing = self.subscribing.saturating_sub(1);
-                }
-                Some(slot) => self.holding = self.holding.saturating_sub(usize::from(slot.holds_message())),
-                None => {}
-            }
-        }
-        if self.subscribing > 0 {
-            return finish(batch);
-        }
-        while let Some(event) = self.events.front() {
-            if let Pushed::Full = self.push(&mut batch, event) {
-                return finish(batch);
-            }
-            self.events.pop_front();
-        }
-        while let Some((queue, token)) = self.subscriptions.next_due() {
-            // From here on new messages are posted again, so none is missed between the look and the delivery.
-            self.relay.hub.message_noticed(&queue, token);
-            let Some((message, delivery)) = self.next_message(&queue) else {
-                self.subscriptions.nothing_waits(&queue);
-                continue;
-            };
-            match self.push(&mut batch, &delivery) {
-                Pushed::Written => self.subscriptions.pushed(&queue, message),
-                Pushed::Full => {
-                    self.subscriptions.postpone(queue);
-                    break;
-                }
-                Pushed::Impossible => {}
-            }
-        }
-        finish(batch)
-    }
-
-    /// The first message of a queue, as an event.
-    fn next_message(&self, queue: &Id) -> Option<(Id, Reply)> {
-        let read = || {
-            let Some(message) = self.relay.store.head(queue)? else { return Ok(None) };
-            Ok(self.relay.store.queue_by_recipient(queue)?.map(|record| (record, message)))
-        };
-        match read() {
-            Ok(Some((record, message))) => {
-                let id = message.id;
-                Some((id, Reply::event(queue, Body::Message(Box::new(Delivery::new(&record, message))))))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                // The client gets it at its next SUB.
-                let _ = store_error(&error);
-                None
-            }
-        }
-    }
-
-    fn push(&self, batch: &mut BatchWriter<'_>, reply: &Reply) -> Pushed {
-        let (version, session_id) = (self.session.context.version(), self.session.context.session_id());
-        match batch.push(|writer| reply.encode(writer, version, session_id)) {
-            Ok(()) => Pushed::Written,
-            Err(BatchError::Full) => Pushed::Full,
-            Err(error) => {
-                tracing::error!(%error, "a response could not be written");
-                Pushed::Impossible
-            }
-        }
-    }
-}
-
-enum Pushed {
-    Written,
-    Full,
-    Impossible,
-}
-
-fn finish(batch: BatchWriter<'_>) -> usize {
-    batch.finish().map_or(0, <[u8]>::len)
 }

@@ -1,78 +1,19 @@
-//! Commands carried out (wire reference, section 7). What takes a write becomes a future that resolves when the change
-//! is on disk; what needs none is answered at once.
+//! Commands of recipients: queues created, received from, changed and deleted (wire reference, sections 7.2, 7.3, 7.5).
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use rand::Rng;
 use smp_crypto::key::X25519SecretKey;
 use smp_proto::id::MessageId;
 use smp_proto::key::AuthorizationKey;
-use smp_proto::smp::Command;
 use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::smp::recipient::{self, NewQueue, SubscriptionMode};
-use smp_proto::smp::sender::Send as SendCommand;
-use smp_proto::version::SmpVersion;
 use subtle::ConstantTimeEq;
 
-use super::authorize::{Authorized, blocked, store_error};
-use super::hub::Peer;
-use super::reply::{Body, CreatedQueue, Delivery, Reply, ShortBytes};
-use super::store::{
-    AppendMessage, AppendOutcome, Creation, Id, Pending, QueueMode, QueueName, QueueRecord, QueueStatus, Securing,
-    SharedSecret, StoredMessage, Suspension,
-};
-use super::subscriptions::{Mode, Subscriptions};
-use super::{Relay, queue_info};
-
-/// A response that waits for the disk.
-pub(super) type Waiting = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-
-/// What came of a command, and what it means for the connection's subscriptions.
-pub(super) struct Outcome {
-    pub(super) body: Body,
-    pub(super) effect: Effect,
-}
-
-/// What a command that is on disk means for the connection.
-pub(super) enum Effect {
-    None,
-    /// The new queue is subscribed.
-    Subscribe(Id),
-    /// The message was removed; deliver the next one.
-    Acknowledged(Arc<QueueRecord>, Option<StoredMessage>),
-    /// The queue is gone.
-    Deleted(Id),
-}
-
-impl From<Body> for Outcome {
-    fn from(body: Body) -> Self {
-        Self { body, effect: Effect::None }
-    }
-}
-
-/// An answer, now or later.
-pub(super) enum Answer {
-    Now(Body),
-    Later(Waiting),
-}
-
-/// Executes commands of one connection.
-pub(super) struct Executor<'c> {
-    pub(super) relay: &'c Arc<Relay>,
-    pub(super) peer: &'c Arc<Peer>,
-    pub(super) subscriptions: &'c mut Subscriptions,
-    pub(super) version: SmpVersion,
-}
-
-/// 24 random bytes.
-pub(super) fn new_id() -> Id {
-    let mut id = Id::default();
-    rand::rng().fill_bytes(&mut id);
-    id
-}
+use super::{Answer, Effect, Executor, Outcome, later, new_id};
+use crate::relay::authorize::store_error;
+use crate::relay::reply::{Body, CreatedQueue, Delivery};
+use crate::relay::store::{Creation, Id, QueueMode, QueueName, QueueRecord, Securing, SharedSecret};
+use crate::relay::subscriptions::Mode;
 
 /// Queues that one connection may GET from: what it fetched is remembered until it ends.
 const FETCHED_QUEUES: usize = 10_000;
@@ -81,51 +22,7 @@ const FETCHED_QUEUES: usize = 10_000;
 const ID_ATTEMPTS: usize = 3;
 
 impl Executor<'_> {
-    /// Carries out one command. Waits only for room among the changes that are on their way to the disk.
-    pub(super) async fn execute(&mut self, authorized: &Authorized<'_>) -> Answer {
-        match self.dispatch(authorized).await {
-            Ok(answer) => answer,
-            Err(error) => Answer::Now(Body::Error(error)),
-        }
-    }
-
-    async fn dispatch(&mut self, authorized: &Authorized<'_>) -> Result<Answer, SmpError<'static>> {
-        let Some(record) = &authorized.record else {
-            return match &authorized.command {
-                Command::Ping => Ok(Answer::Now(Body::Pong)),
-                Command::New(new) => self.create(new).await,
-                _ => Err(SmpError::Internal),
-            };
-        };
-        let queue = record.recipient_id;
-        if !matches!(authorized.command, Command::Suspend | Command::Delete) {
-            let today = self.relay.today();
-            if record.activity_day != today {
-                self.relay.store.touch_queue(queue, today);
-            }
-        }
-        match &authorized.command {
-            Command::Subscribe => self.subscribe(queue),
-            Command::Secure(key) => self.secure(record, key).await,
-            Command::SecureBySender(key) => self.secure(record, key).await,
-            Command::Send(send) => self.send(record, send).await,
-            Command::Get => self.get(record),
-            Command::Acknowledge(message) => self.acknowledge(record, message).await,
-            Command::Suspend => {
-                let pending = self.relay.store.suspend_queue(queue).await.map_err(|error| store_error(&error))?;
-                later(pending, |outcome| match outcome {
-                    Suspension::Suspended => Body::Ok,
-                    Suspension::NotFound => Body::Error(SmpError::Auth),
-                })
-            }
-            Command::Delete => self.delete(queue).await,
-            Command::QueueInfo => queue_info::describe(&self.relay.store, record, self.subscriptions)
-                .map(|json| Answer::Now(Body::Info(json))),
-            _ => Err(SmpError::Command(CommandError::Prohibited)),
-        }
-    }
-
-    async fn create(&self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
+    pub(super) async fn create(&self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
         let queues = &self.relay.config.queues;
         let subscribe = new.subscription == SubscriptionMode::Subscribe;
         if !queues.allow_new {
@@ -185,13 +82,13 @@ impl Executor<'_> {
         })))
     }
 
-    fn new_record(&self, recipient_key: AuthorizationKey, secret: SharedSecret) -> QueueRecord {
+    pub(super) fn new_record(&self, recipient_key: AuthorizationKey, secret: SharedSecret) -> QueueRecord {
         let mut record = QueueRecord::new(new_id(), new_id(), recipient_key, secret);
         record.activity_day = self.relay.today();
         record
     }
 
-    fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
+    pub(super) fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
         match self.subscriptions.mode(&queue) {
             Some(Mode::Fetching) => return Err(SmpError::Command(CommandError::Prohibited)),
             Some(Mode::Subscribed(_)) => {}
@@ -208,14 +105,18 @@ impl Executor<'_> {
         Ok(Answer::Now(Body::Subscribed))
     }
 
-    fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
+    pub(super) fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
         let limits = &self.relay.config.limits;
         let full = self.subscriptions.subscribed() >= limits.subscriptions_per_connection
             || self.relay.hub.subscriptions() >= limits.subscriptions;
         if full { Err(SmpError::Internal) } else { Ok(()) }
     }
 
-    async fn secure(&self, record: &QueueRecord, key: &AuthorizationKey) -> Result<Answer, SmpError<'static>> {
+    pub(super) async fn secure(
+        &self,
+        record: &QueueRecord,
+        key: &AuthorizationKey,
+    ) -> Result<Answer, SmpError<'static>> {
         match record.sender_key {
             Some(known) if known == *key => return Ok(Answer::Now(Body::Ok)),
             Some(_) => return Err(SmpError::Auth),
@@ -229,41 +130,7 @@ impl Executor<'_> {
         })
     }
 
-    async fn send(&self, record: &QueueRecord, send: &SendCommand<'_>) -> Result<Answer, SmpError<'static>> {
-        if send.body.len() > self.version.max_message_length() {
-            return Err(SmpError::LargeMessage);
-        }
-        if record.status == QueueStatus::Suspended {
-            return Err(SmpError::Auth);
-        }
-        if let Some(error) = blocked(&record.status) {
-            return Err(error);
-        }
-        if self.relay.store.counts().messages >= self.relay.config.max_messages() {
-            return Err(SmpError::Quota);
-        }
-        let messages = &self.relay.config.messages;
-        let now = self.relay.now();
-        let append = AppendMessage {
-            recipient_id: record.recipient_id,
-            message_id: new_id(),
-            time: now,
-            notification: send.notify,
-            body: Bytes::copy_from_slice(send.body),
-            quota: u64::from(messages.quota),
-            expire_before: if messages.expire_on_send { self.relay.expire_before(now) } else { None },
-        };
-        let pending = self.relay.store.append_message(append).await.map_err(|error| store_error(&error))?;
-        // The recipient's connection hears of the message from the store, whatever becomes of this one.
-        later(pending, |appended| match appended.outcome {
-            AppendOutcome::Stored { .. } => Body::Ok,
-            AppendOutcome::QuotaMarked { .. } | AppendOutcome::QuotaExceeded => Body::Error(SmpError::Quota),
-            AppendOutcome::Suspended | AppendOutcome::NotFound => Body::Error(SmpError::Auth),
-            AppendOutcome::Blocked(status) => Body::Error(blocked(&status).unwrap_or(SmpError::Auth)),
-        })
-    }
-
-    fn get(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
+    pub(super) fn get(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
         let queue = record.recipient_id;
         if matches!(self.subscriptions.mode(&queue), Some(Mode::Subscribed(_))) {
             return Err(SmpError::Command(CommandError::Prohibited));
@@ -281,7 +148,7 @@ impl Executor<'_> {
         }))
     }
 
-    async fn acknowledge(
+    pub(super) async fn acknowledge(
         &mut self,
         record: &Arc<QueueRecord>,
         message: &MessageId<'_>,
@@ -315,7 +182,7 @@ impl Executor<'_> {
     }
 
     /// An empty message id acknowledges nothing and brings the same message once more.
-    fn deliver_again(&self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
+    pub(super) fn deliver_again(&self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
         let queue = record.recipient_id;
         let head = match self.subscriptions.mode(&queue) {
             Some(Mode::Subscribed(_)) => self.relay.store.head(&queue).map_err(|error| store_error(&error))?,
@@ -327,7 +194,7 @@ impl Executor<'_> {
         }))
     }
 
-    async fn delete(&self, queue: Id) -> Result<Answer, SmpError<'static>> {
+    pub(super) async fn delete(&self, queue: Id) -> Result<Answer, SmpError<'static>> {
         let pending = self.relay.store.delete_queue(queue).await.map_err(|error| store_error(&error))?;
         let (relay, peer) = (Arc::clone(self.relay), Arc::clone(self.peer));
         Ok(Answer::Later(Box::pin(async move {
@@ -341,23 +208,4 @@ impl Executor<'_> {
             }
         })))
     }
-}
-
-fn later<T: 'static + Send>(pending: Pending<T>, finish: fn(T) -> Body) -> Result<Answer, SmpError<'static>> {
-    Ok(Answer::Later(Box::pin(async move {
-        match pending.await {
-            Ok(outcome) => finish(outcome).into(),
-            Err(error) => Body::Error(store_error(&error)).into(),
-        }
-    })))
-}
-
-/// A response whose request is known.
-pub(super) fn reply(correlation: ShortBytes, entity: ShortBytes, body: Body) -> Reply {
-    // Responses that name no entity: the new queue's ids stand in the message itself, and a PING has none.
-    let entity = match body {
-        Body::Ids(_) | Body::Pong => ShortBytes::new(),
-        _ => entity,
-    };
-    Reply { correlation, entity, body }
 }

@@ -1,0 +1,132 @@
+//! `smp-server start`: opens what the directory holds, listens, and serves until told to stop.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use smp_std::net::Listener;
+use smp_std::relay::config::{Config, Engine};
+use smp_std::relay::store::{FjallOptions, Store, StoreOptions};
+use smp_std::relay::{Relay, Wakeups, offered_versions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Loaded, print_line};
+
+pub(crate) fn start(loaded: Loaded) -> Result<()> {
+    let _lock = lock(&loaded.directory)?;
+    raise_file_limit(loaded.config.limits.connections);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(loaded))
+}
+
+async fn serve(loaded: Loaded) -> Result<()> {
+    let mut loaded = loaded;
+    let wakeups = Wakeups::default();
+    let store = open_store(&loaded.directory, &loaded.config, &wakeups).context("cannot open the store")?;
+    let counts = store.counts();
+    let listeners: Vec<Listener> = loaded
+        .config
+        .server
+        .listen
+        .iter()
+        .map(|address| {
+            listen(*address)
+                .with_context(|| format!("cannot listen on {address} (is another relay running? see --listen)"))
+        })
+        .collect::<Result<_>>()?;
+    if loaded.config.address_port() == 0
+        && let Some(listener) = listeners.first()
+    {
+        // The system chose a port.
+        loaded.config.server.port = Some(listener.local_address().context("cannot tell the port")?.port());
+    }
+    let address = loaded.address();
+    let Loaded { config, identity, .. } = loaded;
+    let on_disk = config.store.engine == Engine::Fjall;
+    tracing::info!(
+        queues = counts.queues,
+        messages = counts.messages,
+        versions = format!("{}-{}", offered_versions().min(), offered_versions().max()),
+        "the relay starts"
+    );
+    let relay = Relay::new(config, &identity, store, &wakeups)?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let stopper = Arc::clone(&relay);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the relay stops");
+        stopper.stop();
+    });
+    print_line(&address)?;
+    print_line("ready")?;
+    relay.serve(listeners).await?;
+    if on_disk {
+        tracing::info!("everything is on disk");
+    }
+    Ok(())
+}
+
+/// All addresses means those the machine has, IPv6 switched off or not.
+fn listen(address: SocketAddr) -> io::Result<Listener> {
+    match address {
+        SocketAddr::V6(address) if address.ip().is_unspecified() => Listener::bind_all(address.port()),
+        address => Listener::bind(address),
+    }
+}
+
+fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<Store> {
+    let budget = config.store.in_flight_mib.saturating_mul(1 << 20);
+    let options = StoreOptions {
+        budget: NonZeroU32::new(budget).context("store.in_flight_mib must be at least 1")?,
+        observer: Some(Arc::new(wakeups.clone())),
+        ..StoreOptions::default()
+    };
+    Ok(match config.store.engine {
+        Engine::Memory => Store::memory(options)?,
+        Engine::Fjall => {
+            let engine =
+                FjallOptions { cache_bytes: config.store.cache_mib.saturating_mul(1 << 20), ..FjallOptions::default() };
+            let folder = directory.join("store");
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            Store::fjall(&folder, &engine, options)?
+        }
+    })
+}
+
+/// Two relays in one directory would answer for each other's queues.
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("a relay is running in {} already", directory.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Every connection is a file; the usual limit of 1,024 would be the smallest limit of all.
+fn raise_file_limit(connections: usize) {
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(200);
+    match rlimit::increase_nofile_limit(wanted.max(4096)) {
+        Ok(limit) if limit < u64::try_from(connections).unwrap_or(u64::MAX) => {
+            tracing::warn!(limit, wanted, "the system allows fewer open files than limits.connections needs");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+}

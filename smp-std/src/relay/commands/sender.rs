@@ -1,0 +1,46 @@
+//! SEND (wire reference, section 7.4).
+
+use bytes::Bytes;
+use smp_proto::smp::error::SmpError;
+use smp_proto::smp::sender::Send as SendCommand;
+
+use super::{Answer, Executor, later, new_id};
+use crate::relay::authorize::{blocked, store_error};
+use crate::relay::reply::Body;
+use crate::relay::store::{AppendMessage, AppendOutcome, QueueRecord, QueueStatus};
+
+impl Executor<'_> {
+    pub(super) async fn send(&self, record: &QueueRecord, send: &SendCommand<'_>) -> Result<Answer, SmpError<'static>> {
+        if send.body.len() > self.version.max_message_length() {
+            return Err(SmpError::LargeMessage);
+        }
+        if record.status == QueueStatus::Suspended {
+            return Err(SmpError::Auth);
+        }
+        if let Some(error) = blocked(&record.status) {
+            return Err(error);
+        }
+        if self.relay.store.counts().messages >= self.relay.config.max_messages() {
+            return Err(SmpError::Quota);
+        }
+        let messages = &self.relay.config.messages;
+        let now = self.relay.now();
+        let append = AppendMessage {
+            recipient_id: record.recipient_id,
+            message_id: new_id(),
+            time: now,
+            notification: send.notify,
+            body: Bytes::copy_from_slice(send.body),
+            quota: u64::from(messages.quota),
+            expire_before: if messages.expire_on_send { self.relay.expire_before(now) } else { None },
+        };
+        let pending = self.relay.store.append_message(append).await.map_err(|error| store_error(&error))?;
+        // The recipient's connection hears of the message from the store, whatever becomes of this one.
+        later(pending, |appended| match appended.outcome {
+            AppendOutcome::Stored { .. } => Body::Ok,
+            AppendOutcome::QuotaMarked { .. } | AppendOutcome::QuotaExceeded => Body::Error(SmpError::Quota),
+            AppendOutcome::Suspended | AppendOutcome::NotFound => Body::Error(SmpError::Auth),
+            AppendOutcome::Blocked(status) => Body::Error(blocked(&status).unwrap_or(SmpError::Auth)),
+        })
+    }
+}
