@@ -45,7 +45,7 @@ use crate::net::Listener;
 /// The highest version this relay offers; the lowest is 6. What later versions bring (queue modes with link data, services,
 /// names) is not here yet. Of what the offered ones have, forwarding (PRXY, PFWD, RFWD) and notifications (NKEY, NDEL,
 /// NSUB) are not here yet either: they are answered with `CMD PROHIBITED`.
-pub const MAX_VERSION: SmpVersion = SmpVersion::PROXY_FLAG;
+pub const MAX_VERSION: SmpVersion = SmpVersion::MAX;
 
 /// The versions this relay offers to clients that name an application protocol; others are limited to version 6.
 #[must_use]

@@ -156,6 +156,8 @@ pub(crate) async fn broken_transmissions(relay: &RelayProcess) {
     for length in [1, 63, 65, 79, 81, 113, 115, 255] {
         let mut bytes = vec![length];
         bytes.resize(1 + usize::from(length), 7);
+        // No service signature.
+        bytes.push(b'0');
         bytes.extend_from_slice(&transmission(&[3; 24], b"", b"PING")[1..]);
         let block = sealed(&mut client, &batch(&[bytes]));
         transmit(&mut client, &block).await;

@@ -238,7 +238,7 @@ pub(crate) async fn silent_subscriber(relay: &RelayProcess) {
     starve(relay, "silent subscriber", clients, transmissions, 32 << 20).await;
     // Whoever subscribes next gets everything.
     for queue in &queues {
-        assert_eq!(owner.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+        assert_eq!(owner.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
         owner.message(queue).await;
     }
     delete(&mut owner, &queues).await;

@@ -141,14 +141,14 @@ async fn what_is_not_acknowledged_is_delivered_again_the_same() {
     let queue = alice.new_queue(QueueMode::Contact, false).await;
     assert_eq!(send(&mut bob, None, &queue, b"kept").await, "OK");
     alice.assert_silent().await;
-    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
     let first = alice.receive().await;
     // SUB on the same connection brings it again, and so does one on another, with the same bytes.
-    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
     assert_eq!(alice.receive().await, first);
     drop(alice);
     let mut alice = relay.client().await;
-    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
     assert_eq!(alice.receive().await, first);
 }
 
@@ -159,7 +159,7 @@ async fn a_queue_has_one_subscriber_and_the_older_one_is_told() {
     let queue = phone.new_queue(QueueMode::Contact, true).await;
     assert_eq!(send(&mut bob, None, &queue, b"one").await, "OK");
     let (id, _) = phone.message(&queue).await;
-    assert_eq!(tablet.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+    assert_eq!(tablet.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
     let (again, plain) = tablet.message(&queue).await;
     assert_eq!((&again, body(&plain)), (&id, &b"one"[..]));
     let end = phone.receive().await;
@@ -208,7 +208,7 @@ async fn get_fetches_without_subscribing() {
     assert_eq!(alice.tell(key, id, &ack(&message)).await, "ERR NO_MSG");
     // A fetching connection does not displace a subscribed one, and a subscribed one cannot fetch.
     let mut tablet = relay.client().await;
-    assert_eq!(tablet.tell(key, id, &Command::Subscribe).await, "OK");
+    assert_eq!(tablet.tell(key, id, &Command::Subscribe).await, "SOK 0");
     assert_eq!(body(&tablet.message(&queue).await.1), b"two");
     assert_eq!(tablet.tell(key, id, &Command::Get).await, "ERR CMD PROHIBITED");
     let fetched = alice.ask(key, id, &Command::Get).await;
@@ -254,7 +254,7 @@ async fn a_suspended_queue_delivers_and_takes_nothing() {
         assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Suspend).await, "OK");
     }
     assert_eq!(send(&mut bob, None, &queue, b"after").await, "ERR AUTH");
-    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
     assert_eq!(body(&alice.message(&queue).await.1), b"before");
 }
 
@@ -351,7 +351,7 @@ async fn a_batch_of_subscriptions_is_answered_before_the_messages() {
     alice.send_block(&block).await;
     for (id, queue) in ids.iter().zip(&queues) {
         let response = alice.receive().await;
-        assert_eq!((response.text().as_str(), &response.correlation[..]), ("OK", &id[..]));
+        assert_eq!((response.text().as_str(), &response.correlation[..]), ("SOK 0", &id[..]));
         assert_eq!(response.entity, queue.recipient_id);
     }
     let mut seen = Vec::new();
@@ -466,7 +466,7 @@ async fn expired_messages_are_swept_away() {
     let queue = alice.new_queue(QueueMode::Contact, false).await;
     assert_eq!(send(&mut bob, None, &queue, b"fresh").await, "OK");
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "OK");
+    assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await, "SOK 0");
     assert_eq!(body(&alice.message(&queue).await.1), b"fresh", "a sweep leaves what is not a day old");
 }
 
