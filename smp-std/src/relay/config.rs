@@ -1,5 +1,6 @@
 //! The relay's configuration: `smp-server.toml`, written with every option explained when a relay is created.
 
+mod reload;
 mod template;
 
 use std::net::SocketAddr;
@@ -120,7 +121,7 @@ pub enum Engine {
 }
 
 /// Where queues and messages are kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
     /// The kind of store.

@@ -20,14 +20,30 @@ pub(crate) struct Admission {
 
 #[derive(Debug)]
 struct Shared {
+    state: Mutex<State>,
+}
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bounds {
     connections: usize,
     per_address: usize,
     handshakes: usize,
-    state: Mutex<State>,
+}
+
+impl Bounds {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            connections: limits.connections,
+            per_address: limits.connections_per_address,
+            handshakes: limits.handshakes,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
+    bounds: Bounds,
     connections: usize,
     addresses: HashMap<IpAddr, usize>,
     /// Handshakes in the order they began, each with the means to end it.
@@ -61,14 +77,13 @@ pub(crate) struct HandshakeSlot {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                connections: limits.connections,
-                per_address: limits.connections_per_address,
-                handshakes: limits.handshakes,
-                state: Mutex::default(),
-            }),
-        }
+        let state = State { bounds: Bounds::of(limits), ..State::default() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state) }) }
+    }
+
+    /// Replaces the limits. Connections that are there already stay.
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        self.shared.state.lock().bounds = Bounds::of(limits);
     }
 
     /// Counts a new connection in, or says why not. When it is admitted and there are too many handshakes, the oldest
@@ -78,11 +93,11 @@ impl Admission {
         let mut state = self.shared.state.lock();
         // First: who is refused anyway must not end anybody's handshake.
         if let Some(address) = address
-            && state.addresses.get(&address).is_some_and(|count| *count >= self.shared.per_address)
+            && state.addresses.get(&address).is_some_and(|count| *count >= state.bounds.per_address)
         {
             return Err(Refused::Address);
         }
-        if state.connections >= self.shared.connections {
+        if state.connections >= state.bounds.connections {
             // Connections that are still in their handshakes must not keep others out.
             match state.handshakes.pop_first() {
                 Some((_, oldest)) => drop(oldest),
@@ -93,7 +108,7 @@ impl Admission {
             *state.addresses.entry(address).or_default() += 1;
         }
         state.connections += 1;
-        if state.handshakes.len() >= self.shared.handshakes {
+        if state.handshakes.len() >= state.bounds.handshakes {
             // Dropping the sender wakes the one that holds the slot.
             state.handshakes.pop_first();
         }
@@ -189,6 +204,20 @@ mod tests {
         assert_eq!(admission.admit(address("2001:db8::ffff:2")).unwrap_err(), Refused::Address);
         assert!(admission.admit(address("2001:db8:0:1::1")).is_ok());
         let _local: Vec<_> = (0..5).map(|_| admission.admit(address("127.0.0.1")).unwrap()).collect();
+    }
+
+    #[test]
+    fn new_limits_hold_for_who_comes_next() {
+        let admission = admission(10, 10, 10);
+        let _held: Vec<_> = (0..3).map(|_| admission.admit(address("192.0.2.1")).unwrap()).collect();
+        admission.set_limits(&Limits {
+            connections: 10,
+            connections_per_address: 3,
+            handshakes: 10,
+            ..Limits::default()
+        });
+        assert_eq!(admission.admit(address("192.0.2.1")).unwrap_err(), Refused::Address);
+        assert!(admission.admit(address("192.0.2.2")).is_ok());
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod connection;
 mod hub;
 mod limits;
 mod queue_info;
+mod reload;
 mod reply;
 mod session;
 mod stalled;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use smp_proto::version::{SmpVersion, VersionRange};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -55,10 +56,12 @@ pub fn offered_versions() -> VersionRange<SmpVersion> {
 
 /// A relay that runs. Shared by all its tasks.
 pub struct Relay {
-    config: Config,
+    config: RwLock<Arc<Config>>,
     store: Store,
     hub: Arc<Hub>,
-    greeter: Greeter,
+    greeter: RwLock<Arc<Greeter>>,
+    /// Of the identity certificate, which stays the same as long as the relay runs.
+    fingerprint: [u8; 32],
     admission: Admission,
     blocks: Blocks,
     stats: Stats,
@@ -118,10 +121,11 @@ impl Relay {
         let greeter = Greeter::new(identity, &config)?;
         let admission = Admission::new(&config.limits);
         Ok(Arc::new(Self {
-            config,
+            config: RwLock::new(Arc::new(config)),
             store,
             hub: Arc::clone(&wakeups.0),
-            greeter,
+            greeter: RwLock::new(Arc::new(greeter)),
+            fingerprint: *identity.fingerprint(),
             admission,
             blocks: Blocks::new(),
             stats: Stats::default(),
@@ -157,6 +161,12 @@ impl Relay {
     /// Makes [`Self::serve`] return.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// The configuration as it is now. It can be replaced at any time ([`Self::reload`]): ask again rather than keep it.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read())
     }
 
     /// How many connections there are.
@@ -202,11 +212,12 @@ impl Relay {
 
     async fn connect(self: Arc<Self>, tcp: TcpStream, admitted: Admitted, mut slot: HandshakeSlot) {
         // Boxed: what a handshake needs is much more than what a connection needs afterwards.
+        let greeter = Arc::clone(&self.greeter.read());
         let established = Box::pin(async {
             tokio::select! {
                 () = self.stopping.cancelled() => None,
                 () = slot.evicted() => None,
-                established = self.greeter.greet(tcp) => match established {
+                established = greeter.greet(tcp) => match established {
                     Ok(established) => Some(established),
                     Err(error) => {
                         tracing::debug!(%error, "a handshake failed");
@@ -216,7 +227,7 @@ impl Relay {
             }
         })
         .await;
-        drop(slot);
+        drop((slot, greeter));
         if let Some((tls, session)) = established {
             let peer = Arc::new(Peer::default());
             let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
@@ -250,7 +261,7 @@ impl Relay {
 
     /// Messages received before this second are expired, if messages expire.
     fn expire_before(&self, now: i64) -> Option<i64> {
-        match self.config.messages.expire_days {
+        match self.config().messages.expire_days {
             0 => None,
             days => Some(now.saturating_sub(i64::from(days) * 86_400)),
         }

@@ -14,7 +14,6 @@ const PAGE: usize = 1_000;
 impl Relay {
     /// Removes expired messages at the start and then again and again.
     pub(super) async fn sweep_messages(self: Arc<Self>) {
-        let interval = Duration::from_secs(self.config.messages.sweep_interval_seconds);
         loop {
             if let Some(before) = self.expire_before(self.now()) {
                 match self.expire_all(before).await {
@@ -23,6 +22,7 @@ impl Relay {
                     Err(error) => tracing::error!(%error, "expired messages could not be removed"),
                 }
             }
+            let interval = Duration::from_secs(self.config().messages.sweep_interval_seconds);
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
@@ -61,14 +61,16 @@ impl Relay {
 
     /// Closes connections without subscriptions that were silent for too long in both directions.
     pub(super) async fn sweep_connections(self: Arc<Self>) {
-        let options = &self.config.inactive_clients;
-        if !options.disconnect {
-            return;
-        }
         loop {
+            let interval = Duration::from_secs(self.config().inactive_clients.check_interval_seconds);
             tokio::select! {
                 () = self.stopping.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(options.check_interval_seconds)) => {}
+                () = tokio::time::sleep(interval) => {}
+            }
+            let config = self.config();
+            let options = &config.inactive_clients;
+            if !options.disconnect {
+                continue;
             }
             let Some(limit) = self.uptime().checked_sub(options.ttl_seconds) else { continue };
             let mut closed = 0;

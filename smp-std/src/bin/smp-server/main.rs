@@ -157,7 +157,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             } else if options.sign_algorithm.is_some() {
                 bail!("--sign-algorithm is for new identities; {} has one already", options.dir.display());
             }
-            start::start(load(options)?)
+            start::start(options)
         }
     }
 }

@@ -15,16 +15,17 @@ use smp_std::relay::store::{FjallOptions, Store, StoreOptions};
 use smp_std::relay::{Relay, Wakeups, offered_versions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Loaded, print_line};
+use super::{Loaded, Options, load, print_line};
 
-pub(crate) fn start(loaded: Loaded) -> Result<()> {
+pub(crate) fn start(options: &Options) -> Result<()> {
+    let loaded = load(options)?;
     let _lock = lock(&loaded.directory)?;
     raise_file_limit(loaded.config.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(loaded))
+    runtime.block_on(serve(loaded, options.clone()))
 }
 
-async fn serve(loaded: Loaded) -> Result<()> {
+async fn serve(loaded: Loaded, options: Options) -> Result<()> {
     let mut loaded = loaded;
     let wakeups = Wakeups::default();
     let store = open_store(&loaded.directory, &loaded.config, &wakeups).context("cannot open the store")?;
@@ -57,6 +58,13 @@ async fn serve(loaded: Loaded) -> Result<()> {
     let relay = Relay::new(config, &identity, store, &wakeups)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+    let reloaded = Arc::clone(&relay);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload(&reloaded, &options);
+        }
+    });
     let stopper = Arc::clone(&relay);
     tokio::spawn(async move {
         tokio::select! {
@@ -73,6 +81,22 @@ async fn serve(loaded: Loaded) -> Result<()> {
         tracing::info!("everything is on disk");
     }
     Ok(())
+}
+
+/// Reads configuration and identity again. What cannot be used changes nothing.
+fn reload(relay: &Relay, options: &Options) {
+    let reloaded = load(options)
+        .and_then(|Loaded { config, identity, .. }| Ok((config.limits.connections, relay.reload(config, &identity)?)));
+    match reloaded {
+        Ok((connections, later)) => {
+            raise_file_limit(connections);
+            tracing::info!("the configuration was read again");
+            if !later.is_empty() {
+                tracing::warn!(options = later.join(", "), "changes that wait for the next start");
+            }
+        }
+        Err(error) => tracing::error!("the configuration was not read again: {error:#}"),
+    }
 }
 
 /// All addresses means those the machine has, IPv6 switched off or not.

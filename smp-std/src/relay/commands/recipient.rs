@@ -23,7 +23,8 @@ const ID_ATTEMPTS: usize = 3;
 
 impl Executor<'_> {
     pub(super) async fn create(&self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
-        let queues = &self.relay.config.queues;
+        let config = self.relay.config();
+        let queues = &config.queues;
         let subscribe = new.subscription == SubscriptionMode::Subscribe;
         if !queues.allow_new {
             return Err(SmpError::Auth);
@@ -34,7 +35,7 @@ impl Executor<'_> {
                 return Err(SmpError::Auth);
             }
         }
-        if self.relay.store.counts().queues >= self.relay.config.max_queues() {
+        if self.relay.store.counts().queues >= config.max_queues() {
             return Err(SmpError::Internal);
         }
         if subscribe {
@@ -106,7 +107,8 @@ impl Executor<'_> {
     }
 
     pub(super) fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
-        let limits = &self.relay.config.limits;
+        let config = self.relay.config();
+        let limits = &config.limits;
         let full = self.subscriptions.subscribed() >= limits.subscriptions_per_connection
             || self.relay.hub.subscriptions() >= limits.subscriptions;
         if full { Err(SmpError::Internal) } else { Ok(()) }

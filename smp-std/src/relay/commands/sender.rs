@@ -20,10 +20,11 @@ impl Executor<'_> {
         if let Some(error) = blocked(&record.status) {
             return Err(error);
         }
-        if self.relay.store.counts().messages >= self.relay.config.max_messages() {
+        let config = self.relay.config();
+        if self.relay.store.counts().messages >= config.max_messages() {
             return Err(SmpError::Quota);
         }
-        let messages = &self.relay.config.messages;
+        let messages = &config.messages;
         let now = self.relay.now();
         let append = AppendMessage {
             recipient_id: record.recipient_id,

@@ -43,7 +43,7 @@ pub fn template(choices: &Choices) -> String {
         (&defaults.messages, &defaults.store, &defaults.limits, &defaults.inactive_clients);
     format!(
         r#"# Configuration of this SMP relay. Lines that start with # are comments; a value that is commented out shows the default.
-# Changes take effect at the next start.
+# A running relay reads changes when it gets the signal HUP, and says in its log which of them wait for the next start.
 
 [server]
 # Socket addresses to accept connections on. "[::]:5223" means every address of the machine, IPv4 and IPv6.

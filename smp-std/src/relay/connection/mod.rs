@@ -144,9 +144,10 @@ impl Connection {
     async fn wait(&mut self) -> Result<Wake, NetError> {
         let peer = Arc::clone(&self.peer);
         let mut woken = pin!(peer.woken());
-        let limits = &self.relay.config.limits;
-        let (pending_limit, block_timeout, write_timeout) =
-            (limits.pending_responses, limits.block_timeout(), limits.write_timeout());
+        let (pending_limit, block_timeout, write_timeout) = {
+            let limits = &self.relay.config().limits;
+            (limits.pending_responses, limits.block_timeout(), limits.write_timeout())
+        };
         poll_fn(|context| {
             if woken.as_mut().poll(context).is_ready() || self.poll_response(context).is_ready() {
                 return Poll::Ready(Ok(Wake::Progress));
@@ -318,7 +319,7 @@ impl Connection {
         if matches!(self.responses.front(), Some(Slot::Waiting { .. })) {
             poll_fn(|context| self.poll_response(context)).await;
         }
-        let patience = self.relay.config.limits.write_timeout();
+        let patience = self.relay.config().limits.write_timeout();
         tokio::time::timeout(patience, self.write()).await.map_err(|_| NetError::TimedOut)?
     }
 
