@@ -8,6 +8,8 @@ mod blocks;
 mod commands;
 pub mod config;
 mod connection;
+#[allow(dead_code, reason = "the metrics and the web pages come next")]
+mod http;
 mod hub;
 mod limits;
 mod queue_info;
