@@ -12,6 +12,7 @@ mod connection;
 mod http;
 mod hub;
 mod limits;
+mod notifications;
 mod queue_info;
 mod reload;
 mod reply;

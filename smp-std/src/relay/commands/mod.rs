@@ -15,6 +15,7 @@ use smp_proto::version::SmpVersion;
 
 use super::authorize::{Authorized, store_error};
 use super::hub::Peer;
+use super::notifications::Notifications;
 use super::reply::{Body, Reply, ShortBytes};
 use super::store::{Id, Pending, QueueRecord, StoredMessage, Suspension};
 use super::subscriptions::Subscriptions;
@@ -57,6 +58,7 @@ pub(super) struct Executor<'c> {
     pub(super) relay: &'c Arc<Relay>,
     pub(super) peer: &'c Arc<Peer>,
     pub(super) subscriptions: &'c mut Subscriptions,
+    pub(super) notifications: &'c mut Notifications,
     pub(super) version: SmpVersion,
 }
 

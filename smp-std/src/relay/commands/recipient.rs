@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::{Answer, Effect, Executor, Outcome, later, new_id};
 use crate::relay::authorize::store_error;
+use crate::relay::hub::Part;
 use crate::relay::reply::{Body, CreatedQueue, Delivery};
 use crate::relay::store::{Creation, Id, QueueMode, QueueName, QueueRecord, Securing, SharedSecret};
 use crate::relay::subscriptions::Mode;
@@ -95,11 +96,11 @@ impl Executor<'_> {
             Some(Mode::Subscribed(_)) => {}
             None => self.check_subscription_limit()?,
         }
-        let token = self.relay.hub.subscribe(queue, self.peer);
+        let token = self.relay.hub.subscribe(Part::Recipient, queue, self.peer);
         // A queue that was deleted since its authorization: the deletion told the hub before it had the subscription.
         let exists = self.relay.store.queue_by_recipient(&queue).map_err(|error| store_error(&error))?.is_some();
         if !exists {
-            self.relay.hub.unsubscribe(&queue, token);
+            self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
             return Err(SmpError::Auth);
         }
         self.subscriptions.subscribe(queue, token);
@@ -109,7 +110,8 @@ impl Executor<'_> {
     pub(super) fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
         let config = self.relay.config();
         let limits = &config.limits;
-        let full = self.subscriptions.subscribed() >= limits.subscriptions_per_connection
+        let full = self.subscriptions.subscribed() + self.notifications.subscribed()
+            >= limits.subscriptions_per_connection
             || self.relay.hub.subscriptions() >= limits.subscriptions;
         if full { Err(SmpError::Internal) } else { Ok(()) }
     }
@@ -202,7 +204,7 @@ impl Executor<'_> {
         Ok(Answer::Later(Box::pin(async move {
             match pending.await {
                 Ok(Some(_)) => {
-                    relay.hub.queue_deleted(&queue, &peer);
+                    relay.hub.deleted(Part::Recipient, &queue, &peer);
                     Outcome { body: Body::Ok, effect: Effect::Deleted(queue) }
                 }
                 Ok(None) => Body::Error(SmpError::Auth).into(),

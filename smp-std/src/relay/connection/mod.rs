@@ -22,9 +22,11 @@ use tokio::net::TcpStream;
 use super::Relay;
 use super::authorize::{Authorized, Terms};
 use super::commands::{Answer, Effect, Executor, Outcome, Waiting, reply};
-use super::hub::{Event, Peer};
+use super::hub::{Event, Part, Peer};
+use super::notifications::Notifications;
 use super::reply::{Body, Delivery, Reply, ShortBytes};
 use super::stalled::Stalled;
+use super::store::Id;
 use super::subscriptions::Subscriptions;
 use crate::net::{NetError, TlsStream};
 
@@ -59,6 +61,7 @@ pub(super) struct Connection {
     tls: TlsStream<TcpStream>,
     session: Session,
     subscriptions: Subscriptions,
+    notifications: Notifications,
     /// Responses in the order of their requests.
     responses: VecDeque<Slot>,
     /// Responses to SUB and NEW among them; messages must not overtake these.
@@ -92,6 +95,7 @@ impl Connection {
             tls,
             session,
             subscriptions: Subscriptions::default(),
+            notifications: Notifications::default(),
             responses: VecDeque::new(),
             subscribing: 0,
             holding: 0,
@@ -108,7 +112,10 @@ impl Connection {
             tracing::debug!(%error, "a connection ended");
         }
         for (queue, token) in self.subscriptions.tokens() {
-            self.relay.hub.unsubscribe(queue, token);
+            self.relay.hub.unsubscribe(Part::Recipient, queue, token);
+        }
+        for (notifier, token) in self.notifications.tokens() {
+            self.relay.hub.unsubscribe(Part::Notifier, notifier, token);
         }
         // What was submitted is carried out whether its sender waits or not, and others may have to hear of it.
         let waiting: Vec<Waiting> = self
@@ -182,7 +189,8 @@ impl Connection {
     /// Whether a block to write can be filled.
     fn has_output(&self) -> bool {
         matches!(self.responses.front(), Some(Slot::Ready(_)))
-            || self.subscribing == 0 && (!self.events.is_empty() || self.subscriptions.has_due())
+            || self.subscribing == 0
+                && (!self.events.is_empty() || self.subscriptions.has_due() || self.notifications.has_due())
     }
 
     /// Ready when a response that waited is ready now. All that are ready in order are taken together, so that they share
@@ -218,7 +226,7 @@ impl Connection {
         match outcome.effect {
             Effect::None => outcome.body,
             Effect::Subscribe(queue) => {
-                let token = self.relay.hub.subscribe(queue, &self.peer);
+                let token = self.relay.hub.subscribe(Part::Recipient, queue, &self.peer);
                 self.subscriptions.subscribe_new(queue, token);
                 self.count_subscriptions();
                 outcome.body
@@ -239,7 +247,8 @@ impl Connection {
     }
 
     fn count_subscriptions(&self) {
-        let count = u32::try_from(self.subscriptions.subscribed()).unwrap_or(u32::MAX);
+        let count = self.subscriptions.subscribed() + self.notifications.subscribed();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.peer.subscriptions.store(count, Ordering::Relaxed);
     }
 
@@ -248,19 +257,30 @@ impl Connection {
         for event in self.peer.take_events() {
             match event {
                 Event::MessageWaiting(queue) => self.subscriptions.message_waiting(&queue),
-                Event::Ended(queue, token) => {
-                    if self.subscriptions.lost(&queue, token) {
-                        self.events.push_back(Reply::event(&queue, Body::End));
+                Event::NotificationWaiting(notifier, time) => self.notifications.waiting(notifier, time),
+                Event::Ended(part, id, token) => {
+                    if self.lost(part, &id, token) {
+                        self.events.push_back(Reply::event(&id, Body::End));
                     }
                 }
-                Event::Deleted(queue, token) => {
-                    if self.subscriptions.lost(&queue, token) {
-                        self.events.push_back(Reply::event(&queue, Body::Deleted));
+                Event::Deleted(part, id, token) => {
+                    if self.lost(part, &id, token) {
+                        self.events.push_back(Reply::event(&id, Body::Deleted));
                     }
                 }
             }
         }
+        if self.peer.take_tick() {
+            self.notifications.release();
+        }
         self.count_subscriptions();
+    }
+
+    fn lost(&mut self, part: Part, id: &Id, token: u64) -> bool {
+        match part {
+            Part::Recipient => self.subscriptions.lost(id, token),
+            Part::Notifier => self.notifications.lost(id, token),
+        }
     }
 
     /// Reads a block, and carries out what it asks for.
@@ -336,6 +356,7 @@ impl Connection {
             relay: &self.relay,
             peer: &self.peer,
             subscriptions: &mut self.subscriptions,
+            notifications: &mut self.notifications,
             version: self.session.context.version(),
         };
         let answer = executor.execute(&authorized).await;

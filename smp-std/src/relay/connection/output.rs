@@ -8,6 +8,7 @@ use smp_proto::transport::block::{BatchError, BatchWriter};
 use super::{Connection, Slot};
 use crate::net::NetError;
 use crate::relay::authorize::store_error;
+use crate::relay::hub::Part;
 use crate::relay::reply::{Body, Delivery, Reply};
 use crate::relay::store::Id;
 
@@ -61,7 +62,7 @@ impl Connection {
         }
         while let Some((queue, token)) = self.subscriptions.next_due() {
             // From here on new messages are posted again, so none is missed between the look and the delivery.
-            self.relay.hub.message_noticed(&queue, token);
+            self.relay.hub.noticed(Part::Recipient, &queue, token);
             let Some((message, delivery)) = self.next_message(&queue) else {
                 self.subscriptions.nothing_waits(&queue);
                 continue;
