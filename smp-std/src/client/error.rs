@@ -14,7 +14,8 @@ use crate::net::NetError;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// No address of the server can be reached from here: all hosts are onion names, or the port is not a port.
+    /// No address of the server may or can be reached from here under [`Options::network`](super::Options::network): all
+    /// hosts are onion names and there is no SOCKS5 proxy, say, or the port is not a port.
     NoUsableHost,
     /// The address does not hold a fingerprint of 32 bytes, so nobody could tell the right server from another.
     NoFingerprint,
@@ -102,7 +103,8 @@ impl ClientError {
     /// Sorts what the layer of sockets and TLS reports.
     pub(crate) fn from_net(error: NetError) -> Self {
         match error {
-            NetError::Io(_) | NetError::Truncated => Self::Network(Arc::new(error)),
+            NetError::NoUsableHost | NetError::AddressRefused => Self::NoUsableHost,
+            NetError::Io(_) | NetError::Truncated | NetError::Socks(_) => Self::Network(Arc::new(error)),
             NetError::TimedOut => Self::Timeout,
             NetError::Closed => Self::Closed,
             NetError::ServerIdentity | NetError::ServerCertificate(_) => Self::Identity,

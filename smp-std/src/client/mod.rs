@@ -57,16 +57,15 @@ mod queue;
 mod reconnect;
 mod session;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smp_proto::address::{Host, Scheme, ServerAddress};
+use smp_proto::address::{Scheme, ServerAddress};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::net::{ClientTls, TlsStream, connect_tcp, share};
+use crate::net::{ClientTls, TlsStream, share};
 
 pub use commands::{CreatedQueue, Credentials, QueueOptions, QueueStatus};
 pub use error::{ClientError, HandshakeFailure, RelayError};
@@ -114,7 +113,7 @@ impl Events {
 pub struct Opened {
     /// The connection.
     pub stream: TlsStream,
-    /// How long name resolution and the TCP handshake took.
+    /// How long name resolution and the TCP handshake took; through a SOCKS5 proxy, all that it did.
     pub tcp_time: Duration,
     /// How long the TLS handshake took.
     pub tls_time: Duration,
@@ -190,7 +189,7 @@ impl Client {
     }
 }
 
-/// Connects to the first host of an address that answers, and does the TLS handshake. Also tells how long both took.
+/// Connects to the first host of an address that answers, of those that the options allow, and does the TLS handshake. Also tells how long both took.
 /// Each host may take an equal share of the time that is left.
 ///
 /// # Errors
@@ -200,24 +199,16 @@ pub async fn open(
     fingerprint: &[u8; 32],
     options: &Options,
 ) -> Result<Opened, ClientError> {
-    let port = server.port.number(Scheme::Smp.default_port()).map_err(|_| ClientError::NoUsableHost)?;
+    let routes = options.network.routes(server, Scheme::Smp.default_port())?;
     let tls = ClientTls::new(options.alpn);
     let started = Instant::now();
     let deadline = started.checked_add(options.connect_time_out).unwrap_or(started);
     let mut last = ClientError::NoUsableHost;
-    let hosts = server.hosts.iter().filter_map(|host| match host {
-        // Reaching them needs a Tor proxy.
-        Host::Onion(_) => None,
-        Host::Ipv4(address) => Some(IpAddr::from(address).to_string()),
-        Host::Ipv6(address) => Some(IpAddr::from(address).to_string()),
-        Host::Domain(name) => Some(name.to_owned()),
-    });
-    let hosts: Vec<String> = hosts.collect();
-    for (host, left) in hosts.iter().zip((1..=hosts.len()).rev()) {
+    for (route, left) in routes.iter().zip((1..=routes.len()).rev()) {
         let time_out = share(deadline, left);
         let begun = Instant::now();
         let attempt = async {
-            let socket = connect_tcp(host, port, time_out).await?;
+            let socket = options.network.connect(route, time_out).await?;
             let connected = Instant::now();
             let stream = tls.connect(socket, fingerprint, time_out).await?;
             Ok(Opened { stream, tcp_time: connected.duration_since(begun), tls_time: connected.elapsed() })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smp_proto::version::{SmpVersion, VersionRange};
 
-use crate::net::ClientAlpn;
+use crate::net::{ClientAlpn, NetworkPolicy};
 
 /// Time limits and bounds of a connection. The defaults are those of a client in the background (wire reference, section
 /// 3.3); [`Options::interactive`] is for commands a person waits for.
@@ -15,6 +15,8 @@ pub struct Options {
     pub versions: VersionRange<SmpVersion>,
     /// The application protocol named in the TLS handshake. Without one the session has version 6.
     pub alpn: ClientAlpn,
+    /// Which hosts to connect to, and whether through a SOCKS5 proxy.
+    pub network: NetworkPolicy,
     /// For the TCP connection and the TLS handshake together, name resolution included, with all hosts of the address.
     pub connect_time_out: Duration,
     /// For the two hellos.
@@ -38,6 +40,7 @@ impl Default for Options {
         Self {
             versions: VersionRange::SMP,
             alpn: ClientAlpn::Smp,
+            network: NetworkPolicy::default(),
             connect_time_out: Duration::from_secs(45),
             handshake_time_out: Duration::from_secs(45),
             response_time_out: Duration::from_secs(30),

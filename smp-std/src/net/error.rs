@@ -8,6 +8,13 @@ use std::{error::Error, fmt, io};
 pub enum NetError {
     /// The operating system refused or broke the connection.
     Io(io::Error),
+    /// No host of the address may or can be reached under the [`NetworkPolicy`](super::NetworkPolicy), or the port of the
+    /// address is none. Nothing was tried.
+    NoUsableHost,
+    /// A name leads to addresses that the [`NetworkPolicy`](super::NetworkPolicy) does not allow.
+    AddressRefused,
+    /// The SOCKS5 proxy did not connect.
+    Socks(super::SocksError),
     /// The step did not finish in the time given.
     TimedOut,
     /// The peer closed the connection in order, between two blocks.
@@ -31,6 +38,9 @@ impl fmt::Display for NetError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(out, "network: {error}"),
+            Self::NoUsableHost => out.write_str("the address has no host and port that can be reached from here"),
+            Self::AddressRefused => out.write_str("the host has an address that may not be connected to"),
+            Self::Socks(error) => error.fmt(out),
             Self::TimedOut => out.write_str("the peer did not answer in time"),
             Self::Closed => out.write_str("the peer closed the connection"),
             Self::Truncated => out.write_str("the connection broke off"),
@@ -51,6 +61,7 @@ impl Error for NetError {
             Self::Io(error) => Some(error),
             Self::ServerCertificate(error) => Some(error),
             Self::Tls(error) => Some(error),
+            Self::Socks(error) => Some(error),
             _ => None,
         }
     }
@@ -64,6 +75,12 @@ impl From<io::Error> for NetError {
             io::ErrorKind::TimedOut => Self::TimedOut,
             _ => Self::Io(error),
         }
+    }
+}
+
+impl From<super::SocksError> for NetError {
+    fn from(error: super::SocksError) -> Self {
+        Self::Socks(error)
     }
 }
 

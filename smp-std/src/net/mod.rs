@@ -4,20 +4,27 @@
 //! transport blocks of [`BLOCK_SIZE`] bytes, knows the session identifier both sides derive from the handshake, and
 //! holds no buffer while nothing is in flight, so that a relay can keep many thousands of idle connections.
 //!
+//! [`NetworkPolicy`] says which hosts of an address to connect to, and whether through a SOCKS5 proxy.
+//!
 //! The handshake of SMP itself (the two hellos) comes on top of this; see `wire/smp.md` section 3 for what is done here.
 
 mod config;
 mod curve448;
+mod dial;
 mod error;
 mod finished;
 mod provider;
+mod reach;
+mod socks;
 mod stream;
 mod tcp;
 mod tls;
 mod verify;
 
 pub use config::{Alpn, ClientAlpn, ClientTls, ServerTls};
+pub use dial::{HostMode, NetworkPolicy, Route, SocksLogin, SocksMode};
 pub use error::NetError;
+pub use socks::SocksError;
 pub use stream::{Ready, TlsStream};
 pub(crate) use tcp::share;
 pub use tcp::{Listener, connect_tcp};

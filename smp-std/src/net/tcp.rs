@@ -118,7 +118,7 @@ pub async fn connect_tcp(host: &str, port: u16, time_out: Duration) -> Result<Tc
     timeout_at(deadline, connecting).await.map_err(|_| NetError::TimedOut)?
 }
 
-async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, NetError> {
+pub(super) async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, NetError> {
     let mut last = NetError::Io(io::ErrorKind::NotFound.into());
     for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         match timeout(share(deadline, left), TcpStream::connect(address)).await {
