@@ -1,7 +1,9 @@
 //! The relay's configuration: `smp-server.toml`, written with every option explained when a relay is created.
 
+mod information;
 mod reload;
 mod template;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +12,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use smp_proto::address::Host;
 
+pub use information::{HostingType, Information};
 pub use template::{Choices, template};
+pub use web::Web;
 
 /// The name of the configuration file inside the relay's directory.
 pub const FILE_NAME: &str = "smp-server.toml";
@@ -31,6 +35,10 @@ pub struct Config {
     pub limits: Limits,
     /// When connections that do nothing are closed.
     pub inactive_clients: InactiveClients,
+    /// Who runs the relay, for its web page.
+    pub information: Information,
+    /// Where the web site is served.
+    pub web: Web,
 }
 
 /// Where the relay listens and how its address is written.
@@ -309,8 +317,9 @@ impl Config {
                 "queues.password must be 1 to 255 printable characters without spaces, '@', ':' and '/'",
             ),
         ];
-        match rules.into_iter().find(|(broken, _)| *broken) {
-            Some((_, what)) => Err(ConfigError::Value(what)),
+        let broken = rules.into_iter().find(|(broken, _)| *broken).map(|(_, what)| what);
+        match broken.or_else(|| self.information.check()).or_else(|| self.web.check()) {
+            Some(what) => Err(ConfigError::Value(what)),
             None => Ok(()),
         }
     }

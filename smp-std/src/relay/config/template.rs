@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Engine};
+use super::{Config, Engine, information, web};
 
 /// What `init` was told; the rest of the file are defaults.
 #[derive(Clone, Default)]
@@ -41,7 +41,7 @@ pub fn template(choices: &Choices) -> String {
     };
     let (messages, store, limits, inactive) =
         (&defaults.messages, &defaults.store, &defaults.limits, &defaults.inactive_clients);
-    format!(
+    let text = format!(
         r#"# Configuration of this SMP relay. Lines that start with # are comments; a value that is commented out shows the default.
 # A running relay reads changes when it gets the signal HUP, and says in its log which of them wait for the next start.
 
@@ -130,7 +130,8 @@ check_interval_seconds = {check}
         disconnect = inactive.disconnect,
         ttl = inactive.ttl_seconds,
         check = inactive.check_interval_seconds,
-    )
+    );
+    [text, information::template(), web::template()].concat()
 }
 
 fn quoted(text: &str) -> String {
