@@ -52,10 +52,6 @@ impl Terms<'_> {
     fn check<'a>(&self, store: &Store, transmission: &Transmission<'a>) -> Result<Authorized<'a>, SmpError<'static>> {
         let command =
             Command::decode(&mut Reader::new(transmission.command), self.version).map_err(SmpError::Command)?;
-        if matches!(command, Command::ResolveName(_)) {
-            // Relays of versions below 20 do not know it.
-            return Err(SmpError::Command(CommandError::Unknown));
-        }
         command
             .check_credentials(transmission.authorization.is_some(), transmission.entity_id)
             .map_err(SmpError::Command)?;
@@ -79,7 +75,7 @@ impl Terms<'_> {
         command: &Command<'_>,
     ) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
         match command {
-            Command::Ping => Ok(None),
+            Command::Ping | Command::ResolveName(_) => Ok(None),
             Command::New(new) => {
                 self.verify(transmission, Some(&new.recipient_key))?;
                 Ok(None)
@@ -126,8 +122,7 @@ impl Terms<'_> {
             | Command::SubscribeNotifierService(_)
             | Command::ProxySession(_)
             | Command::ProxyForward(_)
-            | Command::RelayForward(_)
-            | Command::ResolveName(_) => Err(SmpError::Command(CommandError::Prohibited)),
+            | Command::RelayForward(_) => Err(SmpError::Command(CommandError::Prohibited)),
         }
     }
 

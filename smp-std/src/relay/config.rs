@@ -1,6 +1,9 @@
 //! The relay's configuration: `smp-server.toml`, written with every option explained when a relay is created.
 
+mod disk;
 mod information;
+pub mod names;
+mod rates;
 mod reload;
 mod template;
 mod web;
@@ -12,7 +15,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use smp_proto::address::Host;
 
+pub use disk::DiskConfig;
 pub use information::{HostingType, Information};
+pub use names::Names;
+pub use rates::Rates;
 pub use template::{Choices, template};
 pub use web::Web;
 
@@ -39,6 +45,12 @@ pub struct Config {
     pub information: Information,
     /// Where the web site is served.
     pub web: Web,
+    /// How fast clients may be.
+    pub rates: Rates,
+    /// What must stay free on the disk.
+    pub disk: DiskConfig,
+    /// Who resolves names.
+    pub names: Names,
 }
 
 /// Where the relay listens and how its address is written.
@@ -318,7 +330,13 @@ impl Config {
             ),
         ];
         let broken = rules.into_iter().find(|(broken, _)| *broken).map(|(_, what)| what);
-        match broken.or_else(|| self.information.check()).or_else(|| self.web.check()) {
+        match broken
+            .or_else(|| self.information.check())
+            .or_else(|| self.web.check())
+            .or_else(|| self.names.check())
+            .or_else(|| self.rates.check())
+            .or_else(|| self.disk.check())
+        {
             Some(what) => Err(ConfigError::Value(what)),
             None => Ok(()),
         }

@@ -158,7 +158,7 @@ impl Drop for HandshakeSlot {
 }
 
 /// What counts as one address: an IPv4 address, an IPv6 /64 network, and nothing for loopback.
-fn counted(address: IpAddr) -> Option<IpAddr> {
+pub(super) fn counted(address: IpAddr) -> Option<IpAddr> {
     let address = address.to_canonical();
     if address.is_loopback() {
         return None;

@@ -8,12 +8,15 @@ mod blocks;
 mod commands;
 pub mod config;
 mod connection;
+mod disk;
 #[allow(dead_code, reason = "the metrics and the web pages come next")]
 mod http;
 mod hub;
 mod limits;
+mod names;
 mod notifications;
 mod queue_info;
+mod rates;
 mod reload;
 mod reply;
 mod session;
@@ -38,8 +41,11 @@ use tokio_util::task::TaskTracker;
 use self::blocks::Blocks;
 use self::config::Config;
 use self::connection::Connection;
+use self::disk::Disk;
 use self::hub::{Hub, Peer};
-use self::limits::{Admission, Admitted, HandshakeSlot};
+use self::limits::{Admission, Admitted, HandshakeSlot, Refused};
+use self::names::Resolver;
+use self::rates::AddressRates;
 use self::session::Greeter;
 use self::stats::Stats;
 use self::store::Store;
@@ -67,6 +73,9 @@ pub struct Relay {
     fingerprint: [u8; 32],
     admission: Admission,
     blocks: Blocks,
+    disk: Disk,
+    queue_rates: AddressRates,
+    resolver: RwLock<Option<Arc<Resolver>>>,
     stats: Stats,
     started: Instant,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
@@ -81,6 +90,8 @@ pub struct Relay {
 pub enum RelayError {
     /// The certificates or keys cannot be used.
     Identity(String),
+    /// The resolver of names cannot be used.
+    Resolver(String),
     /// The store failed; nothing more can be acknowledged.
     Store(store::StoreError),
 }
@@ -89,6 +100,7 @@ impl std::fmt::Display for RelayError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Identity(what) => write!(f, "the server identity cannot be used: {what}"),
+            Self::Resolver(what) => write!(f, "the name resolver cannot be used: {what}"),
             Self::Store(error) => write!(f, "the store failed: {error}"),
         }
     }
@@ -122,6 +134,7 @@ impl Relay {
     /// A relay over a store that was opened with `wakeups` as its observer. Nothing is served until [`Self::serve`].
     pub fn new(config: Config, identity: &Identity, store: Store, wakeups: &Wakeups) -> Result<Arc<Self>, RelayError> {
         let greeter = Greeter::new(identity, &config)?;
+        let resolver = Resolver::new(&config.names).map_err(|error| RelayError::Resolver(error.to_string()))?;
         let admission = Admission::new(&config.limits);
         Ok(Arc::new(Self {
             config: RwLock::new(Arc::new(config)),
@@ -131,6 +144,9 @@ impl Relay {
             fingerprint: *identity.fingerprint(),
             admission,
             blocks: Blocks::new(),
+            disk: Disk::default(),
+            queue_rates: AddressRates::default(),
+            resolver: RwLock::new(resolver),
             stats: Stats::default(),
             started: Instant::now(),
             peers: Mutex::default(),
@@ -148,6 +164,8 @@ impl Relay {
         }
         self.tasks.spawn(Arc::clone(self).sweep_messages());
         self.tasks.spawn(Arc::clone(self).sweep_connections());
+        self.tasks.spawn(Arc::clone(self).watch_disk());
+        self.tasks.spawn(Arc::clone(self).greet_resolver());
         tokio::select! {
             () = self.stopping.cancelled() => {}
             () = self.store.failed() => self.stopping.cancel(),
@@ -207,22 +225,32 @@ impl Relay {
     fn admit(self: &Arc<Self>, tcp: TcpStream, address: IpAddr) {
         match self.admission.admit(address) {
             Ok((admitted, slot)) => {
-                self.tasks.spawn(Arc::clone(self).connect(tcp, admitted, slot));
+                self.tasks.spawn(Arc::clone(self).connect(tcp, address, admitted, slot));
             }
-            Err(reason) => tracing::debug!(?reason, "a connection was refused"),
+            Err(reason) => {
+                match reason {
+                    Refused::Total => self.stats.limits.connections_total.one(),
+                    Refused::Address => self.stats.limits.connections_address.one(),
+                }
+                tracing::debug!(?reason, "a connection was refused");
+            }
         }
     }
 
-    async fn connect(self: Arc<Self>, tcp: TcpStream, admitted: Admitted, mut slot: HandshakeSlot) {
+    async fn connect(self: Arc<Self>, tcp: TcpStream, address: IpAddr, admitted: Admitted, mut slot: HandshakeSlot) {
         // Boxed: what a handshake needs is much more than what a connection needs afterwards.
         let greeter = Arc::clone(&self.greeter.read());
         let established = Box::pin(async {
             tokio::select! {
                 () = self.stopping.cancelled() => None,
-                () = slot.evicted() => None,
+                () = slot.evicted() => {
+                    self.stats.limits.handshakes_evicted.one();
+                    None
+                }
                 established = greeter.greet(tcp) => match established {
                     Ok(established) => Some(established),
                     Err(error) => {
+                        self.stats.limits.handshakes_failed.one();
                         tracing::debug!(%error, "a handshake failed");
                         None
                     }
@@ -240,7 +268,7 @@ impl Relay {
             if self.stopping.is_cancelled() {
                 peer.close();
             }
-            Connection::new(Arc::clone(&self), peer, tls, session).serve().await;
+            Connection::new(Arc::clone(&self), peer, address, tls, session).serve().await;
             self.peers.lock().remove(&number);
         }
         drop(admitted);

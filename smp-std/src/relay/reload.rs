@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::config::Config;
+use super::names::Resolver;
 use super::session::Greeter;
 use super::{Relay, RelayError};
 use crate::identity::Identity;
@@ -18,6 +19,10 @@ impl Relay {
             return Err(RelayError::Identity("the identity certificate is another one".to_owned()));
         }
         let greeter = Greeter::new(identity, &config)?;
+        if config.names != current.names {
+            let resolver = Resolver::new(&config.names).map_err(|error| RelayError::Resolver(error.to_string()))?;
+            *self.resolver.write() = resolver;
+        }
         self.admission.set_limits(&config.limits);
         *self.greeter.write() = Arc::new(greeter);
         *current = Arc::new(config);

@@ -1,5 +1,6 @@
 //! What the relay is about to say: responses and events that own what they carry until they are written to a block.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 use smp_crypto::delivery::{SEALED_LENGTH, seal};
 use smp_crypto::key::SharedSecret;
@@ -7,13 +8,14 @@ use smp_crypto::secret_box::BoxKey;
 use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, MessageId, QueueId, SessionId};
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::broker::BrokerMessage;
-use smp_proto::smp::error::SmpError;
+use smp_proto::smp::error::{ErrorText, NameError, SmpError};
 use smp_proto::smp::message;
 use smp_proto::smp::recipient::{QueueIds, QueueMode as WireMode};
 use smp_proto::transport::transmission::encode_unauthorized;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::{Error, Time, Writer};
 
+use super::names::ResolverFailure;
 use super::store::{Id, MessageKind, QueueMode, QueueRecord, StoredMessage};
 
 /// An identifier as a client sent it: usually 24 bytes, up to 255.
@@ -41,6 +43,9 @@ pub(crate) enum Body {
     Message(Box<Delivery>),
     End,
     Deleted,
+    /// The record of a name, as JSON.
+    Name(Bytes),
+    ResolverFailed(ResolverFailure),
     Error(SmpError<'static>),
 }
 
@@ -119,6 +124,15 @@ impl Body {
             Self::Info(json) => {
                 writer.bytes(b"INFO ")?;
                 writer.bytes(json.as_bytes())
+            }
+            Self::Name(json) => {
+                writer.bytes(b"RNAME ")?;
+                writer.bytes(json)
+            }
+            Self::ResolverFailed(failure) => {
+                let text = failure.to_string();
+                let error = NameError::Resolver(ErrorText(text.as_bytes()));
+                BrokerMessage::Error(SmpError::Name(error)).encode(writer, version)
             }
             Self::Error(error) => BrokerMessage::Error(*error).encode(writer, version),
             Self::Ids(created) => BrokerMessage::Ids(QueueIds {

@@ -34,6 +34,7 @@ pub struct TestRelay {
     pub relay: Arc<Relay>,
     pub address: SocketAddr,
     pub fingerprint: [u8; 32],
+    identity: Identity,
     task: JoinHandle<Result<(), RelayError>>,
     _directory: tempfile::TempDir,
 }
@@ -58,7 +59,12 @@ impl TestRelay {
         let address = listener.local_address().unwrap();
         let serving = Arc::clone(&relay);
         let task = tokio::spawn(async move { serving.serve(vec![listener]).await });
-        Self { relay, address, fingerprint: *identity.fingerprint(), task, _directory: directory }
+        Self { relay, address, fingerprint: *identity.fingerprint(), identity, task, _directory: directory }
+    }
+
+    /// Replaces the configuration.
+    pub fn reload(&self, config: Config) {
+        self.relay.reload(config, &self.identity).unwrap();
     }
 
     pub async fn stop(self) {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod harness;
+mod limits;
+mod names;
 
 use std::time::Duration;
 
@@ -393,7 +395,7 @@ async fn queues_and_messages_in_all_are_bounded() {
     let second = alice.new_queue(QueueMode::Contact, false).await;
     let (key, dh) = (ed25519(), X25519SecretKey::generate(&mut rand::rng()));
     let new = new_command(&key, &dh, QueueMode::Contact, true);
-    assert_eq!(alice.tell(Some(&key), b"", &new).await, "ERR INTERNAL");
+    assert_eq!(alice.tell(Some(&key), b"", &new).await, "ERR STORE the relay has as many queues as it may have");
     for _ in 0..2 {
         assert_eq!(send(&mut bob, None, &second, b"kept").await, "OK");
     }

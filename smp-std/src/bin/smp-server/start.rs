@@ -17,6 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Loaded, Options, load, print_line};
 
+/// Queues and messages, inside the relay's directory.
+const STORE_FOLDER: &str = "store";
+
 pub(crate) fn start(options: &Options) -> Result<()> {
     let loaded = load(options)?;
     let _lock = lock(&loaded.directory)?;
@@ -47,7 +50,7 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
         loaded.config.server.port = Some(listener.local_address().context("cannot tell the port")?.port());
     }
     let address = loaded.address();
-    let Loaded { config, identity, .. } = loaded;
+    let Loaded { config, identity, directory } = loaded;
     let on_disk = config.store.engine == Engine::Fjall;
     tracing::info!(
         queues = counts.queues,
@@ -56,6 +59,9 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
         "the relay starts"
     );
     let relay = Relay::new(config, &identity, store, &wakeups)?;
+    if on_disk {
+        relay.watch_disk_of(directory.join(STORE_FOLDER));
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
@@ -119,7 +125,7 @@ fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<St
         Engine::Fjall => {
             let engine =
                 FjallOptions { cache_bytes: config.store.cache_mib.saturating_mul(1 << 20), ..FjallOptions::default() };
-            let folder = directory.join("store");
+            let folder = directory.join(STORE_FOLDER);
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
             Store::fjall(&folder, &engine, options)?
         }

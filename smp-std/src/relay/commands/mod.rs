@@ -1,10 +1,13 @@
 //! Commands carried out (wire reference, section 7). What takes a write becomes a future that resolves when the change
 //! is on disk; what needs none is answered at once. One file for each family of commands.
 
+mod limits;
+mod names;
 mod recipient;
 mod sender;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -13,6 +16,8 @@ use smp_proto::smp::Command;
 use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::version::SmpVersion;
 
+use self::limits::delayed;
+use self::names::lower_case;
 use super::authorize::{Authorized, store_error};
 use super::hub::Peer;
 use super::notifications::Notifications;
@@ -60,6 +65,8 @@ pub(super) struct Executor<'c> {
     pub(super) subscriptions: &'c mut Subscriptions,
     pub(super) notifications: &'c mut Notifications,
     pub(super) version: SmpVersion,
+    /// Where the client connects from.
+    pub(super) address: IpAddr,
 }
 
 /// 24 random bytes.
@@ -82,7 +89,14 @@ impl Executor<'_> {
         let Some(record) = &authorized.record else {
             return match &authorized.command {
                 Command::Ping => Ok(Answer::Now(Body::Pong)),
-                Command::New(new) => self.create(new).await,
+                Command::New(new) => {
+                    let wait = self.admit_queue()?;
+                    Ok(delayed(self.create(new).await?, wait))
+                }
+                Command::ResolveName(domain) => {
+                    let answer = Arc::clone(self.relay).resolve_name(lower_case(domain));
+                    Ok(Answer::Later(Box::pin(async move { answer.await.into() })))
+                }
                 _ => Err(SmpError::Internal),
             };
         };
@@ -128,7 +142,7 @@ fn later<T: 'static + Send>(pending: Pending<T>, finish: fn(T) -> Body) -> Resul
 pub(super) fn reply(correlation: ShortBytes, entity: ShortBytes, body: Body) -> Reply {
     // Responses that name no entity: the new queue's ids stand in the message itself, and a PING has none.
     let entity = match body {
-        Body::Ids(_) | Body::Pong => ShortBytes::new(),
+        Body::Ids(_) | Body::Pong | Body::Name(_) => ShortBytes::new(),
         _ => entity,
     };
     Reply { correlation, entity, body }

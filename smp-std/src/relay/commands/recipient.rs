@@ -36,9 +36,6 @@ impl Executor<'_> {
                 return Err(SmpError::Auth);
             }
         }
-        if self.relay.store.counts().queues >= config.max_queues() {
-            return Err(SmpError::Internal);
-        }
         if subscribe {
             self.check_subscription_limit()?;
         }

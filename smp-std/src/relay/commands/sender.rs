@@ -22,6 +22,11 @@ impl Executor<'_> {
         }
         let config = self.relay.config();
         if self.relay.store.counts().messages >= config.max_messages() {
+            self.relay.stats.limits.messages_total.one();
+            return Err(SmpError::Quota);
+        }
+        if !self.relay.has_room_for_messages() {
+            self.relay.stats.limits.messages_disk.one();
             return Err(SmpError::Quota);
         }
         let messages = &config.messages;

@@ -4,9 +4,11 @@
 //! wait for it, so it slows down nobody but itself.
 
 mod output;
+mod pace;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +21,7 @@ use smp_proto::smp::error::SmpError;
 use smp_proto::transport::block::Batch;
 use tokio::net::TcpStream;
 
+use self::pace::Pace;
 use super::Relay;
 use super::authorize::{Authorized, Terms};
 use super::commands::{Answer, Effect, Executor, Outcome, Waiting, reply};
@@ -58,6 +61,7 @@ impl Slot {
 pub(super) struct Connection {
     relay: Arc<Relay>,
     peer: Arc<Peer>,
+    address: IpAddr,
     tls: TlsStream<TcpStream>,
     session: Session,
     subscriptions: Subscriptions,
@@ -73,6 +77,7 @@ pub(super) struct Connection {
     /// The last thing done was to write: when both can be done, reading has its turn.
     wrote: bool,
     stalled: Stalled,
+    pace: Pace,
 }
 
 /// What woke the task.
@@ -88,10 +93,17 @@ enum Wake {
 }
 
 impl Connection {
-    pub(super) fn new(relay: Arc<Relay>, peer: Arc<Peer>, tls: TlsStream<TcpStream>, session: Session) -> Self {
+    pub(super) fn new(
+        relay: Arc<Relay>,
+        peer: Arc<Peer>,
+        address: IpAddr,
+        tls: TlsStream<TcpStream>,
+        session: Session,
+    ) -> Self {
         Self {
             relay,
             peer,
+            address,
             tls,
             session,
             subscriptions: Subscriptions::default(),
@@ -102,6 +114,7 @@ impl Connection {
             events: VecDeque::new(),
             wrote: false,
             stalled: Stalled::default(),
+            pace: Pace::new(),
         }
     }
 
@@ -160,7 +173,7 @@ impl Connection {
                 return Poll::Ready(Ok(Wake::Progress));
             }
             let write = self.has_output();
-            let reading = self.responses.len() + self.events.len() < pending_limit;
+            let reading = self.responses.len() + self.events.len() < pending_limit && self.pace.may_read(context);
             let polled = if reading {
                 self.tls.poll_ready(context, write)?.map(|ready| match ready.read && (self.wrote || !ready.write) {
                     true => Wake::Read,
@@ -309,6 +322,9 @@ impl Connection {
             self.refuse_block();
             return Ok(());
         };
+        if self.pace.spend(self.relay.config().rates.commands(), batch.len()) {
+            self.relay.stats.limits.commands_delayed.one();
+        }
         let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
         for (number, entry) in batch.iter().enumerate() {
             if number > 0 && number % COMMANDS_PER_TURN == 0 {
@@ -358,6 +374,7 @@ impl Connection {
             subscriptions: &mut self.subscriptions,
             notifications: &mut self.notifications,
             version: self.session.context.version(),
+            address: self.address,
         };
         let answer = executor.execute(&authorized).await;
         let acknowledges = matches!(authorized.command, Command::Acknowledge(_));

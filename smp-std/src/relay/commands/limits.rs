@@ -1,0 +1,53 @@
+//! What keeps one address, or everybody together, from filling the relay with queues.
+
+use std::time::Duration;
+
+use smp_proto::smp::error::{ErrorText, SmpError};
+use smp_proto::version::SmpVersion;
+
+use super::{Answer, Executor, Outcome};
+
+impl Executor<'_> {
+    /// Whether a queue may be created, and how long its creator has to wait for the answer.
+    pub(super) fn admit_queue(&self) -> Result<Duration, SmpError<'static>> {
+        let (relay, config) = (self.relay, self.relay.config());
+        let counters = &relay.stats.limits;
+        if relay.store.counts().queues >= config.max_queues() {
+            counters.queues_total.one();
+            return Err(self.no_room("the relay has as many queues as it may have"));
+        }
+        if !relay.has_room_for_queues() {
+            counters.queues_disk.one();
+            return Err(self.no_room("the relay has no room for new queues"));
+        }
+        let rates = &config.rates;
+        relay.queue_rates.take(self.address, rates.queues(), rates.queues_patience()).ok_or_else(|| {
+            counters.queues_rate.one();
+            self.no_room("too many new queues")
+        })
+    }
+
+    /// Clients take STORE as something that passes; those before services may not know it.
+    fn no_room(&self, text: &'static str) -> SmpError<'static> {
+        if self.version >= SmpVersion::SERVICES {
+            SmpError::Store(ErrorText(text.as_bytes()))
+        } else {
+            SmpError::Internal
+        }
+    }
+}
+
+/// Gives an answer after a time, and not before what it waits for is done.
+pub(super) fn delayed(answer: Answer, wait: Duration) -> Answer {
+    if wait.is_zero() {
+        return answer;
+    }
+    Answer::Later(Box::pin(async move {
+        let outcome = match answer {
+            Answer::Now(body) => Outcome::from(body),
+            Answer::Later(outcome) => outcome.await,
+        };
+        tokio::time::sleep(wait).await;
+        outcome
+    }))
+}
