@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use smp_std::relay::store::{
-    Backend, Counts, FjallBackend, FjallOptions, Id, MemoryBackend, OccupiedPage, Operation, QueueRecord, QueueState,
-    Reply, Side, Store, StoreError, StoreOptions, StoredMessage,
+    Backend, Counts, FjallBackend, FjallOptions, Id, MemoryBackend, OccupiedPage, Operation, QueueRecord, QueueSet,
+    QueueState, Reply, ServiceRecord, ServiceSide, Side, Store, StoreError, StoreOptions, StoredMessage,
 };
 use tokio::time::timeout;
 
@@ -77,6 +77,32 @@ impl Backend for Shared {
 
     fn occupied(&self, after: Option<&Id>, limit: usize) -> Result<OccupiedPage, StoreError> {
         self.0.inner.occupied(after, limit)
+    }
+
+    fn service(&self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError> {
+        self.0.inner.service(id)
+    }
+
+    fn service_by_fingerprint(&self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError> {
+        self.0.inner.service_by_fingerprint(fingerprint)
+    }
+
+    fn services(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<ServiceRecord>>, StoreError> {
+        self.0.inner.services(after, limit)
+    }
+
+    fn queue_set(&self, service: &Id, side: ServiceSide) -> QueueSet {
+        self.0.inner.queue_set(service, side)
+    }
+
+    fn members(
+        &self,
+        service: &Id,
+        side: ServiceSide,
+        after: Option<&Id>,
+        limit: usize,
+    ) -> Result<Vec<Id>, StoreError> {
+        self.0.inner.members(service, side, after, limit)
     }
 }
 

@@ -7,6 +7,7 @@ mod crash;
 mod durability;
 mod model;
 mod rules;
+mod services;
 
 use std::sync::Arc;
 

@@ -249,6 +249,7 @@ fn compare(fixture: &Fixture, model: &Model) {
     let counts = Counts {
         queues: model.queues.len() as u64,
         messages: model.queues.values().map(|queue| queue.messages.len() as u64).sum(),
+        ..Counts::default()
     };
     assert_eq!(store.counts(), counts);
     for number in 0..QUEUES {

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use super::StoreError;
 use super::operation::{Operation, Reply, Side};
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::rules;
+use super::service::{QueueSet, ServiceRecord, ServiceSide};
 
 /// A storage engine. One thread applies operations, any thread reads.
 ///
@@ -40,6 +42,22 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Looks at the next `limit` queues behind `after` that ever had messages and returns those that have some now.
     fn occupied(&self, after: Option<&Id>, limit: usize) -> Result<OccupiedPage, StoreError>;
+
+    /// The record of a service.
+    fn service(&self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError>;
+
+    /// The id of the service with the identity certificate of this fingerprint.
+    fn service_by_fingerprint(&self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError>;
+
+    /// Records of services in the order of their ids, from the first behind `after`, at most `limit`.
+    fn services(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<ServiceRecord>>, StoreError>;
+
+    /// How many queues a service has on one side, and which. Costs nothing.
+    fn queue_set(&self, service: &Id, side: ServiceSide) -> QueueSet;
+
+    /// Ids of the queues a service has on one side, in their order, from the first behind `after`, at most `limit`.
+    fn members(&self, service: &Id, side: ServiceSide, after: Option<&Id>, limit: usize)
+    -> Result<Vec<Id>, StoreError>;
 }
 
 /// A page of queues with messages.
@@ -61,10 +79,24 @@ impl std::fmt::Debug for OccupiedPage {
 pub trait Rows {
     /// Reads a queue's record.
     fn queue(&mut self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError>;
-    /// Writes a queue's record.
-    fn put_queue(&mut self, record: Arc<QueueRecord>);
-    /// Removes a queue's record and state. Names and messages are removed one by one.
-    fn remove_queue(&mut self, recipient_id: &Id);
+    /// Writes a queue's record, and keeps what services have in step with it. The record it replaces was read before.
+    fn put_queue(&mut self, mut record: Arc<QueueRecord>) {
+        // What was read once in a batch can be read again.
+        let before = self.queue(&record.recipient_id).ok().flatten();
+        rules::service::follow(self, before.as_deref(), Some(&mut record));
+        self.write_queue(record);
+    }
+    /// Removes a queue's record, which was read before, and its state, and keeps what services have in step with it. Names
+    /// and messages are removed one by one.
+    fn remove_queue(&mut self, recipient_id: &Id) {
+        let before = self.queue(recipient_id).ok().flatten();
+        rules::service::follow(self, before.as_deref(), None);
+        self.erase_queue(recipient_id);
+    }
+    /// Writes a queue's record and nothing else: what [`Self::put_queue`] is made of.
+    fn write_queue(&mut self, record: Arc<QueueRecord>);
+    /// Removes a queue's record and state and nothing else: what [`Self::remove_queue`] is made of.
+    fn erase_queue(&mut self, recipient_id: &Id);
 
     /// Finds a queue by another name.
     fn recipient_id(&mut self, side: Side, id: &Id) -> Result<Option<Id>, StoreError>;
@@ -84,6 +116,24 @@ pub trait Rows {
     fn put_message(&mut self, recipient_id: &Id, sequence: u64, header: MessageHeader, body: Bytes);
     /// Removes a message.
     fn remove_message(&mut self, recipient_id: &Id, sequence: u64);
+
+    /// Reads a service's record.
+    fn service(&mut self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError>;
+    /// Finds a service by the fingerprint of its identity certificate.
+    fn service_by_fingerprint(&mut self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError>;
+    /// Writes a service's record, by which it is also found by its certificate.
+    fn put_service(&mut self, record: Arc<ServiceRecord>);
+    /// Removes the record of a service that has no queues.
+    fn remove_service(&mut self, record: &ServiceRecord);
+
+    /// Reads how many queues a service has on one side, and which.
+    fn queue_set(&mut self, service: &Id, side: ServiceSide) -> QueueSet;
+    /// Writes how many queues a service has.
+    fn put_queue_set(&mut self, service: &Id, side: ServiceSide, set: QueueSet);
+    /// Adds a queue to those of a service.
+    fn put_member(&mut self, service: &Id, side: ServiceSide, queue: &Id);
+    /// Removes a queue from those of a service.
+    fn remove_member(&mut self, service: &Id, side: ServiceSide, queue: &Id);
 
     /// The counts, to be adjusted.
     fn counts(&mut self) -> &mut Counts;

@@ -3,6 +3,8 @@
 //! Every value starts with the version of its format. A queue record is a list of fields, each a tag, a length (LEB128)
 //! and a value: later versions add tags, and a version that does not know a tag says so instead of dropping the field.
 
+mod service;
+
 use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
 use smp_proto::wire::Reader;
 
@@ -11,6 +13,8 @@ use super::record::{
     BlockingReason, Counts, HeaderKind, Id, MessageHeader, Notifier, QueueMode, QueueRecord, QueueState, QueueStatus,
     RecipientKeys, SharedSecret,
 };
+
+pub(super) use service::{decode_queue_set, decode_service, encode_queue_set, encode_service};
 
 /// The version all formats have now.
 const FORMAT: u8 = 1;
@@ -44,6 +48,8 @@ const MODE_CONTACT: u8 = 2;
 const STATUS_SUSPENDED: u8 = 1;
 const STATUS_BLOCKED_SPAM: u8 = 2;
 const STATUS_BLOCKED_CONTENT: u8 = 3;
+
+const COUNT_SERVICES: u8 = 2;
 
 const KIND_MESSAGE: u8 = 0;
 const KIND_MESSAGE_NOTIFIED: u8 = 1;
@@ -197,9 +203,16 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<MessageHeader, StoreError> {
     Ok(MessageHeader { id, time, kind })
 }
 
-/// Writes the counts: 17 bytes.
-pub(super) fn encode_counts(counts: Counts) -> [u8; 17] {
-    concat(&[&[FORMAT], &counts.queues.to_be_bytes(), &counts.messages.to_be_bytes()])
+/// Writes the counts.
+pub(super) fn encode_counts(counts: Counts) -> Vec<u8> {
+    let Counts { queues, messages, services } = counts;
+    let mut out = vec![FORMAT];
+    out.extend_from_slice(&queues.to_be_bytes());
+    out.extend_from_slice(&messages.to_be_bytes());
+    if services != 0 {
+        field(&mut out, COUNT_SERVICES, &[&services.to_be_bytes()]);
+    }
+    out
 }
 
 /// Reads the counts.
@@ -207,8 +220,18 @@ pub(super) fn decode_counts(bytes: &[u8]) -> Result<Counts, StoreError> {
     let mut reader = versioned(bytes, COUNTS)?;
     let queues = u64::from_be_bytes(*reader.array().map_err(unreadable(COUNTS))?);
     let messages = u64::from_be_bytes(*reader.array().map_err(unreadable(COUNTS))?);
-    reader.finish().map_err(unreadable(COUNTS))?;
-    Ok(Counts { queues, messages })
+    let mut services = 0;
+    while !reader.is_empty() {
+        let tag = reader.u8().map_err(unreadable(COUNTS))?;
+        let length = read_length(&mut reader)?;
+        let mut value = Reader::new(reader.take(length).map_err(unreadable(COUNTS))?);
+        match tag {
+            COUNT_SERVICES => services = u64::from_be_bytes(*value.array().map_err(unreadable(COUNTS))?),
+            found => return Err(StoreError::NewerFormat { what: COUNTS, found }),
+        }
+        value.finish().map_err(unreadable(COUNTS))?;
+    }
+    Ok(Counts { queues, messages, services })
 }
 
 /// Turns the wire's reading errors into this module's.
@@ -399,7 +422,9 @@ mod tests {
             assert_eq!(decode_header(&encode_header(&header)).unwrap(), header);
             assert!(decode_header(&encode_header(&header)[..33]).is_err());
         }
-        let counts = Counts { queues: 7, messages: 9 };
-        assert_eq!(decode_counts(&encode_counts(counts)).unwrap(), counts);
+        for services in [0, 5] {
+            let counts = Counts { queues: 7, messages: 9, services };
+            assert_eq!(decode_counts(&encode_counts(counts)).unwrap(), counts);
+        }
     }
 }

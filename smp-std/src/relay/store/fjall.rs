@@ -9,11 +9,14 @@
 //! | `states` | recipient id | where its messages are; stays while the queue exists |
 //! | `headers` | recipient id, sequence number | message without body |
 //! | `bodies` | recipient id, sequence number | body; large ones go to files apart from the index |
+//! | `services` | see there | services, and which queues they have |
 //! | `store` | `format`, `counts` | version of this layout; counts |
 //!
 //! Finding a queue's oldest message takes point reads only; nothing is ever scanned past what was deleted. A batch is
 //! one write and one `fdatasync` of the engine's journal, whatever it contains. A message that is acknowledged before
 //! its memory table is flushed (within thousands of messages) is never written a second time.
+
+mod services;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +25,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
 
+use self::services::Services;
 use super::backend::{Backend, OccupiedPage};
 use super::codec;
 use super::operation::{Operation, Reply, Side};
 use super::overlay::{Overlay, Source};
 use super::record::{Counts, HeaderKind, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::service::{QueueSet, ServiceRecord, ServiceSide};
 use super::{StoreError, journal, rules};
 
 /// The version of the layout described above.
@@ -68,9 +73,11 @@ pub struct FjallBackend {
     states: Keyspace,
     headers: Keyspace,
     bodies: Keyspace,
+    services: Services,
     store: Keyspace,
     queue_count: AtomicU64,
     message_count: AtomicU64,
+    service_count: AtomicU64,
     // Last, so that it outlives the keyspaces.
     database: Database,
 }
@@ -113,9 +120,11 @@ impl FjallBackend {
             states: keyspace("states")?,
             headers: keyspace("headers")?,
             bodies: database.keyspace("bodies", bodies).map_err(error)?,
+            services: Services::open(keyspace("services")?)?,
             store: keyspace("store")?,
             queue_count: AtomicU64::new(0),
             message_count: AtomicU64::new(0),
+            service_count: AtomicU64::new(0),
             database,
         };
         backend.check_layout()?;
@@ -140,11 +149,12 @@ impl FjallBackend {
     fn set_counts(&self, counts: Counts) {
         self.queue_count.store(counts.queues, Ordering::Relaxed);
         self.message_count.store(counts.messages, Ordering::Relaxed);
+        self.service_count.store(counts.services, Ordering::Relaxed);
     }
 
     /// Writes what a batch changed, once for each row.
     fn commit(&self, overlay: Overlay<'_, Self>) -> Result<(), StoreError> {
-        let changes = overlay.into_changes();
+        let mut changes = overlay.into_changes();
         if changes.is_empty() {
             return Ok(());
         }
@@ -152,7 +162,7 @@ impl FjallBackend {
         // A batch becomes visible to readers row by row: what a state points to must be there before the state is, and be
         // gone only after it.
         let (added, removed): (Vec<_>, Vec<_>) =
-            changes.messages.into_iter().partition(|(_, message)| message.is_some());
+            std::mem::take(&mut changes.messages).into_iter().partition(|(_, message)| message.is_some());
         for ((id, sequence), message) in added {
             let Some((header, body)) = message else { continue };
             let key = Slice::from(message_key(&id, sequence));
@@ -184,11 +194,13 @@ impl FjallBackend {
             batch.remove(&self.headers, key.clone());
             batch.remove(&self.bodies, key);
         }
+        self.services.write(&mut batch, &changes);
         if changes.counts != self.counts() {
             batch.insert(&self.store, "counts", codec::encode_counts(changes.counts));
         }
         batch.commit().map_err(error)?;
         self.set_counts(changes.counts);
+        self.services.written(&changes);
         Ok(())
     }
 }
@@ -236,6 +248,7 @@ impl Backend for FjallBackend {
         Counts {
             queues: self.queue_count.load(Ordering::Relaxed),
             messages: self.message_count.load(Ordering::Relaxed),
+            services: self.service_count.load(Ordering::Relaxed),
         }
     }
 
@@ -257,6 +270,32 @@ impl Backend for FjallBackend {
             Ok(())
         })?;
         Ok(OccupiedPage { recipient_ids, next })
+    }
+
+    fn service(&self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError> {
+        self.services.service(id)
+    }
+
+    fn service_by_fingerprint(&self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError> {
+        self.services.by_fingerprint(fingerprint)
+    }
+
+    fn services(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<ServiceRecord>>, StoreError> {
+        self.services.services(after, limit)
+    }
+
+    fn queue_set(&self, service: &Id, side: ServiceSide) -> QueueSet {
+        self.services.sets.get(service, side)
+    }
+
+    fn members(
+        &self,
+        service: &Id,
+        side: ServiceSide,
+        after: Option<&Id>,
+        limit: usize,
+    ) -> Result<Vec<Id>, StoreError> {
+        self.services.members(service, side, after, limit)
     }
 }
 

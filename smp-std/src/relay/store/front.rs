@@ -1,5 +1,7 @@
 //! The store as the relay uses it.
 
+mod services;
+
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,7 +178,11 @@ impl Store {
     /// Records that a queue was used on `day` (whole days since 1970-01-01, UTC). Nobody learns when that is durable: it
     /// goes to disk with the next change, or within half a minute, and is left out when too much is waiting already.
     pub fn touch_queue(&self, recipient_id: Id, day: u32) {
-        let operation = Operation::TouchQueue { recipient_id, day };
+        self.submit_quietly(Operation::TouchQueue { recipient_id, day });
+    }
+
+    /// Submits what nobody waits for, if there is room among what waits.
+    fn submit_quietly(&self, operation: Operation) {
         let weight = self.inner.weight(&operation);
         if let Ok(permit) = Arc::clone(&self.inner.shared.budget).try_acquire_many_owned(weight) {
             // A stopped store shows itself to those who wait for something.

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use super::backend::{Backend, OccupiedPage, Rows};
 use super::operation::{Operation, Reply, Side};
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::service::{QueueSet, ServiceRecord, ServiceSide};
+use super::tables::ServiceTables;
 use super::{StoreError, rules};
 
 /// Locks by the upper bits of an id, so that readers rarely meet the writer. In the order of ids.
@@ -21,6 +23,8 @@ type Shards<K, V> = Box<[RwLock<BTreeMap<K, V>>]>;
 pub struct MemoryBackend {
     queues: Shards<Id, Entry>,
     names: Shards<(Side, Id), Id>,
+    services: ServiceTables,
+    service_count: AtomicU64,
     queue_count: AtomicU64,
     message_count: AtomicU64,
 }
@@ -38,6 +42,8 @@ impl MemoryBackend {
         Self {
             queues: (0..SHARDS).map(|_| RwLock::default()).collect(),
             names: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            services: ServiceTables::default(),
+            service_count: AtomicU64::new(0),
             queue_count: AtomicU64::new(0),
             message_count: AtomicU64::new(0),
         }
@@ -77,6 +83,7 @@ impl Backend for MemoryBackend {
         let replies = operations.iter().map(|operation| rules::apply(&mut rows, operation)).collect();
         self.queue_count.store(rows.counts.queues, Ordering::Relaxed);
         self.message_count.store(rows.counts.messages, Ordering::Relaxed);
+        self.service_count.store(rows.counts.services, Ordering::Relaxed);
         Ok(replies)
     }
 
@@ -100,6 +107,7 @@ impl Backend for MemoryBackend {
         Counts {
             queues: self.queue_count.load(Ordering::Relaxed),
             messages: self.message_count.load(Ordering::Relaxed),
+            services: self.service_count.load(Ordering::Relaxed),
         }
     }
 
@@ -118,6 +126,32 @@ impl Backend for MemoryBackend {
             }
         });
         Ok(page)
+    }
+
+    fn service(&self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError> {
+        Ok(self.services.service(id))
+    }
+
+    fn service_by_fingerprint(&self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError> {
+        Ok(self.services.by_fingerprint(fingerprint))
+    }
+
+    fn services(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<ServiceRecord>>, StoreError> {
+        Ok(self.services.services(after, limit))
+    }
+
+    fn queue_set(&self, service: &Id, side: ServiceSide) -> QueueSet {
+        self.services.sets.get(service, side)
+    }
+
+    fn members(
+        &self,
+        service: &Id,
+        side: ServiceSide,
+        after: Option<&Id>,
+        limit: usize,
+    ) -> Result<Vec<Id>, StoreError> {
+        Ok(self.services.members(service, side, after, limit))
     }
 }
 
@@ -167,7 +201,7 @@ impl Rows for MemoryRows<'_> {
         self.backend.queue(recipient_id)
     }
 
-    fn put_queue(&mut self, record: Arc<QueueRecord>) {
+    fn write_queue(&mut self, record: Arc<QueueRecord>) {
         let Some(shard) = shard(&self.backend.queues, &record.recipient_id) else { return };
         match write(shard).entry(record.recipient_id) {
             std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().record = record,
@@ -177,7 +211,7 @@ impl Rows for MemoryRows<'_> {
         }
     }
 
-    fn remove_queue(&mut self, recipient_id: &Id) {
+    fn erase_queue(&mut self, recipient_id: &Id) {
         if let Some(shard) = shard(&self.backend.queues, recipient_id) {
             write(shard).remove(recipient_id);
         }
@@ -229,6 +263,38 @@ impl Rows for MemoryRows<'_> {
 
     fn remove_message(&mut self, _recipient_id: &Id, _sequence: u64) {
         // Done by `put_state`, so that a reader never sees a state without its messages.
+    }
+
+    fn service(&mut self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError> {
+        Ok(self.backend.services.service(id))
+    }
+
+    fn service_by_fingerprint(&mut self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError> {
+        Ok(self.backend.services.by_fingerprint(fingerprint))
+    }
+
+    fn put_service(&mut self, record: Arc<ServiceRecord>) {
+        self.backend.services.put(record);
+    }
+
+    fn remove_service(&mut self, record: &ServiceRecord) {
+        self.backend.services.remove(record);
+    }
+
+    fn queue_set(&mut self, service: &Id, side: ServiceSide) -> QueueSet {
+        self.backend.services.sets.get(service, side)
+    }
+
+    fn put_queue_set(&mut self, service: &Id, side: ServiceSide, set: QueueSet) {
+        self.backend.services.sets.put(service, side, set);
+    }
+
+    fn put_member(&mut self, service: &Id, side: ServiceSide, queue: &Id) {
+        self.backend.services.put_member(service, side, queue);
+    }
+
+    fn remove_member(&mut self, service: &Id, side: ServiceSide, queue: &Id) {
+        self.backend.services.remove_member(service, side, queue);
     }
 
     fn counts(&mut self) -> &mut Counts {

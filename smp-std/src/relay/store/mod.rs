@@ -41,6 +41,8 @@ mod overlay;
 mod pending;
 mod record;
 pub mod rules;
+mod service;
+mod tables;
 
 pub use self::fjall::{FjallBackend, FjallOptions};
 pub use backend::{Backend, OccupiedPage, Rows};
@@ -57,3 +59,4 @@ pub use record::{
     BlockingReason, Counts, HeaderKind, Id, MessageHeader, MessageKind, Notifier, QueueMode, QueueRecord, QueueState,
     QueueStatus, RecipientKeys, SharedSecret, StoredMessage,
 };
+pub use service::{Association, QueueSet, ServiceAdmission, ServiceRecord, ServiceSide};

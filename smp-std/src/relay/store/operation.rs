@@ -6,6 +6,7 @@ use bytes::Bytes;
 use smp_proto::key::AuthorizationKey;
 
 use super::record::{Id, MessageHeader, QueueRecord, QueueStatus, StoredMessage};
+use super::service::{Association, ServiceAdmission, ServiceRecord, ServiceSide};
 
 /// The names of a queue besides the recipient's. The recipient's id names the queue in the store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -79,6 +80,36 @@ pub enum Operation {
         /// Messages received before this second (since 1970-01-01, UTC) are expired.
         before: i64,
     },
+    /// Finds the service with a certificate, or adds it.
+    AdmitService {
+        /// What is added when no service has the certificate; of a known one only the day is taken.
+        record: Arc<ServiceRecord>,
+        /// With so many services none is added.
+        limit: u64,
+    },
+    /// Records that a service was seen on a day. Waits for another operation's write, at most half a minute.
+    TouchService {
+        /// The service.
+        service: Id,
+        /// Whole days since 1970-01-01, UTC. Earlier days than the recorded one change nothing.
+        day: u32,
+    },
+    /// Removes a service without queues that was not seen for long.
+    ForgetService {
+        /// The service.
+        service: Id,
+        /// A service seen on this day or later stays: whole days since 1970-01-01, UTC.
+        before_day: u32,
+    },
+    /// Associates a queue with a service, or with none.
+    AssociateQueue {
+        /// On which side.
+        side: ServiceSide,
+        /// The queue's id on this side.
+        id: Id,
+        /// The service; it exists.
+        service: Option<Id>,
+    },
 }
 
 impl std::fmt::Debug for Operation {
@@ -92,6 +123,10 @@ impl std::fmt::Debug for Operation {
             Self::AppendMessage(_) => "AppendMessage(..)",
             Self::Acknowledge { .. } => "Acknowledge(..)",
             Self::ExpireMessages { .. } => "ExpireMessages(..)",
+            Self::AdmitService { .. } => "AdmitService(..)",
+            Self::TouchService { .. } => "TouchService(..)",
+            Self::ForgetService { .. } => "ForgetService(..)",
+            Self::AssociateQueue { .. } => "AssociateQueue(..)",
         })
     }
 }
@@ -100,7 +135,7 @@ impl Operation {
     /// Whether nobody waits for it, so that it needs no write of its own.
     #[must_use]
     pub fn is_deferrable(&self) -> bool {
-        matches!(self, Self::TouchQueue { .. })
+        matches!(self, Self::TouchQueue { .. } | Self::TouchService { .. })
     }
 
     /// About how many bytes it occupies while it waits and when it is written.
@@ -108,6 +143,7 @@ impl Operation {
     pub fn weight(&self) -> usize {
         let body = match self {
             Self::AppendMessage(append) => append.body.len(),
+            Self::AdmitService { record, .. } => record.chain.iter().map(|certificate| certificate.len()).sum(),
             _ => 0,
         };
         body.saturating_add(512)
@@ -238,7 +274,7 @@ pub enum Reply {
     Suspension(Suspension),
     /// Of [`Operation::DeleteQueue`]; `None` if there is no such queue.
     Deletion(Option<DeletedQueue>),
-    /// Of [`Operation::TouchQueue`].
+    /// Of [`Operation::TouchQueue`] and [`Operation::TouchService`].
     Touched,
     /// Of [`Operation::AppendMessage`].
     Appended(Appended),
@@ -246,6 +282,12 @@ pub enum Reply {
     Acknowledged(Option<Removal>),
     /// Of [`Operation::ExpireMessages`]: how many were removed.
     Expired(u64),
+    /// Of [`Operation::AdmitService`].
+    Admission(ServiceAdmission),
+    /// Of [`Operation::ForgetService`]: whether it was removed.
+    Forgotten(bool),
+    /// Of [`Operation::AssociateQueue`]; `None` if there is no such queue.
+    Association(Option<Association>),
 }
 
 /// What an acknowledgement removed. The next message's body is read by whoever waits for it, not by the commit thread.

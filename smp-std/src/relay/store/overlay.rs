@@ -12,6 +12,7 @@ use super::StoreError;
 use super::backend::{Backend, Rows};
 use super::operation::Side;
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState};
+use super::service::{QueueSet, ServiceRecord, ServiceSide};
 
 /// An engine that can be read below an overlay.
 pub(super) trait Source: Backend {
@@ -29,13 +30,25 @@ pub(super) struct Changes {
     pub(super) states: HashMap<Id, Option<QueueState>>,
     /// Messages by queue and sequence number.
     pub(super) messages: HashMap<(Id, u64), Option<(MessageHeader, Bytes)>>,
+    /// Records of services.
+    pub(super) services: HashMap<Id, Option<Arc<ServiceRecord>>>,
+    /// Services by their certificates.
+    pub(super) fingerprints: HashMap<[u8; 32], Option<Id>>,
+    /// How many queues services have.
+    pub(super) queue_sets: HashMap<(Id, ServiceSide), QueueSet>,
+    /// Queues of services: whether they have them.
+    pub(super) members: HashMap<(Id, ServiceSide, Id), bool>,
     /// How much there is then.
     pub(super) counts: Counts,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        self.queues.is_empty() && self.names.is_empty() && self.states.is_empty() && self.messages.is_empty()
+        self.queues.is_empty()
+            && self.names.is_empty()
+            && self.states.is_empty()
+            && self.messages.is_empty()
+            && self.services.is_empty()
     }
 }
 
@@ -62,6 +75,10 @@ impl<'a, S: Source> Overlay<'a, S> {
             names: HashMap::new(),
             states: HashMap::new(),
             messages: HashMap::new(),
+            services: HashMap::new(),
+            fingerprints: HashMap::new(),
+            queue_sets: HashMap::new(),
+            members: HashMap::new(),
             counts,
         };
         Self { source, changes, read: Read::default(), new: HashSet::new() }
@@ -82,11 +99,11 @@ impl<S: Source> Rows for Overlay<'_, S> {
         Ok(record)
     }
 
-    fn put_queue(&mut self, record: Arc<QueueRecord>) {
+    fn write_queue(&mut self, record: Arc<QueueRecord>) {
         self.changes.queues.insert(record.recipient_id, Some(record));
     }
 
-    fn remove_queue(&mut self, recipient_id: &Id) {
+    fn erase_queue(&mut self, recipient_id: &Id) {
         self.changes.queues.insert(*recipient_id, None);
         self.changes.states.insert(*recipient_id, None);
     }
@@ -144,6 +161,47 @@ impl<S: Source> Rows for Overlay<'_, S> {
         } else {
             self.changes.messages.insert(key, None);
         }
+    }
+
+    fn service(&mut self, id: &Id) -> Result<Option<Arc<ServiceRecord>>, StoreError> {
+        match self.changes.services.get(id) {
+            Some(record) => Ok(record.clone()),
+            None => self.source.service(id),
+        }
+    }
+
+    fn service_by_fingerprint(&mut self, fingerprint: &[u8; 32]) -> Result<Option<Id>, StoreError> {
+        match self.changes.fingerprints.get(fingerprint) {
+            Some(id) => Ok(*id),
+            None => self.source.service_by_fingerprint(fingerprint),
+        }
+    }
+
+    fn put_service(&mut self, record: Arc<ServiceRecord>) {
+        self.changes.fingerprints.insert(record.fingerprint, Some(record.id));
+        self.changes.services.insert(record.id, Some(record));
+    }
+
+    fn remove_service(&mut self, record: &ServiceRecord) {
+        self.changes.fingerprints.insert(record.fingerprint, None);
+        self.changes.services.insert(record.id, None);
+    }
+
+    fn queue_set(&mut self, service: &Id, side: ServiceSide) -> QueueSet {
+        let changed = self.changes.queue_sets.get(&(*service, side)).copied();
+        changed.unwrap_or_else(|| self.source.queue_set(service, side))
+    }
+
+    fn put_queue_set(&mut self, service: &Id, side: ServiceSide, set: QueueSet) {
+        self.changes.queue_sets.insert((*service, side), set);
+    }
+
+    fn put_member(&mut self, service: &Id, side: ServiceSide, queue: &Id) {
+        self.changes.members.insert((*service, side, *queue), true);
+    }
+
+    fn remove_member(&mut self, service: &Id, side: ServiceSide, queue: &Id) {
+        self.changes.members.insert((*service, side, *queue), false);
     }
 
     fn counts(&mut self) -> &mut Counts {

@@ -343,4 +343,6 @@ pub struct Counts {
     pub queues: u64,
     /// Messages of all queues, quota marks included.
     pub messages: u64,
+    /// Services.
+    pub services: u64,
 }

@@ -2,6 +2,8 @@
 //!
 //! Every rule reads all it needs before it writes, so an operation that meets an unreadable value changes nothing.
 
+pub(super) mod service;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +31,14 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
         }
         Operation::ExpireMessages { recipient_id, before } => {
             expire_messages(rows, recipient_id, *before).map(Reply::Expired)
+        }
+        Operation::AdmitService { record, limit } => service::admit(rows, record, *limit).map(Reply::Admission),
+        Operation::TouchService { service, day } => service::touch(rows, service, *day).map(|()| Reply::Touched),
+        Operation::ForgetService { service, before_day } => {
+            service::forget(rows, service, *before_day).map(Reply::Forgotten)
+        }
+        Operation::AssociateQueue { side, id, service } => {
+            service::associate(rows, *side, id, *service).map(Reply::Association)
         }
     }
 }
