@@ -1,16 +1,25 @@
 //! The commands, typed (wire reference, section 7).
 
+mod links;
+mod notifications;
+
+use std::time::Duration;
+
 use smp_crypto::key::{AuthorizationKey, SharedSecret, X25519SecretKey};
 use smp_proto::id::ID_LENGTH;
 use smp_proto::smp::recipient::{NewQueue, QueueMode, QueueRequest, SubscriptionMode};
-use smp_proto::smp::sender::Send;
 use smp_proto::smp::{BrokerMessage, Command, password::PasswordRef};
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
 use tokio::sync::oneshot;
 
+use super::carrier::SenderCommands;
+use super::encode::new_correlation_id;
 use super::multiplex::{Kind, Request, Response};
 use super::{Client, ClientError, CommandKey, Delivery, Id};
+pub use links::{NewLink, ReservedId};
+use notifications::Proposal;
+pub use notifications::{Notification, NotifierAccess};
 
 /// One side of a queue: the id this side knows it by, and the key that authorizes its commands.
 #[derive(Clone, Debug)]
@@ -31,11 +40,16 @@ pub struct QueueOptions<'a> {
     pub mode: QueueMode,
     /// Whether to receive at once.
     pub subscribe: bool,
+    /// Link data to create it with, from version 15 on.
+    pub link: Option<NewLink<'a>>,
+    /// The key of whoever shall be notified of messages, from version 17 on; [`Client::enable_notifications`] does the
+    /// same later.
+    pub notifier: Option<AuthorizationKey>,
 }
 
 impl Default for QueueOptions<'_> {
     fn default() -> Self {
-        Self { password: None, mode: QueueMode::Messaging, subscribe: true }
+        Self { password: None, mode: QueueMode::Messaging, subscribe: true, link: None, notifier: None }
     }
 }
 
@@ -50,6 +64,10 @@ pub struct CreatedQueue {
     pub delivery_secret: SharedSecret,
     /// What the queue is for. `None` at versions below 9: the sender cannot secure it.
     pub mode: Option<QueueMode>,
+    /// The id of its link, if it was created with link data.
+    pub link_id: Option<Id>,
+    /// What was agreed for notifications, if somebody shall be notified.
+    pub notifier: Option<NotifierAccess>,
 }
 
 /// What a relay tells about a queue.
@@ -84,19 +102,28 @@ impl Client {
         let key = CommandKey::generate(version);
         let delivery_key = X25519SecretKey::generate(&mut rand::rng());
         let password = options.password.map(PasswordRef::new).transpose().map_err(|_| ClientError::UnusableKey)?;
+        let request = match (&options.link, options.mode) {
+            (Some(_), _) if version < SmpVersion::SHORT_LINKS => return Err(ClientError::NotAtThisVersion(version)),
+            (Some(link), mode) => link.request(mode)?,
+            (None, QueueMode::Messaging) => QueueRequest::Messaging(None),
+            (None, QueueMode::Contact) => QueueRequest::Contact(None),
+        };
+        let proposal = match options.notifier {
+            Some(_) if version < SmpVersion::NEW_NOTIFIER => return Err(ClientError::NotAtThisVersion(version)),
+            notifier => notifier.map(Proposal::new),
+        };
         let command = Command::New(NewQueue {
             recipient_key: key.public(),
             recipient_dh_key: delivery_key.public_key(),
             password,
             subscription: if options.subscribe { SubscriptionMode::Subscribe } else { SubscriptionMode::CreateOnly },
-            request: Some(match options.mode {
-                QueueMode::Messaging => QueueRequest::Messaging(None),
-                QueueMode::Contact => QueueRequest::Contact(None),
-            }),
-            notifier: None,
+            request: Some(request),
+            notifier: proposal.as_ref().map(|proposal| proposal.keys),
         });
         let kind = if options.subscribe { Kind::Create } else { Kind::Plain };
-        let response = self.send_command(&Id::EMPTY, kind, &command, Some(&key)).await?.response().await?;
+        let correlation_id = options.link.map_or_else(new_correlation_id, |link| link.reserved.correlation_id);
+        let time_out = self.response_time_out();
+        let response = self.request(correlation_id, &Id::EMPTY, kind, &command, Some(&key), time_out).await?;
         let BrokerMessage::Ids(ids) = self.decode(&response)? else { return Err(ClientError::Unexpected) };
         // Relays make ids of this length; shorter ones could be guessed.
         if ids.recipient_id.as_bytes().len() < ID_LENGTH || ids.sender_id.as_bytes().len() < ID_LENGTH {
@@ -105,12 +132,28 @@ impl Client {
         if ids.mode.is_some_and(|mode| mode != options.mode) {
             return Err(ClientError::Unexpected);
         }
+        let sender_id = Id::from(ids.sender_id);
+        let link_id = ids.link_id.map(|id| Id::from(smp_proto::id::EntityId::from(id)));
+        if let Some(link) = &options.link {
+            let wanted = link.link_id.filter(|_| options.mode == QueueMode::Contact);
+            let other_link = link_id.is_none() || wanted.is_some_and(|wanted| link_id.as_ref() != Some(wanted));
+            if other_link || sender_id != *link.reserved.sender_id() {
+                return Err(ClientError::Unexpected);
+            }
+        }
+        let notifier = match (proposal, ids.notifier) {
+            (Some(proposal), Some(ids)) => Some(proposal.agree(&ids)?),
+            (Some(_), None) => return Err(ClientError::Unexpected),
+            (None, _) => None,
+        };
         let delivery_secret = delivery_key.diffie_hellman(&ids.relay_dh_key).map_err(|_| ClientError::UnusableKey)?;
         Ok(CreatedQueue {
             recipient: Credentials { id: ids.recipient_id.into(), key },
-            sender_id: ids.sender_id.into(),
+            sender_id,
             delivery_secret,
             mode: ids.mode,
+            link_id,
+            notifier,
         })
     }
 
@@ -197,12 +240,7 @@ impl Client {
     /// Any of [`ClientError`]; [`ClientError::NotAtThisVersion`] below version 9; `AUTH` from the relay when the queue is
     /// not of that mode or has another sender already.
     pub async fn secure_by_sender(&self, queue: &Credentials) -> Result<(), ClientError> {
-        let version = self.session().version;
-        if version < SmpVersion::SENDER_SECURED {
-            return Err(ClientError::NotAtThisVersion(version));
-        }
-        let command = Command::SecureBySender(queue.key.public());
-        self.expect_ok(&queue.id, Kind::Plain, &command, Some(&queue.key)).await
+        SenderCommands::secure_by_sender(self, queue).await
     }
 
     /// `SEND`: puts a message into a queue. Without a key only as long as the queue is not secured.
@@ -217,11 +255,7 @@ impl Client {
         notify: bool,
         body: &[u8],
     ) -> Result<(), ClientError> {
-        let limit = self.session().version.max_message_length();
-        if body.len() > limit {
-            return Err(ClientError::TooLarge(limit));
-        }
-        self.expect_ok(sender_id, Kind::Plain, &Command::Send(Send { notify, body }), key).await
+        SenderCommands::send(self, sender_id, key, notify, body).await
     }
 
     /// `OFF`: refuses further messages for good. Those that wait can still be received.
@@ -266,11 +300,11 @@ impl Client {
         }
     }
 
-    async fn plain(&self, entity: &Id, command: &Command<'_>, key: Option<&CommandKey>) -> Response {
+    pub(super) async fn plain(&self, entity: &Id, command: &Command<'_>, key: Option<&CommandKey>) -> Response {
         self.send_command(entity, Kind::Plain, command, key).await?.response().await
     }
 
-    async fn expect_ok(
+    pub(super) async fn expect_ok(
         &self,
         entity: &Id,
         kind: Kind,
@@ -292,21 +326,40 @@ impl Client {
         command: &Command<'_>,
         key: Option<&CommandKey>,
     ) -> Result<Sent, ClientError> {
-        let (correlation_id, transmission) = self.session().encode(entity, command, key)?;
+        self.start(new_correlation_id(), entity, kind, command, key, self.response_time_out()).await
+    }
+
+    /// Sends a command under a correlation id and with a time limit of its own.
+    pub(super) async fn request(
+        &self,
+        correlation_id: [u8; ID_LENGTH],
+        entity: &Id,
+        kind: Kind,
+        command: &Command<'_>,
+        key: Option<&CommandKey>,
+        time_out: Duration,
+    ) -> Response {
+        self.start(correlation_id, entity, kind, command, key, time_out).await?.response().await
+    }
+
+    async fn start(
+        &self,
+        correlation_id: [u8; ID_LENGTH],
+        entity: &Id,
+        kind: Kind,
+        command: &Command<'_>,
+        key: Option<&CommandKey>,
+        time_out: Duration,
+    ) -> Result<Sent, ClientError> {
+        let transmission = self.session().encode_as(&correlation_id, entity, command, key)?;
         let (responder, response) = oneshot::channel();
-        let request = Request {
-            correlation_id,
-            entity: entity.clone(),
-            kind,
-            transmission,
-            time_out: self.response_time_out(),
-            responder: Some(responder),
-        };
+        let entity = entity.clone();
+        let request = Request { correlation_id, entity, kind, transmission, time_out, responder: Some(responder) };
         self.hand_over(request).await?;
         Ok(Sent(response))
     }
 
-    fn decode<'r>(&self, response: &'r [u8]) -> Result<BrokerMessage<'r>, ClientError> {
+    pub(super) fn decode<'r>(&self, response: &'r [u8]) -> Result<BrokerMessage<'r>, ClientError> {
         BrokerMessage::decode(&mut Reader::new(response), self.session().version).map_err(|_| ClientError::Malformed)
     }
 }

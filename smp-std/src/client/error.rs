@@ -3,10 +3,11 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use smp_proto::smp::CommandError;
-use smp_proto::smp::error::{BlockingReason, SmpError};
+use smp_proto::smp::error::{BlockingReason, NameError, SmpError};
 use smp_proto::version::{SmpVersion, VersionRange};
 use smp_proto::wire::{Reader, Writer};
 
+use super::ProxyFailure;
 use crate::net::NetError;
 
 /// Why an operation of the client failed. Cheap to clone: when a connection ends, every command in flight gets the
@@ -43,6 +44,12 @@ pub enum ClientError {
     /// A key cannot be used in this session: X25519 authorization needs a session key of the server, which connections
     /// of version 6 do not have, and a public key of small order serves nobody.
     UnusableKey,
+    /// The data of a link does not fit a command, or its id is missing.
+    UnusableLink,
+    /// The command did not go through the proxy.
+    Proxy(ProxyFailure),
+    /// The policy wants a proxy for this relay, and none of those configured is another server than the relay.
+    NoProxy,
     /// The relay did not read what it was sent, or did not answer three pings.
     Unresponsive,
     /// The connection has been closed, by the relay in good order or by this side.
@@ -78,6 +85,7 @@ impl ClientError {
             // A peer that was cut off in the middle of the handshake looks like one that speaks no TLS.
             Self::Tls(error) => matches!(**error, NetError::Truncated | NetError::Closed | NetError::TimedOut),
             Self::Relay(error) => error.is_temporary(),
+            Self::Proxy(failure) => failure.is_temporary(),
             _ => false,
         }
     }
@@ -133,6 +141,9 @@ impl fmt::Display for ClientError {
             }
             Self::TooLarge(limit) => write!(f, "the message is longer than {limit} bytes"),
             Self::UnusableKey => f.write_str("the key cannot be used in this session"),
+            Self::UnusableLink => f.write_str("the data of the link is too long, or its id is missing"),
+            Self::Proxy(failure) => failure.fmt(f),
+            Self::NoProxy => f.write_str("there is no proxy for this relay that is another server than the relay"),
             Self::Unresponsive => f.write_str("the relay no longer responds"),
             Self::Closed => f.write_str("the connection is closed"),
         }
@@ -200,7 +211,14 @@ impl RelayError {
     /// Whether the same command may be accepted later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.get(), SmpError::Quota | SmpError::Internal | SmpError::Store(_) | SmpError::Block)
+        matches!(
+            self.get(),
+            SmpError::Quota
+                | SmpError::Internal
+                | SmpError::Store(_)
+                | SmpError::Block
+                | SmpError::Name(NameError::Resolver(_))
+        )
     }
 }
 

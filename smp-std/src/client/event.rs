@@ -94,6 +94,9 @@ impl fmt::Debug for Delivery {
 pub enum Event {
     /// A message. The queue's next one comes after this one has been acknowledged.
     Message(Box<Delivery>),
+    /// A message waits in a queue whose notifier this connection is. When more than 1,024 of them wait for the application,
+    /// further ones are left out.
+    Notification(Box<super::Notification>),
     /// Another connection has subscribed to the queue. Relays below version 10 also say so of a deleted queue.
     SubscriptionEnded(Id),
     /// The queue was deleted.

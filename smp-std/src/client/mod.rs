@@ -46,38 +46,48 @@
 //! for other sessions, and blocks that cannot be read; responses that fit no command are counted ([`Anomalies`]) and
 //! never acted on.
 
+mod carrier;
 mod commands;
 mod connection;
+mod encode;
 mod error;
 mod event;
 mod key;
 mod multiplex;
 mod options;
+mod proxy;
 mod queue;
 mod reconnect;
+mod router;
 mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use smp_proto::address::{Scheme, ServerAddress};
+use smp_proto::version::{SmpVersion, VersionRange};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use crate::net::{ClientTls, TlsStream, share};
 
-pub use commands::{CreatedQueue, Credentials, QueueOptions, QueueStatus};
+pub use carrier::{LinkParts, ResolvedName, SenderCommands};
+pub use commands::{
+    CreatedQueue, Credentials, NewLink, Notification, NotifierAccess, QueueOptions, QueueStatus, ReservedId,
+};
 pub use error::{ClientError, HandshakeFailure, RelayError};
 pub use event::{Delivery, Event, Id};
 pub use key::CommandKey;
 pub use multiplex::Anomalies;
 pub use options::Options;
+pub use proxy::{ProxyFailure, ProxySession};
 pub use queue::{
     MAX_BODY_LENGTH, QueueError, ReceiveQueue, ReceiveQueueParts, Received, ReceivedMessage, SendQueue, SendQueueParts,
     SendStage,
 };
 pub use reconnect::{Backoff, ReconnectingClient};
+pub use router::{ProxyMode, Route, Router, RoutingPolicy};
 pub use session::SessionInfo;
 pub use smp_proto::address::ServerUri;
 pub use smp_proto::uri::QueueUri;
@@ -93,6 +103,10 @@ pub struct Client {
     requests: mpsc::Sender<Request>,
     session: Arc<SessionInfo>,
     response_time_out: Duration,
+    /// What a proxy may need to connect to a relay.
+    connect_time_out: Duration,
+    /// The versions known here.
+    versions: VersionRange<SmpVersion>,
 }
 
 /// What a relay says unasked, in order. It must be read or dropped: when events wait and nobody takes them, nothing more is
@@ -159,7 +173,14 @@ impl Client {
         let (outgoing, events) = mpsc::channel(1);
         let connection = connection::Connection::new(link, Arc::clone(&session), options, incoming, outgoing);
         tokio::spawn(connection.run());
-        Ok((Self { requests, session, response_time_out: options.response_time_out }, Events(events)))
+        let client = Self {
+            requests,
+            session,
+            response_time_out: options.response_time_out,
+            connect_time_out: options.connect_time_out,
+            versions: options.versions,
+        };
+        Ok((client, Events(events)))
     }
 
     /// What is known of the session.

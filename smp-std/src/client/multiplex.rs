@@ -1,98 +1,34 @@
 //! Many commands over one connection: which wait to be sent, which for their response, and what to make of a block from
 //! the relay. No socket and no clock: bytes and time come in, bytes, events and the next deadline go out.
 
+mod request;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use smp_proto::id::{ID_LENGTH, SessionId};
+use smp_proto::id::SessionId;
 use smp_proto::smp::BrokerMessage;
 use smp_proto::transport::{Batch, BatchWriter, Transmission};
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::commands::Notification;
 use super::{ClientError, Delivery, Event, Id, RelayError};
 use crate::net::SESSION_IDENTIFIER_SIZE;
-
-/// What ties a response to its command.
-pub(super) type CorrelationId = [u8; ID_LENGTH];
+pub use request::Anomalies;
+use request::Pending;
+pub(super) use request::{CorrelationId, Kind, Limits, Request, Response, Tick};
 
 /// How many commands whose time was up are remembered, so that a late answer is not taken for a stray one.
 const LATE_LIMIT: usize = 1024;
 /// How many events may wait beyond those of subscribed queues when reading cannot pause.
 const SPARE_EVENTS: usize = 256;
+/// How many notifications may wait for the application. They only say that something waits, and relays send them without
+/// being asked: what comes beyond that is left out.
+const NOTIFICATION_LIMIT: usize = 1024;
 /// How many encoded commands may wait to be packed into blocks, in bytes: a few blocks.
 const WAITING_LIMIT: usize = 4 * crate::net::BLOCK_SIZE;
-
-/// A response: the broker message as it stood behind the ids, and whether it came from a command in flight.
-pub(super) type Response = Result<Box<[u8]>, ClientError>;
-
-/// What a command asks for, as far as its response needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing special.
-    Plain,
-    /// `SUB`: a success subscribes the connection to the entity; old relays answer with the first message.
-    Subscribe,
-    /// `NEW` that subscribes at once.
-    Create,
-    /// `ACK`: the next message may come as the response.
-    Acknowledge,
-    /// `DEL`: a success ends the subscription.
-    Delete,
-}
-
-/// A command on its way to the relay.
-pub(super) struct Request {
-    pub(super) correlation_id: CorrelationId,
-    pub(super) entity: Id,
-    pub(super) kind: Kind,
-    /// The whole transmission, authorized.
-    pub(super) transmission: Box<[u8]>,
-    pub(super) time_out: Duration,
-    /// Who waits for the response. Nobody does for pings.
-    pub(super) responder: Option<oneshot::Sender<Response>>,
-}
-
-struct Pending {
-    entity: Id,
-    kind: Kind,
-    deadline: (Instant, u64),
-    responder: Option<oneshot::Sender<Response>>,
-}
-
-/// What a peer did that an orderly one does not do. Only counted: nothing of it is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Anomalies {
-    /// Responses that could not be read.
-    pub malformed: u64,
-    /// Responses to no command that was sent, and events that are none.
-    pub unexpected: u64,
-    /// Responses that came after the time for them was up.
-    pub late: u64,
-}
-
-/// The limits of a multiplexer.
-#[derive(Clone, Debug)]
-pub(super) struct Limits {
-    pub(super) in_flight: usize,
-    pub(super) events: usize,
-    pub(super) ping_interval: Duration,
-    pub(super) ping_time_out: Duration,
-    pub(super) ping_count: u32,
-}
-
-/// What [`Multiplexer::tick`] asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tick {
-    Nothing,
-    /// The relay was silent for too long: send a ping.
-    Ping,
-    /// The relay is gone.
-    GiveUp,
-}
 
 pub(super) struct Multiplexer {
     version: SmpVersion,
@@ -106,6 +42,8 @@ pub(super) struct Multiplexer {
     late: VecDeque<CorrelationId>,
     subscribed: HashSet<Id>,
     events: VecDeque<Event>,
+    /// How many of the events are notifications.
+    notifications: usize,
     anomalies: Anomalies,
     /// When the last block arrived, or when the ping after it was sent. What else is sent says nothing about the relay.
     quiet_since: Instant,
@@ -133,6 +71,7 @@ impl Multiplexer {
             late: VecDeque::new(),
             subscribed: HashSet::new(),
             events: VecDeque::new(),
+            notifications: 0,
             anomalies: Anomalies::default(),
             quiet_since: now,
             unanswered_pings: 0,
@@ -230,7 +169,7 @@ impl Multiplexer {
         }
         // A relay has at most one message out for each subscription.
         let most = self.limits.events.saturating_add(self.subscribed.len()).saturating_add(SPARE_EVENTS);
-        if self.events.len() > most { Err(ClientError::Malformed) } else { Ok(()) }
+        if self.events.len().saturating_sub(self.notifications) > most { Err(ClientError::Malformed) } else { Ok(()) }
     }
 
     fn receive_one(&mut self, transmission: &Transmission<'_>) {
@@ -316,6 +255,17 @@ impl Multiplexer {
                 message_id: message.message_id.into(),
                 body: Box::from(message.body),
             })),
+            BrokerMessage::Notification(notification) if !entity.is_empty() => {
+                if self.notifications >= NOTIFICATION_LIMIT {
+                    return;
+                }
+                self.notifications = self.notifications.saturating_add(1);
+                Event::Notification(Box::new(Notification {
+                    notifier_id: entity,
+                    nonce: *notification.nonce,
+                    metadata: Box::from(notification.metadata.as_bytes()),
+                }))
+            }
             BrokerMessage::End if !entity.is_empty() => {
                 self.subscribed.remove(&entity);
                 Event::SubscriptionEnded(entity)
@@ -337,7 +287,11 @@ impl Multiplexer {
 
     /// The next event for the application.
     pub(super) fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if matches!(event, Some(Event::Notification(_))) {
+            self.notifications = self.notifications.saturating_sub(1);
+        }
+        event
     }
 
     /// Whether events wait for the application.

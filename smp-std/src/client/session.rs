@@ -7,36 +7,17 @@ use smp_crypto::key::{X25519PublicKey, X25519SecretKey};
 use smp_crypto::session::{
     ClientConfiguration, ClientHandshake, ClientStep, Opener, Sealer, Session, SessionError, SessionIdentifier,
 };
-use smp_proto::id::{CorrelationId, ID_LENGTH, SessionId};
+use smp_proto::id::{ID_LENGTH, SessionId};
 use smp_proto::smp::Command;
 use smp_proto::transport::block::TRANSMISSION_LIMIT;
-use smp_proto::transport::transmission::{AuthorizedBytes, encode_unauthorized};
 use smp_proto::version::{SmpVersion, VersionRange};
-use smp_proto::wire::{Decode, Reader, Writer, unpad};
+use smp_proto::wire::{Decode, Reader, unpad};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
+use super::encode::{Context, new_correlation_id};
 use super::{ClientError, CommandKey, HandshakeFailure, Id, Options};
 use crate::net::{Alpn, BLOCK_SIZE, SESSION_IDENTIFIER_SIZE, TlsStream};
-
-/// What ids, session id, authorization and the parameters of short commands need at most, in bytes.
-const SHORT_LENGTH: usize = 1024;
-
-/// The most an encoded transmission can need.
-const fn room_for(command: &Command<'_>) -> usize {
-    match command {
-        Command::Subscribe
-        | Command::Acknowledge(_)
-        | Command::Get
-        | Command::Ping
-        | Command::Secure(_)
-        | Command::SecureBySender(_)
-        | Command::Suspend
-        | Command::Delete
-        | Command::QueueInfo => SHORT_LENGTH,
-        _ => BLOCK_SIZE + SHORT_LENGTH,
-    }
-}
 
 /// What is known of a session.
 #[derive(Clone)]
@@ -76,46 +57,28 @@ impl SessionInfo {
         command: &Command<'_>,
         key: Option<&CommandKey>,
     ) -> Result<([u8; ID_LENGTH], Box<[u8]>), ClientError> {
-        // Unpredictable and, with 192 bits, never the same twice: it is the nonce of authenticators, too.
-        let correlation_id: [u8; ID_LENGTH] = rand::random();
-        let session_id = SessionId::new(&self.session_id).map_err(|_| ClientError::Malformed)?;
-        let too_large = |_| ClientError::TooLarge(self.version.max_message_length());
-        let write = |writer: &mut Writer<'_>| command.encode(writer, self.version);
-        let mut buffer = vec![0; room_for(command)];
-        let mut writer = Writer::new(&mut buffer);
-        match key {
-            None => encode_unauthorized(
-                &mut writer,
-                self.version,
-                session_id,
-                CorrelationId::from_array(&correlation_id),
-                entity.entity(),
-                write,
-            )
-            .map_err(too_large)?,
-            Some(key) => {
-                let mut scratch = vec![0; room_for(command)];
-                let authorized = AuthorizedBytes::write(
-                    &mut scratch,
-                    session_id,
-                    CorrelationId::from_array(&correlation_id),
-                    entity.entity(),
-                    write,
-                )
-                .map_err(too_large)?;
-                let made = key.authorize(
-                    self.server_key.as_ref(),
-                    CorrelationId::from_array(&correlation_id),
-                    authorized.as_bytes(),
-                )?;
-                authorized.encode(&mut writer, self.version, &made.as_authorization(), None).map_err(too_large)?;
-            }
-        }
-        let transmission = writer.written();
+        let correlation_id = new_correlation_id();
+        Ok((correlation_id, self.encode_as(&correlation_id, entity, command, key)?))
+    }
+
+    /// Encodes and authorizes a command, under a correlation id that was not used before.
+    pub(super) fn encode_as(
+        &self,
+        correlation_id: &[u8; ID_LENGTH],
+        entity: &Id,
+        command: &Command<'_>,
+        key: Option<&CommandKey>,
+    ) -> Result<Box<[u8]>, ClientError> {
+        let context = Context {
+            version: self.version,
+            session_id: SessionId::new(&self.session_id).map_err(|_| ClientError::Malformed)?,
+            server_key: self.server_key.as_ref(),
+        };
+        let transmission = context.encode(correlation_id, entity, command, key)?;
         if transmission.len() > TRANSMISSION_LIMIT {
-            return Err(ClientError::TooLarge(self.version.max_message_length()));
+            return Err(context.too_large());
         }
-        Ok((correlation_id, Box::from(transmission)))
+        Ok(transmission.into())
     }
 
     pub(super) fn encode_ping(&self) -> Result<([u8; ID_LENGTH], Box<[u8]>), ClientError> {

@@ -3,6 +3,7 @@ use smp_proto::id::{CorrelationId as WireId, EntityId, MessageId};
 use smp_proto::smp::SmpError;
 use smp_proto::smp::recipient::EncryptedMessage;
 use smp_proto::transport::transmission::encode_unauthorized;
+use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 const SESSION: [u8; SESSION_IDENTIFIER_SIZE] = [9; SESSION_IDENTIFIER_SIZE];

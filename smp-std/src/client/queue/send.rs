@@ -11,7 +11,7 @@ use smp_proto::uri::QueueUri;
 use smp_proto::version::{ClientVersion, SmpVersion, VersionRange};
 
 use super::{MAX_BODY_LENGTH, QueueError};
-use crate::client::{Client, ClientError, CommandKey, Credentials, Id};
+use crate::client::{ClientError, CommandKey, Credentials, Id, SenderCommands};
 
 /// How far a [`SendQueue`] has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,25 +109,26 @@ impl SendQueue {
         self.stage
     }
 
-    /// Sends a message of at most [`MAX_BODY_LENGTH`] bytes. The first time it secures the queue, if it may, and confirms
+    /// Sends a message of at most [`MAX_BODY_LENGTH`] bytes, directly ([`Client`](crate::client::Client)), through a proxy
+    /// ([`ProxySession`](crate::client::ProxySession)), or as a policy says ([`Route`](crate::client::Route)). The first time it secures the queue, if it may, and confirms
     /// it with this message. After a temporary error call it again with the same body; the recipient may then get the
     /// message twice.
     ///
     /// # Errors
     /// Any of [`ClientError`].
-    pub async fn send(&mut self, client: &Client, body: &[u8]) -> Result<(), ClientError> {
+    pub async fn send(&mut self, relay: &impl SenderCommands, body: &[u8]) -> Result<(), ClientError> {
         if body.len() > MAX_BODY_LENGTH {
             return Err(ClientError::TooLarge(MAX_BODY_LENGTH));
         }
         if self.stage == SendStage::New && self.secures {
-            client.secure_by_sender(&self.credentials).await?;
+            relay.secure_by_sender(&self.credentials).await?;
             self.stage = SendStage::Secured;
         }
         let envelope = self.seal(body)?;
         let (id, key) = (&self.credentials.id, &self.credentials.key);
         let mut result = Ok(());
         for &authorized in authorizations(self.stage, self.secures) {
-            result = client.send(id, authorized.then_some(key), true, &envelope).await;
+            result = relay.send(id, authorized.then_some(key), true, &envelope).await;
             if !result.as_ref().is_err_and(ClientError::is_not_authorized) {
                 break;
             }

@@ -10,6 +10,8 @@ fn receive_queue() -> ReceiveQueue {
         sender_id: Id::new(&[2; 24]).unwrap(),
         delivery_secret: SharedSecret::from_bytes([3; 32]),
         mode: Some(QueueMode::Messaging),
+        link_id: None,
+        notifier: None,
     };
     ReceiveQueue::new(server.parse::<ServerUri>().unwrap().server(), created).unwrap()
 }
