@@ -9,13 +9,13 @@ use smp_crypto::key::X25519SecretKey;
 use smp_proto::id::{EntityId, SessionId};
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::Command;
-use smp_proto::smp::error::{Blocked, BlockingReason as WireReason, CommandError, SmpError};
+use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::transport::transmission::Transmission;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
 
 use super::reply::{Body, Reply, ShortBytes};
-use super::store::{BlockingReason, Id, QueueMode, QueueRecord, QueueStatus, Store, StoreError};
+use super::store::{Id, QueueMode, QueueRecord, Store, StoreError};
 
 /// A command with everything that is needed to execute it.
 #[derive(Debug)]
@@ -161,24 +161,10 @@ fn unblocked(
     record: Option<Arc<QueueRecord>>,
     also_blocked: bool,
 ) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
-    if !also_blocked && let Some(blocked) = record.as_ref().and_then(|record| blocked(&record.status)) {
-        return Err(blocked);
+    if !also_blocked && let Some(blocked) = record.as_ref().and_then(|record| record.status.blocked()) {
+        return Err(SmpError::Blocked(blocked));
     }
     Ok(record)
-}
-
-/// The error for a blocked queue.
-pub(super) fn blocked(status: &QueueStatus) -> Option<SmpError<'static>> {
-    match status {
-        QueueStatus::Active | QueueStatus::Suspended => None,
-        QueueStatus::Blocked { reason, .. } => Some(SmpError::Blocked(Blocked {
-            reason: match reason {
-                BlockingReason::Spam => WireReason::Spam,
-                BlockingReason::Content => WireReason::Content,
-            },
-            notice: None,
-        })),
-    }
 }
 
 /// What a client is told when the store fails: not why, which is the operator's business and stands in the log.

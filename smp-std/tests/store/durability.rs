@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use smp_std::relay::store::{
-    Backend, Counts, FjallBackend, FjallOptions, Id, MemoryBackend, OccupiedPage, Operation, QueueRecord, QueueSet,
-    QueueState, Reply, ServiceRecord, ServiceSide, Side, Store, StoreError, StoreOptions, StoredMessage,
+    Backend, Counts, FjallBackend, FjallOptions, Id, LinkData, MemoryBackend, OccupiedPage, Operation, QueueRecord,
+    QueueSet, QueueState, Reply, ReservedPage, ServiceRecord, ServiceSide, Side, Store, StoreError, StoreOptions,
+    StoredMessage,
 };
 use tokio::time::timeout;
 
@@ -65,6 +66,14 @@ impl Backend for Shared {
 
     fn message(&self, recipient_id: &Id, sequence: u64) -> Result<Option<StoredMessage>, StoreError> {
         self.0.inner.message(recipient_id, sequence)
+    }
+
+    fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
+        self.0.inner.link(recipient_id)
+    }
+
+    fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError> {
+        self.0.inner.reserved(after, limit)
     }
 
     fn counts(&self) -> Counts {

@@ -3,8 +3,11 @@
 // A test ends at the first thing that is not as it should be, also in what the tests share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod blocking;
 mod crash;
 mod durability;
+mod layout;
+mod links;
 mod model;
 mod rules;
 mod services;
@@ -14,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
 use smp_std::relay::store::{
-    Acknowledged, AppendMessage, Appended, Creation, FjallOptions, Id, QueueRecord, SharedSecret, Store, StoreOptions,
+    Acknowledged, AppendMessage, Appended, Creation, FjallOptions, Id, LinkData, QueueRecord, SharedSecret, Store,
+    StoreOptions,
 };
 use tempfile::TempDir;
 
@@ -134,6 +138,15 @@ fn message(queue: u64, number: u64) -> AppendMessage {
         body: body(number),
         quota: 128,
         expire_before: None,
+    }
+}
+
+/// Link data that tells its numbers, user data of several lengths.
+fn link_data(fixed: u64, user: u64) -> LinkData {
+    let length = [0, 20, 600, 13_824][(user % 4) as usize];
+    LinkData {
+        fixed: fixed.to_le_bytes().repeat(256).into(),
+        user: user.to_le_bytes().into_iter().cycle().take(length).collect(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Random operations, several to a write, against the simplest thing that follows the same rules.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use smp_std::relay::store::{
-    AppendMessage, AppendOutcome, Counts, Creation, HeaderKind, MessageHeader, MessageKind, Pending, QueueName,
-    QueueStatus, Securing, StoreError, Suspension,
+    AppendMessage, AppendOutcome, Blocked, Blocking, BlockingReason, Counts, Creation, HeaderKind, KeyReplacement,
+    LinkDeletion, LinkSetting, MessageHeader, MessageKind, Notice, Pending, QueueMode, QueueName, QueueStatus,
+    RecipientKeys, Securing, Side, StoreError, Suspension, Unblocking,
 };
 
-use crate::{Engine, Fixture, Random, body, for_every_engine, id, key, queue};
+use crate::{Engine, Fixture, Random, body, for_every_engine, id, key, link_data, queue};
 
 for_every_engine!(seed_1, seed_2, seed_3);
 
@@ -28,18 +29,37 @@ const QUEUES: u64 = 6;
 #[derive(Default)]
 struct Model {
     queues: BTreeMap<u64, ModelQueue>,
+    /// Links and senders of deleted queues, by number.
+    reserved: BTreeSet<(Side, u64)>,
 }
 
 #[derive(Default)]
 struct ModelQueue {
     sender_key: Option<u8>,
+    recipient_key: Option<u8>,
+    contact: bool,
     suspended: bool,
+    blocked: Option<Blocked>,
+    /// Its link, with the numbers of the fixed and the user data.
+    link: Option<(u64, u64, u64)>,
     full: bool,
     /// Number, time, whether it is a mark.
     messages: VecDeque<(u64, i64, bool)>,
 }
 
 impl ModelQueue {
+    fn status(&self) -> QueueStatus {
+        match (self.blocked, self.suspended) {
+            (Some(blocked), suspended) => QueueStatus::Blocked { blocked, suspended },
+            (None, true) => QueueStatus::Suspended,
+            (None, false) => QueueStatus::Active,
+        }
+    }
+
+    fn is_secured_for_one(&self) -> bool {
+        self.sender_key.is_some() && !self.contact
+    }
+
     fn expire(&mut self, before: i64) -> u64 {
         let mut count = 0;
         while self.messages.front().is_some_and(|(_, time, mark)| !mark && *time < before) {
@@ -67,6 +87,12 @@ enum Expected {
     Securing(Pending<Securing>, Securing),
     Suspension(Pending<Suspension>, Suspension),
     Deletion(Pending<Option<smp_std::relay::store::DeletedQueue>>, Option<u64>),
+    Keys(Pending<KeyReplacement>, KeyReplacement),
+    LinkSetting(Pending<LinkSetting>, LinkSetting),
+    LinkDeletion(Pending<LinkDeletion>, LinkDeletion),
+    Blocking(Pending<Blocking>, Blocking),
+    Unblocking(Pending<Unblocking>, Unblocking),
+    Release(Pending<u64>, u64),
     Append(Pending<smp_std::relay::store::Appended>, ExpectedAppend, u64),
     /// With the header of the next message, if the answer came before any later operation.
     Acknowledge(Pending<Option<smp_std::relay::store::Acknowledged>>, Option<Option<MessageHeader>>),
@@ -79,6 +105,7 @@ enum ExpectedAppend {
     Marked(bool, u64),
     Exceeded,
     Suspended,
+    Blocked(Blocked),
     NotFound,
 }
 
@@ -87,6 +114,12 @@ impl Expected {
         match self {
             Self::Creation(pending, expected) => assert_eq!(pending.await?, expected),
             Self::Securing(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::Keys(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::LinkSetting(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::LinkDeletion(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::Blocking(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::Unblocking(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::Release(pending, expected) => assert_eq!(pending.await?, expected),
             Self::Suspension(pending, expected) => assert_eq!(pending.await?, expected),
             Self::Deletion(pending, expected) => assert_eq!(pending.await?.map(|deleted| deleted.messages), expected),
             Self::Expire(pending, expected) => assert_eq!(pending.await?, expected),
@@ -111,7 +144,7 @@ impl Expected {
                     }
                     AppendOutcome::QuotaExceeded => ExpectedAppend::Exceeded,
                     AppendOutcome::Suspended => ExpectedAppend::Suspended,
-                    AppendOutcome::Blocked(_) => panic!("no queue is blocked here"),
+                    AppendOutcome::Blocked(blocked) => ExpectedAppend::Blocked(blocked),
                     AppendOutcome::NotFound => ExpectedAppend::NotFound,
                 };
                 assert_eq!(outcome, expected);
@@ -152,16 +185,20 @@ async fn run(engine: Engine, seed: u64) {
 async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number: u64) -> Expected {
     let store = fixture.store();
     let target = random.below(QUEUES);
+    if random.below(6) == 0 {
+        return step_around(fixture, model, random).await;
+    }
     let present = model.queues.get_mut(&target);
     match random.below(40) {
-        0..=2 => {
-            let expected = if present.is_some() { Creation::IdTaken } else { Creation::Created };
-            model.queues.entry(target).or_default();
-            Expected::Creation(store.create_queue(queue(target).into()).await.unwrap(), expected)
-        }
+        0..=2 => create(fixture, model, random, target).await,
         3 => {
-            let expected = model.queues.remove(&target).map(|queue| queue.messages.len() as u64);
-            Expected::Deletion(store.delete_queue(id(target)).await.unwrap(), expected)
+            let deleted = model.queues.remove(&target);
+            if let Some(queue) = &deleted {
+                model.reserved.insert((Side::Sender, target));
+                model.reserved.extend(queue.link.map(|(link, _, _)| (Side::Link, link)));
+            }
+            let expected = deleted.map(|queue| queue.messages.len() as u64);
+            Expected::Deletion(store.delete_queue(id(target), number as u32).await.unwrap(), expected)
         }
         4 if random.below(8) == 0 => {
             let expected = match present {
@@ -224,7 +261,11 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
             let expected = match present {
                 None => ExpectedAppend::NotFound,
                 Some(queue) if queue.suspended => ExpectedAppend::Suspended,
+                Some(ModelQueue { blocked: Some(blocked), .. }) => ExpectedAppend::Blocked(*blocked),
                 Some(queue) => {
+                    if queue.is_secured_for_one() {
+                        queue.link = None;
+                    }
                     expired = expire_before.map_or(0, |before| queue.expire(before));
                     let was_empty = queue.messages.is_empty();
                     if queue.full {
@@ -244,25 +285,188 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
     }
 }
 
+/// Links with numbers below this are set, for all queues together.
+const LINKS: u64 = 4;
+
+fn link_id(number: u64) -> smp_std::relay::store::Id {
+    id(number + 2_000_000)
+}
+
+async fn create(fixture: &Fixture, model: &mut Model, random: &mut Random, target: u64) -> Expected {
+    let link = (random.below(2) == 0).then(|| (random.below(LINKS), random.below(2), random.below(1000)));
+    let contact = random.below(2) == 0;
+    let is_taken = model.queues.contains_key(&target)
+        || model.reserved.contains(&(Side::Sender, target))
+        || link.is_some_and(|(link, _, _)| model.link_owner(link).is_some() || model.is_reserved(link));
+    let mut record = queue(target);
+    record.mode = if contact { QueueMode::Contact } else { QueueMode::Messaging };
+    record.link_id = link.map(|(link, _, _)| link_id(link));
+    let data = link.map(|(_, fixed, user)| link_data(fixed, user));
+    let pending = fixture.store().create_queue_with_link(record.into(), data).await.unwrap();
+    if is_taken {
+        return Expected::Creation(pending, Creation::IdTaken);
+    }
+    model.queues.insert(target, ModelQueue { contact, link, ..ModelQueue::default() });
+    Expected::Creation(pending, Creation::Created)
+}
+
+impl Model {
+    fn link_owner(&self, link: u64) -> Option<u64> {
+        let owns = |queue: &ModelQueue| queue.link.is_some_and(|(owned, _, _)| owned == link);
+        self.queues.iter().find(|(_, queue)| owns(queue)).map(|(number, _)| *number)
+    }
+
+    fn is_reserved(&self, link: u64) -> bool {
+        self.reserved.contains(&(Side::Link, link))
+    }
+
+    /// A queue's name to its operator, and its number if there is such a queue.
+    fn named(&self, random: &mut Random) -> (QueueName, Option<u64>) {
+        let target = random.below(QUEUES);
+        let present = self.queues.contains_key(&target).then_some(target);
+        match random.below(3) {
+            0 => (QueueName::Recipient(id(target)), present),
+            1 => (QueueName::Side(Side::Sender, queue(target).sender_id), present),
+            _ => {
+                let link = random.below(LINKS);
+                (QueueName::Side(Side::Link, link_id(link)), self.link_owner(link))
+            }
+        }
+    }
+}
+
+/// Links, keys, blocking and reservations.
+async fn step_around(fixture: &Fixture, model: &mut Model, random: &mut Random) -> Expected {
+    let store = fixture.store();
+    let target = random.below(QUEUES);
+    match random.below(12) {
+        0..=4 => {
+            let (link, fixed, user) = (random.below(LINKS), random.below(2), random.below(1000));
+            let is_taken = model.link_owner(link).is_some() || model.is_reserved(link);
+            let expected = match model.queues.get_mut(&target) {
+                None => LinkSetting::NotFound,
+                Some(queue) if queue.is_secured_for_one() => LinkSetting::Secured,
+                Some(ModelQueue { link: Some((present, _, _)), .. }) if *present != link => LinkSetting::OtherLink,
+                Some(ModelQueue { link: Some((_, present, _)), .. }) if *present != fixed => {
+                    LinkSetting::OtherFixedData
+                }
+                Some(ModelQueue { link: None, .. }) if is_taken => LinkSetting::IdTaken,
+                Some(queue) => {
+                    queue.link = Some((link, fixed, user));
+                    LinkSetting::Set
+                }
+            };
+            let pending = store.set_link(id(target), link_id(link), link_data(fixed, user)).await.unwrap();
+            Expected::LinkSetting(pending, expected)
+        }
+        5 => {
+            let expected = match model.queues.get_mut(&target) {
+                None => LinkDeletion::NotFound,
+                Some(queue) => {
+                    queue.link = None;
+                    LinkDeletion::Deleted
+                }
+            };
+            Expected::LinkDeletion(store.delete_link(id(target)).await.unwrap(), expected)
+        }
+        6 => {
+            let with = random.below(250) as u8;
+            let expected = match model.queues.get_mut(&target) {
+                None => KeyReplacement::NotFound,
+                Some(queue) => {
+                    queue.recipient_key = Some(with);
+                    KeyReplacement::Replaced
+                }
+            };
+            let keys = RecipientKeys::from_slice(&[key(with), key(with + 1)]).unwrap();
+            Expected::Keys(store.set_recipient_keys(id(target), keys).await.unwrap(), expected)
+        }
+        7 => {
+            let (name, found) = model.named(random);
+            let reason = if random.below(2) == 0 { BlockingReason::Spam } else { BlockingReason::Content };
+            let notice = (random.below(2) == 0).then(|| Notice { ttl: Some(random.below(1000) as i64) });
+            let blocked = Blocked { reason, notice };
+            let expected = match found.and_then(|number| Some((number, model.queues.get_mut(&number)?))) {
+                None => Blocking::NotFound,
+                Some((number, queue)) => {
+                    let before = queue.status();
+                    queue.blocked = Some(blocked);
+                    Blocking::Blocked { recipient_id: id(number), before }
+                }
+            };
+            Expected::Blocking(store.block_queue(name, blocked).await.unwrap(), expected)
+        }
+        8 | 9 => {
+            let (name, found) = model.named(random);
+            let expected = match found.and_then(|number| model.queues.get_mut(&number)) {
+                None => Unblocking::NotFound,
+                Some(queue) => match queue.blocked.take() {
+                    Some(blocked) => Unblocking::Unblocked { blocked, now: queue.status() },
+                    None => Unblocking::NotBlocked(queue.status()),
+                },
+            };
+            Expected::Unblocking(store.unblock_queue(name).await.unwrap(), expected)
+        }
+        _ => {
+            let mut released = 0;
+            let ids = [(Side::Sender, target), (Side::Link, random.below(LINKS)), (Side::Sender, target)];
+            for id in ids {
+                released += u64::from(model.reserved.remove(&id));
+            }
+            Expected::Release(
+                store.release_ids(ids.map(|(side, number)| (side, reserved_id(side, number))).into()).await.unwrap(),
+                released,
+            )
+        }
+    }
+}
+
+fn reserved_id(side: Side, number: u64) -> smp_std::relay::store::Id {
+    if side == Side::Link { link_id(number) } else { queue(number).sender_id }
+}
+
 fn compare(fixture: &Fixture, model: &Model) {
     let store = fixture.store();
     let counts = Counts {
         queues: model.queues.len() as u64,
         messages: model.queues.values().map(|queue| queue.messages.len() as u64).sum(),
+        reserved: model.reserved.len() as u64,
         ..Counts::default()
     };
     assert_eq!(store.counts(), counts);
+    let mut reserved = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = store.reserved_ids(after.as_ref(), 3).unwrap();
+        reserved.extend(page.ids.iter().map(|(side, id, _)| (*side, *id)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(reserved, model.reserved.iter().map(|(side, number)| (*side, reserved_id(*side, *number))).collect());
+    for link in 0..LINKS {
+        let found = store.queue_by_side(Side::Link, &link_id(link)).unwrap();
+        assert_eq!(found.map(|record| record.recipient_id), model.link_owner(link).map(id));
+    }
     for number in 0..QUEUES {
         let record = store.queue_by_recipient(&id(number)).unwrap();
         assert_eq!(store.queue_by_sender(&queue(number).sender_id).unwrap(), record);
         let Some(expected) = model.queues.get(&number) else {
             assert_eq!(record, None);
             assert_eq!(store.head(&id(number)).unwrap(), None);
+            assert_eq!(store.link(&id(number)).unwrap(), None);
             continue;
         };
         let record = record.unwrap();
         assert_eq!(record.sender_key, expected.sender_key.map(key));
-        assert_eq!(record.status == QueueStatus::Suspended, expected.suspended);
+        assert_eq!(record.status, expected.status());
+        assert_eq!(record.link_id, expected.link.map(|(link, _, _)| link_id(link)));
+        let data = expected.link.map(|(_, fixed, user)| link_data(fixed, user));
+        assert_eq!(store.link(&id(number)).unwrap(), data);
+        if let Some(with) = expected.recipient_key {
+            assert_eq!(record.recipient_keys.iter().copied().collect::<Vec<_>>(), [key(with), key(with + 1)]);
+        }
         let state = store.queue_state(&id(number)).unwrap();
         assert_eq!((state.size(), state.quota_exceeded), (expected.messages.len() as u64, expected.full));
         let head = store.head(&id(number)).unwrap();

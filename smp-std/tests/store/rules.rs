@@ -1,8 +1,8 @@
 //! What each operation does.
 
 use smp_std::relay::store::{
-    AppendMessage, AppendOutcome, Appended, BlockingReason, Creation, HeaderKind, MessageKind, Notifier, QueueMode,
-    QueueName, QueueStatus, RecipientKeys, Securing, SharedSecret, Side, Suspension,
+    AppendMessage, AppendOutcome, Appended, Blocked, BlockingReason, Creation, HeaderKind, MessageKind, Notice,
+    Notifier, QueueMode, QueueName, QueueStatus, RecipientKeys, Securing, SharedSecret, Side, Suspension,
 };
 
 use crate::{Engine, Fixture, body, for_every_engine, id, key, message, queue};
@@ -52,7 +52,10 @@ async fn every_field_of_a_queue_survives(engine: Engine) {
     record.sender_key = Some(key(4));
     record.mode = QueueMode::Contact;
     record.activity_day = 20_414;
-    record.status = QueueStatus::Blocked { reason: BlockingReason::Content, notice: Some("{\"ttl\":null}".into()) };
+    record.status = QueueStatus::Blocked {
+        blocked: Blocked { reason: BlockingReason::Content, notice: Some(Notice { ttl: Some(60) }) },
+        suspended: false,
+    };
     record.link_id = Some(id(2));
     record.notifier = Some(Box::new(Notifier { id: id(3), key: key(7), secret: SharedSecret::new([3; 32]) }));
     record.recipient_service = Some(id(4));
@@ -129,9 +132,10 @@ async fn suspending_a_queue(engine: Engine) {
 async fn a_blocked_queue_takes_nothing(engine: Engine) {
     let fixture = Fixture::new(engine);
     let mut record = queue(1);
-    record.status = QueueStatus::Blocked { reason: BlockingReason::Spam, notice: None };
+    let blocked = Blocked { reason: BlockingReason::Spam, notice: None };
+    record.status = QueueStatus::Blocked { blocked, suspended: false };
     fixture.create(record.clone()).await;
-    assert_eq!(fixture.append(message(1, 1)).await.outcome, AppendOutcome::Blocked(record.status));
+    assert_eq!(fixture.append(message(1, 1)).await.outcome, AppendOutcome::Blocked(blocked));
     assert_eq!(fixture.store().counts().messages, 0);
 }
 
@@ -143,7 +147,7 @@ async fn deleting_a_queue(engine: Engine) {
         fixture.append(message(1, number)).await;
         fixture.append(message(2, number)).await;
     }
-    let deleted = fixture.store().delete_queue(id(1)).await.unwrap().await.unwrap().unwrap();
+    let deleted = fixture.store().delete_queue(id(1), 7).await.unwrap().await.unwrap().unwrap();
     assert_eq!((*deleted.record).clone(), queue(1));
     assert_eq!(deleted.messages, 5);
     for _ in 0..2 {
@@ -154,9 +158,12 @@ async fn deleting_a_queue(engine: Engine) {
         assert_eq!((store.counts().queues, store.counts().messages), (1, 5));
         assert_eq!(fixture.append(message(1, 9)).await.outcome, AppendOutcome::NotFound);
         assert_eq!(fixture.acknowledge(id(1), id(0)).await, None);
-        assert_eq!(fixture.store().delete_queue(id(1)).await.unwrap().await.unwrap(), None);
+        assert_eq!(fixture.store().delete_queue(id(1), 7).await.unwrap().await.unwrap(), None);
         fixture.reopen();
     }
+    assert_eq!(fixture.create(queue(1)).await, Creation::IdTaken, "its sender id is reserved");
+    let released = fixture.store().release_ids([(Side::Sender, queue(1).sender_id)].into()).await.unwrap();
+    assert_eq!(released.await.unwrap(), 1);
     assert_eq!(fixture.create(queue(1)).await, Creation::Created, "its names are free again");
     let stored = fixture.append(message(1, 7)).await;
     assert!(matches!(stored.outcome, AppendOutcome::Stored { was_empty: true, .. }));

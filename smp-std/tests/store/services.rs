@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smp_proto::smp::service::ServiceRole;
 use smp_std::relay::store::{
     Association, Counts, Creation, Id, Notifier, QueueRecord, QueueSet, ServiceAdmission, ServiceRecord, ServiceSide,
-    SharedSecret, Store,
+    SharedSecret, Side, Store,
 };
 
 use crate::{Engine, Fixture, Random, for_every_engine, id, key, queue};
@@ -91,7 +91,7 @@ async fn services_are_limited_and_forgotten(engine: Engine) {
     assert_eq!(fixture.store().counts().services, 2);
     assert_eq!(fixture.store().service_by_fingerprint(&service(2, ServiceRole::Messaging).fingerprint).unwrap(), None);
     assert_eq!(admit(fixture.store(), service(4, ServiceRole::Proxy), 3).await, ServiceAdmission::Admitted(id(4)));
-    fixture.store().delete_queue(id(9)).await.unwrap().await.unwrap();
+    fixture.store().delete_queue(id(9), 7).await.unwrap().await.unwrap();
     assert!(forget(&fixture, 1, 30_000).await);
 }
 
@@ -122,7 +122,7 @@ async fn associations_follow_their_queues(engine: Engine) {
     // Whatever else happens to a queue changes nothing.
     fixture.store().suspend_queue(id(10)).await.unwrap().await.unwrap();
     assert_eq!(fixture.store().service_queues(&id(1), side), set([10]));
-    fixture.store().delete_queue(id(10)).await.unwrap().await.unwrap();
+    fixture.store().delete_queue(id(10), 7).await.unwrap().await.unwrap();
     assert_eq!(change(&fixture, 11, None).await, Some(Some(id(2))));
     for _ in 0..2 {
         for number in 1..=2 {
@@ -146,7 +146,7 @@ async fn a_notifier_takes_its_association_with_it(engine: Engine) {
     assert_eq!(fixture.store().queue_by_recipient(&id(12)).unwrap().unwrap().notifier_service, None, "no notifier");
     assert_eq!(fixture.store().service_queues(&id(1), side), set([100, 110]));
     assert_eq!(fixture.store().service_queues(&id(1), ServiceSide::Recipient), QueueSet::default());
-    fixture.store().delete_queue(id(11)).await.unwrap().await.unwrap();
+    fixture.store().delete_queue(id(11), 7).await.unwrap().await.unwrap();
     assert_eq!(fixture.store().service_queues(&id(1), side), set([100]));
     assert_eq!(fixture.store().service_queue_ids(&id(1), side, None, 9).unwrap(), [id(100)]);
 }
@@ -222,6 +222,7 @@ async fn random_associations(engine: Engine) {
     for round in 0..1500 {
         let store = fixture.store();
         let (mut created, mut deleted, mut associated) = (Vec::new(), Vec::new(), Vec::new());
+        let mut released = Vec::new();
         // Several to a write.
         for _ in 0..1 + random.below(4) {
             let number = random.below(QUEUES);
@@ -239,7 +240,10 @@ async fn random_associations(engine: Engine) {
                 }
                 2 => {
                     model.0.remove(&number);
-                    deleted.push(store.delete_queue(id(number)).await.unwrap());
+                    deleted.push(store.delete_queue(id(number), 7).await.unwrap());
+                    // It may come again at once.
+                    let reserved = [(Side::Sender, queue(number).sender_id)];
+                    released.push(store.release_ids(reserved.into()).await.unwrap());
                 }
                 part => {
                     let mut before = model.0.get_mut(&number);
@@ -258,6 +262,9 @@ async fn random_associations(engine: Engine) {
             pending.await.unwrap();
         }
         for pending in deleted {
+            pending.await.unwrap();
+        }
+        for pending in released {
             pending.await.unwrap();
         }
         for (pending, expected) in associated {

@@ -28,7 +28,14 @@ pub struct Notice {
 
 impl Blocked {
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.expect(b" reason=")?;
+        reader.expect(b" ")?;
+        Self::decode_info(reader)
+    }
+
+    /// Reads `reason=spam` or `reason=content`, then `,notice=` and its JSON if there is any, to the end: what stands
+    /// behind the word `BLOCKED`, in queue logs (wire reference, section 14.3) and in operators' commands (14.7).
+    pub fn decode_info(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.expect(b"reason=")?;
         let reason = match reader.until(b',') {
             b"spam" => BlockingReason::Spam,
             b"content" => BlockingReason::Content,
@@ -52,10 +59,16 @@ impl Blocked {
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
-        writer.bytes(match self.reason {
-            BlockingReason::Spam => b"BLOCKED reason=spam",
-            BlockingReason::Content => b"BLOCKED reason=content",
-        })?;
+        writer.bytes(b"BLOCKED ")?;
+        self.encode_info(writer)
+    }
+
+    /// Writes what [`Self::decode_info`] reads; 50 bytes at most.
+    pub fn encode_info(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        match self.reason {
+            BlockingReason::Spam => writer.bytes(b"reason=spam")?,
+            BlockingReason::Content => writer.bytes(b"reason=content")?,
+        }
         match self.notice {
             None => Ok(()),
             Some(Notice { ttl: None }) => writer.bytes(b",notice={}"),

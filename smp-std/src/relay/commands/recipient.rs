@@ -196,7 +196,8 @@ impl Executor<'_> {
     }
 
     pub(super) async fn delete(&self, queue: Id) -> Result<Answer, SmpError<'static>> {
-        let pending = self.relay.store.delete_queue(queue).await.map_err(|error| store_error(&error))?;
+        let pending =
+            self.relay.store.delete_queue(queue, self.relay.today()).await.map_err(|error| store_error(&error))?;
         let (relay, peer) = (Arc::clone(self.relay), Arc::clone(self.peer));
         Ok(Answer::Later(Box::pin(async move {
             match pending.await {

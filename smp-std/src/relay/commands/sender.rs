@@ -5,20 +5,20 @@ use smp_proto::smp::error::SmpError;
 use smp_proto::smp::sender::Send as SendCommand;
 
 use super::{Answer, Executor, later, new_id};
-use crate::relay::authorize::{blocked, store_error};
+use crate::relay::authorize::store_error;
 use crate::relay::reply::Body;
-use crate::relay::store::{AppendMessage, AppendOutcome, QueueRecord, QueueStatus};
+use crate::relay::store::{AppendMessage, AppendOutcome, QueueRecord};
 
 impl Executor<'_> {
     pub(super) async fn send(&self, record: &QueueRecord, send: &SendCommand<'_>) -> Result<Answer, SmpError<'static>> {
         if send.body.len() > self.version.max_message_length() {
             return Err(SmpError::LargeMessage);
         }
-        if record.status == QueueStatus::Suspended {
+        if record.status.is_suspended() {
             return Err(SmpError::Auth);
         }
-        if let Some(error) = blocked(&record.status) {
-            return Err(error);
+        if let Some(blocked) = record.status.blocked() {
+            return Err(SmpError::Blocked(blocked));
         }
         let config = self.relay.config();
         if self.relay.store.counts().messages >= config.max_messages() {
@@ -46,7 +46,7 @@ impl Executor<'_> {
             AppendOutcome::Stored { .. } => Body::Ok,
             AppendOutcome::QuotaMarked { .. } | AppendOutcome::QuotaExceeded => Body::Error(SmpError::Quota),
             AppendOutcome::Suspended | AppendOutcome::NotFound => Body::Error(SmpError::Auth),
-            AppendOutcome::Blocked(status) => Body::Error(blocked(&status).unwrap_or(SmpError::Auth)),
+            AppendOutcome::Blocked(blocked) => Body::Error(SmpError::Blocked(blocked)),
         })
     }
 }

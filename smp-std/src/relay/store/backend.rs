@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::StoreError;
+use super::link_data::LinkData;
 use super::operation::{Operation, Reply, Side};
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::rules;
@@ -33,6 +34,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The message of a queue with this sequence number.
     fn message(&self, recipient_id: &Id, sequence: u64) -> Result<Option<StoredMessage>, StoreError>;
+
+    /// The link data of a queue.
+    fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError>;
+
+    /// Looks at the next `limit` reserved ids behind `after`.
+    fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError>;
 
     /// How much the store holds. Costs nothing.
     fn counts(&self) -> Counts;
@@ -75,6 +82,21 @@ impl std::fmt::Debug for OccupiedPage {
     }
 }
 
+/// A page of reserved ids.
+#[derive(Clone, Default)]
+pub struct ReservedPage {
+    /// Ids, and the day on which each was reserved: whole days since 1970-01-01, UTC.
+    pub ids: Vec<(Side, Id, u32)>,
+    /// Where the next page starts (pass it as `after`); `None` when this was the last.
+    pub next: Option<(Side, Id)>,
+}
+
+impl std::fmt::Debug for ReservedPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReservedPage({} ids)", self.ids.len())
+    }
+}
+
 /// The rows of a store as the rules see them: every read sees the writes before it.
 pub trait Rows {
     /// Reads a queue's record.
@@ -86,8 +108,8 @@ pub trait Rows {
         rules::service::follow(self, before.as_deref(), Some(&mut record));
         self.write_queue(record);
     }
-    /// Removes a queue's record, which was read before, and its state, and keeps what services have in step with it. Names
-    /// and messages are removed one by one.
+    /// Removes a queue's record, which was read before, and its state, and keeps what services have in step with it. Names,
+    /// messages and link data are removed one by one.
     fn remove_queue(&mut self, recipient_id: &Id) {
         let before = self.queue(recipient_id).ok().flatten();
         rules::service::follow(self, before.as_deref(), None);
@@ -104,6 +126,20 @@ pub trait Rows {
     fn put_name(&mut self, side: Side, id: Id, recipient_id: Id);
     /// Removes a name.
     fn remove_name(&mut self, side: Side, id: &Id);
+
+    /// Reads a queue's link data.
+    fn link(&mut self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError>;
+    /// Writes a queue's link data. The queue exists.
+    fn put_link(&mut self, recipient_id: &Id, data: LinkData);
+    /// Removes a queue's link data.
+    fn remove_link(&mut self, recipient_id: &Id);
+
+    /// Whether an id is reserved.
+    fn is_reserved(&mut self, side: Side, id: &Id) -> Result<bool, StoreError>;
+    /// Reserves an id on a day.
+    fn reserve(&mut self, side: Side, id: Id, day: u32);
+    /// Ends a reservation.
+    fn release(&mut self, side: Side, id: &Id);
 
     /// Reads where a queue's messages are; the default when nothing was ever written.
     fn state(&mut self, recipient_id: &Id) -> Result<QueueState, StoreError>;

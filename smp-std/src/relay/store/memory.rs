@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::backend::{Backend, OccupiedPage, Rows};
+use super::backend::{Backend, OccupiedPage, ReservedPage, Rows};
+use super::link_data::LinkData;
 use super::operation::{Operation, Reply, Side};
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
@@ -25,14 +26,17 @@ pub struct MemoryBackend {
     names: Shards<(Side, Id), Id>,
     services: ServiceTables,
     service_count: AtomicU64,
+    reserved: Shards<(Side, Id), u32>,
     queue_count: AtomicU64,
     message_count: AtomicU64,
+    reserved_count: AtomicU64,
 }
 
 struct Entry {
     record: Arc<QueueRecord>,
     state: QueueState,
     messages: VecDeque<StoredMessage>,
+    link: Option<Box<LinkData>>,
 }
 
 impl MemoryBackend {
@@ -44,8 +48,10 @@ impl MemoryBackend {
             names: (0..SHARDS).map(|_| RwLock::default()).collect(),
             services: ServiceTables::default(),
             service_count: AtomicU64::new(0),
+            reserved: (0..SHARDS).map(|_| RwLock::default()).collect(),
             queue_count: AtomicU64::new(0),
             message_count: AtomicU64::new(0),
+            reserved_count: AtomicU64::new(0),
         }
     }
 
@@ -84,6 +90,7 @@ impl Backend for MemoryBackend {
         self.queue_count.store(rows.counts.queues, Ordering::Relaxed);
         self.message_count.store(rows.counts.messages, Ordering::Relaxed);
         self.service_count.store(rows.counts.services, Ordering::Relaxed);
+        self.reserved_count.store(rows.counts.reserved, Ordering::Relaxed);
         Ok(replies)
     }
 
@@ -103,11 +110,35 @@ impl Backend for MemoryBackend {
         Ok(self.with_entry(recipient_id, |entry| entry.at(sequence).cloned()).flatten())
     }
 
+    fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
+        Ok(self.with_entry(recipient_id, |entry| entry.link.as_deref().cloned()).flatten())
+    }
+
+    fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError> {
+        let mut page = ReservedPage::default();
+        let first = after.map_or(0, |(_, id)| shard_index(id));
+        for (number, shard) in self.reserved.iter().enumerate().skip(first) {
+            let start = match after {
+                Some(after) if number == first => Bound::Excluded(*after),
+                _ => Bound::Unbounded,
+            };
+            for ((side, id), day) in read(shard).range((start, Bound::Unbounded)) {
+                page.ids.push((*side, *id, *day));
+                if page.ids.len() == limit {
+                    page.next = Some((*side, *id));
+                    return Ok(page);
+                }
+            }
+        }
+        Ok(page)
+    }
+
     fn counts(&self) -> Counts {
         Counts {
             queues: self.queue_count.load(Ordering::Relaxed),
             messages: self.message_count.load(Ordering::Relaxed),
             services: self.service_count.load(Ordering::Relaxed),
+            reserved: self.reserved_count.load(Ordering::Relaxed),
         }
     }
 
@@ -206,7 +237,7 @@ impl Rows for MemoryRows<'_> {
         match write(shard).entry(record.recipient_id) {
             std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().record = record,
             std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(Entry { record, state: QueueState::default(), messages: VecDeque::new() });
+                entry.insert(Entry { record, state: QueueState::default(), messages: VecDeque::new(), link: None });
             }
         }
     }
@@ -229,6 +260,34 @@ impl Rows for MemoryRows<'_> {
 
     fn remove_name(&mut self, side: Side, id: &Id) {
         if let Some(shard) = shard(&self.backend.names, id) {
+            write(shard).remove(&(side, *id));
+        }
+    }
+
+    fn link(&mut self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
+        self.backend.link(recipient_id)
+    }
+
+    fn put_link(&mut self, recipient_id: &Id, data: LinkData) {
+        self.change(recipient_id, |entry| entry.link = Some(Box::new(data)));
+    }
+
+    fn remove_link(&mut self, recipient_id: &Id) {
+        self.change(recipient_id, |entry| entry.link = None);
+    }
+
+    fn is_reserved(&mut self, side: Side, id: &Id) -> Result<bool, StoreError> {
+        Ok(shard(&self.backend.reserved, id).is_some_and(|shard| read(shard).contains_key(&(side, *id))))
+    }
+
+    fn reserve(&mut self, side: Side, id: Id, day: u32) {
+        if let Some(shard) = shard(&self.backend.reserved, &id) {
+            write(shard).insert((side, id), day);
+        }
+    }
+
+    fn release(&mut self, side: Side, id: &Id) {
+        if let Some(shard) = shard(&self.backend.reserved, id) {
             write(shard).remove(&(side, *id));
         }
     }

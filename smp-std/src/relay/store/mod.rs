@@ -35,6 +35,7 @@ mod error;
 mod fjall;
 mod front;
 mod journal;
+mod link_data;
 mod memory;
 mod operation;
 mod overlay;
@@ -45,18 +46,19 @@ mod service;
 mod tables;
 
 pub use self::fjall::{FjallBackend, FjallOptions};
-pub use backend::{Backend, OccupiedPage, Rows};
+pub use backend::{Backend, OccupiedPage, ReservedPage, Rows};
 pub use commit::CommitObserver;
 pub use error::StoreError;
 pub use front::{Store, StoreOptions};
+pub use link_data::LinkData;
 pub use memory::MemoryBackend;
 pub use operation::{
-    Acknowledged, AppendMessage, AppendOutcome, Appended, Creation, DeletedQueue, Operation, QueueName, Removal, Reply,
-    Securing, Side, Suspension,
+    Acknowledged, AppendMessage, AppendOutcome, Appended, Blocking, Creation, DeletedQueue, KeyReplacement,
+    LinkDeletion, LinkSetting, Operation, QueueName, Removal, Reply, Securing, Side, Suspension, Unblocking,
 };
 pub use pending::Pending;
 pub use record::{
-    BlockingReason, Counts, HeaderKind, Id, MessageHeader, MessageKind, Notifier, QueueMode, QueueRecord, QueueState,
-    QueueStatus, RecipientKeys, SharedSecret, StoredMessage,
+    Blocked, BlockingReason, Counts, HeaderKind, Id, MessageHeader, MessageKind, Notice, Notifier, QueueMode,
+    QueueRecord, QueueState, QueueStatus, RecipientKeys, SharedSecret, StoredMessage,
 };
 pub use service::{Association, QueueSet, ServiceAdmission, ServiceRecord, ServiceSide};

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::StoreError;
 use super::backend::{Backend, Rows};
+use super::link_data::LinkData;
 use super::operation::Side;
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
@@ -18,6 +19,8 @@ use super::service::{QueueSet, ServiceRecord, ServiceSide};
 pub(super) trait Source: Backend {
     /// Reads a message without its body.
     fn header(&self, recipient_id: &Id, sequence: u64) -> Result<Option<MessageHeader>, StoreError>;
+    /// Whether an id is reserved.
+    fn is_reserved(&self, side: Side, id: &Id) -> Result<bool, StoreError>;
 }
 
 /// What a batch changed. `None` is a row that was removed.
@@ -28,6 +31,10 @@ pub(super) struct Changes {
     pub(super) names: HashMap<(Side, Id), Option<Id>>,
     /// Where messages are.
     pub(super) states: HashMap<Id, Option<QueueState>>,
+    /// Link data.
+    pub(super) links: HashMap<Id, Option<LinkData>>,
+    /// Ids of deleted queues, with the day of their reservation.
+    pub(super) reserved: HashMap<(Side, Id), Option<u32>>,
     /// Messages by queue and sequence number.
     pub(super) messages: HashMap<(Id, u64), Option<(MessageHeader, Bytes)>>,
     /// Records of services.
@@ -47,6 +54,8 @@ impl Changes {
         self.queues.is_empty()
             && self.names.is_empty()
             && self.states.is_empty()
+            && self.links.is_empty()
+            && self.reserved.is_empty()
             && self.messages.is_empty()
             && self.services.is_empty()
     }
@@ -74,6 +83,8 @@ impl<'a, S: Source> Overlay<'a, S> {
             queues: HashMap::new(),
             names: HashMap::new(),
             states: HashMap::new(),
+            links: HashMap::new(),
+            reserved: HashMap::new(),
             messages: HashMap::new(),
             services: HashMap::new(),
             fingerprints: HashMap::new(),
@@ -121,6 +132,36 @@ impl<S: Source> Rows for Overlay<'_, S> {
 
     fn remove_name(&mut self, side: Side, id: &Id) {
         self.changes.names.insert((side, *id), None);
+    }
+
+    fn link(&mut self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
+        match self.changes.links.get(recipient_id) {
+            Some(data) => Ok(data.clone()),
+            None => self.source.link(recipient_id),
+        }
+    }
+
+    fn put_link(&mut self, recipient_id: &Id, data: LinkData) {
+        self.changes.links.insert(*recipient_id, Some(data));
+    }
+
+    fn remove_link(&mut self, recipient_id: &Id) {
+        self.changes.links.insert(*recipient_id, None);
+    }
+
+    fn is_reserved(&mut self, side: Side, id: &Id) -> Result<bool, StoreError> {
+        match self.changes.reserved.get(&(side, *id)) {
+            Some(day) => Ok(day.is_some()),
+            None => self.source.is_reserved(side, id),
+        }
+    }
+
+    fn reserve(&mut self, side: Side, id: Id, day: u32) {
+        self.changes.reserved.insert((side, id), Some(day));
+    }
+
+    fn release(&mut self, side: Side, id: &Id) {
+        self.changes.reserved.insert((side, *id), None);
     }
 
     fn state(&mut self, recipient_id: &Id) -> Result<QueueState, StoreError> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use smp_proto::key::AuthorizationKey;
+pub use smp_proto::smp::error::{Blocked, BlockingReason, Notice};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -94,30 +95,38 @@ pub enum QueueMode {
     Contact,
 }
 
-/// Why an operator blocked a queue (wire reference, 10.8).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlockingReason {
-    /// Unsolicited mass messages.
-    Spam,
-    /// Content against the operator's rules.
-    Content,
-}
-
 /// Whether a queue takes messages.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum QueueStatus {
     /// It does.
     #[default]
     Active,
     /// Its recipient suspended it, for good.
     Suspended,
-    /// The operator blocked it.
+    /// The operator blocked it (wire reference, 10.8).
     Blocked {
-        /// Why.
-        reason: BlockingReason,
-        /// The operator's notice, JSON text.
-        notice: Option<Box<str>>,
+        /// Why, and what clients shall tell their users.
+        blocked: Blocked,
+        /// Its recipient suspended it, before or since: that is what it is again when it is unblocked.
+        suspended: bool,
     },
+}
+
+impl QueueStatus {
+    /// Why the queue is blocked, if it is.
+    #[must_use]
+    pub const fn blocked(&self) -> Option<Blocked> {
+        match self {
+            Self::Blocked { blocked, .. } => Some(*blocked),
+            Self::Active | Self::Suspended => None,
+        }
+    }
+
+    /// Whether its recipient suspended the queue, blocked or not.
+    #[must_use]
+    pub const fn is_suspended(&self) -> bool {
+        matches!(self, Self::Suspended | Self::Blocked { suspended: true, .. })
+    }
 }
 
 /// The credentials of a queue's notifier (wire reference, NKEY in 7.3 and 10.6).
@@ -156,7 +165,7 @@ pub struct QueueRecord {
     pub status: QueueStatus,
     /// When it was last used: whole days since 1970-01-01, UTC.
     pub activity_day: u32,
-    /// Names the queue's link data, when there is any.
+    /// Names the queue's link data, when there is any; the data itself stands in a row of its own.
     pub link_id: Option<Id>,
     /// The queue's notifier, when there is one.
     pub notifier: Option<Box<Notifier>>,
@@ -188,6 +197,26 @@ impl QueueRecord {
             notifier: None,
             recipient_service: None,
             notifier_service: None,
+        }
+    }
+}
+
+impl QueueRecord {
+    /// Whether a sender has secured it and it is not for many senders: the link data of such a queue has done its work
+    /// (wire reference, 7.3 and 7.4).
+    #[must_use]
+    pub fn is_secured_for_one(&self) -> bool {
+        self.mode != QueueMode::Contact && self.sender_key.is_some()
+    }
+
+    /// Whether anybody may read its link data: it is for many senders, or was created before queues had modes and is not
+    /// secured.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        match self.mode {
+            QueueMode::Messaging => false,
+            QueueMode::Contact => true,
+            QueueMode::Unknown => self.sender_key.is_none(),
         }
     }
 }
@@ -345,4 +374,6 @@ pub struct Counts {
     pub messages: u64,
     /// Services.
     pub services: u64,
+    /// Ids of deleted queues that must not be used again yet.
+    pub reserved: u64,
 }

@@ -3,7 +3,7 @@
 use smp_proto::smp::service::ServiceRole;
 use smp_proto::wire::Reader;
 
-use super::{FORMAT, concat, field, read_length, unreadable, versioned};
+use super::{FORMAT, concat, field, fields, unreadable, versioned};
 use crate::relay::store::StoreError;
 use crate::relay::store::record::Id;
 use crate::relay::store::service::{QueueSet, ServiceRecord};
@@ -45,21 +45,17 @@ pub(in crate::relay::store) fn decode_service(id: &Id, bytes: &[u8]) -> Result<S
     let mut chain = Vec::new();
     let mut created = 0;
     let mut seen_day = 0;
-    let mut reader = versioned(bytes, SERVICE)?;
-    while !reader.is_empty() {
-        let tag = reader.u8().map_err(&corrupt)?;
-        let length = read_length(&mut reader)?;
-        let mut value = Reader::new(reader.take(length).map_err(&corrupt)?);
+    fields(bytes, SERVICE, |tag, value| {
         match tag {
-            tag::ROLE => role = Some(read_role(&mut value)?),
+            tag::ROLE => role = Some(read_role(value)?),
             tag::FINGERPRINT => fingerprint = Some(*value.array().map_err(&corrupt)?),
             tag::CERTIFICATE => chain.push(value.rest().into()),
             tag::CREATED => created = value.i64().map_err(&corrupt)?,
             tag::SEEN_DAY => seen_day = value.u32().map_err(&corrupt)?,
             found => return Err(StoreError::NewerFormat { what: SERVICE, found }),
         }
-        value.finish().map_err(&corrupt)?;
-    }
+        Ok(())
+    })?;
     match (role, fingerprint) {
         (Some(role), Some(fingerprint)) => {
             Ok(ServiceRecord { id: *id, role, fingerprint, chain: chain.into(), created, seen_day })

@@ -1,11 +1,20 @@
 //! What can be done to a store, and what comes of it.
 
+mod blocking;
+mod link;
+mod message;
+mod queue;
+
 use std::sync::Arc;
 
-use bytes::Bytes;
 use smp_proto::key::AuthorizationKey;
 
-use super::record::{Id, MessageHeader, QueueRecord, QueueStatus, StoredMessage};
+pub use self::blocking::{Blocking, Unblocking};
+pub use self::link::{LinkDeletion, LinkSetting};
+pub use self::message::{Acknowledged, AppendMessage, AppendOutcome, Appended, Removal};
+pub use self::queue::{Creation, DeletedQueue, KeyReplacement, Securing, Suspension};
+use super::link_data::LinkData;
+use super::record::{Blocked, Id, QueueRecord, RecipientKeys};
 use super::service::{Association, ServiceAdmission, ServiceRecord, ServiceSide};
 
 /// The names of a queue besides the recipient's. The recipient's id names the queue in the store.
@@ -38,8 +47,13 @@ impl std::fmt::Debug for QueueName {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Adds a queue. Fails when one of its ids is taken.
-    CreateQueue(Arc<QueueRecord>),
+    /// Adds a queue. Fails when one of its ids is taken, or was a deleted queue's and is still reserved.
+    CreateQueue {
+        /// Its record.
+        record: Arc<QueueRecord>,
+        /// The data of the link that the record names.
+        link: Option<LinkData>,
+    },
     /// Sets the sender's key, once (KEY, SKEY; wire reference, 7.3).
     SecureQueue {
         /// The queue.
@@ -47,15 +61,53 @@ pub enum Operation {
         /// The sender's key.
         key: AuthorizationKey,
     },
-    /// Suspends a queue for good (OFF). A blocked queue becomes suspended too.
+    /// Replaces the keys that authorize recipient commands (RKEY).
+    SetRecipientKeys {
+        /// The queue's recipient id.
+        recipient_id: Id,
+        /// The new keys.
+        keys: RecipientKeys,
+    },
+    /// Stores or replaces link data (LSET).
+    SetLink {
+        /// The queue's recipient id.
+        recipient_id: Id,
+        /// The link's id.
+        link_id: Id,
+        /// Its data.
+        data: LinkData,
+    },
+    /// Removes link data (LDEL).
+    DeleteLink {
+        /// The queue's recipient id.
+        recipient_id: Id,
+    },
+    /// Blocks a queue, or changes why it is blocked (wire reference, 10.8).
+    BlockQueue {
+        /// The queue.
+        queue: QueueName,
+        /// Why.
+        blocked: Blocked,
+    },
+    /// Makes a blocked queue what it was before.
+    UnblockQueue {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// Makes reserved ids of deleted queues free.
+    ReleaseIds(Box<[(Side, Id)]>),
+    /// Suspends a queue for good (OFF). A blocked queue stays blocked until it is unblocked.
     SuspendQueue {
         /// The queue's recipient id.
         recipient_id: Id,
     },
-    /// Removes a queue with all its messages (DEL).
+    /// Removes a queue with all its messages and its link data (DEL), and reserves the ids that a client could choose
+    /// again.
     DeleteQueue {
         /// The queue's recipient id.
         recipient_id: Id,
+        /// Whole days since 1970-01-01, UTC: when the reservation begins.
+        today: u32,
     },
     /// Records that a queue was used on a day. Waits for another operation's write, at most half a minute.
     TouchQueue {
@@ -64,7 +116,7 @@ pub enum Operation {
         /// Whole days since 1970-01-01, UTC. Earlier days than the recorded one change nothing.
         day: u32,
     },
-    /// Appends a message (SEND).
+    /// Appends a message (SEND). The link data of a secured queue for one sender goes with its first message.
     AppendMessage(AppendMessage),
     /// Removes the oldest message if it has this id (ACK).
     Acknowledge {
@@ -115,7 +167,13 @@ pub enum Operation {
 impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::CreateQueue(_) => "CreateQueue(..)",
+            Self::CreateQueue { .. } => "CreateQueue(..)",
+            Self::SetRecipientKeys { .. } => "SetRecipientKeys(..)",
+            Self::SetLink { .. } => "SetLink(..)",
+            Self::DeleteLink { .. } => "DeleteLink(..)",
+            Self::BlockQueue { .. } => "BlockQueue(..)",
+            Self::UnblockQueue { .. } => "UnblockQueue(..)",
+            Self::ReleaseIds(_) => "ReleaseIds(..)",
             Self::SecureQueue { .. } => "SecureQueue(..)",
             Self::SuspendQueue { .. } => "SuspendQueue(..)",
             Self::DeleteQueue { .. } => "DeleteQueue(..)",
@@ -143,122 +201,14 @@ impl Operation {
     pub fn weight(&self) -> usize {
         let body = match self {
             Self::AppendMessage(append) => append.body.len(),
+            Self::CreateQueue { link: Some(data), .. } | Self::SetLink { data, .. } => data.length(),
+            Self::SetRecipientKeys { keys, .. } => keys.count().saturating_mul(size_of::<AuthorizationKey>()),
             Self::AdmitService { record, .. } => record.chain.iter().map(|certificate| certificate.len()).sum(),
+            Self::ReleaseIds(ids) => size_of_val(&**ids),
             _ => 0,
         };
         body.saturating_add(512)
     }
-}
-
-/// A message for a queue.
-#[derive(Clone)]
-pub struct AppendMessage {
-    /// The queue's recipient id.
-    pub recipient_id: Id,
-    /// The id the message gets.
-    pub message_id: Id,
-    /// When it was received: seconds since 1970-01-01, UTC.
-    pub time: i64,
-    /// The sender asked for a notification.
-    pub notification: bool,
-    /// The body as sent.
-    pub body: Bytes,
-    /// How many messages the queue holds before it is full.
-    pub quota: u64,
-    /// Remove messages received before this second first.
-    pub expire_before: Option<i64>,
-}
-
-impl std::fmt::Debug for AppendMessage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AppendMessage({} bytes)", self.body.len())
-    }
-}
-
-/// What came of creating a queue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Creation {
-    /// The queue is there.
-    Created,
-    /// Another queue has one of its ids; nothing was changed.
-    IdTaken,
-}
-
-/// What came of securing a queue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Securing {
-    /// The key is set now.
-    Secured,
-    /// It was set to this key before.
-    SameKey,
-    /// Another key is set and stays.
-    OtherKey,
-    /// There is no such queue.
-    NotFound,
-}
-
-/// What came of suspending a queue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Suspension {
-    /// The queue is suspended, now or from before.
-    Suspended,
-    /// There is no such queue.
-    NotFound,
-}
-
-/// A queue that is gone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeletedQueue {
-    /// Its last record.
-    pub record: Arc<QueueRecord>,
-    /// How many messages went with it.
-    pub messages: u64,
-}
-
-/// What came of appending a message (wire reference, 7.4 and 10.4).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Appended {
-    /// What became of the message.
-    pub outcome: AppendOutcome,
-    /// How many expired messages were removed first.
-    pub expired: u64,
-}
-
-/// What became of a message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AppendOutcome {
-    /// It waits in the queue.
-    Stored {
-        /// Nothing waited before it, so it is the one to deliver next.
-        was_empty: bool,
-        /// The message.
-        message: StoredMessage,
-    },
-    /// The queue was full: the message was dropped and a quota mark with its id and time was appended.
-    QuotaMarked {
-        /// Nothing waited before the mark (only with a quota of 0).
-        was_empty: bool,
-        /// The mark.
-        message: StoredMessage,
-    },
-    /// The queue has been full since a quota mark was appended; the message was dropped.
-    QuotaExceeded,
-    /// The queue is suspended; the message was dropped.
-    Suspended,
-    /// The queue is blocked, by this status; the message was dropped.
-    Blocked(QueueStatus),
-    /// There is no such queue.
-    NotFound,
-}
-
-/// What came of acknowledging a message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Acknowledged {
-    /// The message that was removed; `None` when the oldest has another id (the acknowledged one expired, or never was
-    /// there) or nothing waits.
-    pub deleted: Option<MessageHeader>,
-    /// The oldest message now.
-    pub next: Option<StoredMessage>,
 }
 
 /// What came of an operation, as the commit thread knows it. Callers get the types above from the methods of
@@ -268,6 +218,18 @@ pub struct Acknowledged {
 pub enum Reply {
     /// Of [`Operation::CreateQueue`].
     Creation(Creation),
+    /// Of [`Operation::SetRecipientKeys`].
+    Keys(KeyReplacement),
+    /// Of [`Operation::SetLink`].
+    LinkSetting(LinkSetting),
+    /// Of [`Operation::DeleteLink`].
+    LinkDeletion(LinkDeletion),
+    /// Of [`Operation::BlockQueue`].
+    Blocking(Blocking),
+    /// Of [`Operation::UnblockQueue`].
+    Unblocking(Unblocking),
+    /// Of [`Operation::ReleaseIds`]: how many were reserved.
+    Released(u64),
     /// Of [`Operation::SecureQueue`].
     Securing(Securing),
     /// Of [`Operation::SuspendQueue`].
@@ -288,21 +250,4 @@ pub enum Reply {
     Forgotten(bool),
     /// Of [`Operation::AssociateQueue`]; `None` if there is no such queue.
     Association(Option<Association>),
-}
-
-/// What an acknowledgement removed. The next message's body is read by whoever waits for it, not by the commit thread.
-#[derive(Clone)]
-pub struct Removal {
-    /// The queue.
-    pub recipient_id: Id,
-    /// The message that was removed.
-    pub deleted: Option<MessageHeader>,
-    /// The sequence number of the oldest message now.
-    pub next: Option<u64>,
-}
-
-impl std::fmt::Debug for Removal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Removal").field("deleted", &self.deleted).finish_non_exhaustive()
-    }
 }

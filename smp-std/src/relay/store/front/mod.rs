@@ -1,5 +1,10 @@
-//! The store as the relay uses it.
+//! The store as the relay uses it: one file for each family of changes, one for reads.
 
+mod blocking;
+mod links;
+mod messages;
+mod queues;
+mod reads;
 mod services;
 
 use std::num::NonZeroU32;
@@ -8,20 +13,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use smp_proto::key::AuthorizationKey;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::StoreError;
-use super::backend::{Backend, OccupiedPage};
+use super::backend::Backend;
 use super::commit::{self, BatchLimits, CommitObserver, Request, Shared};
 use super::fjall::{FjallBackend, FjallOptions};
 use super::memory::MemoryBackend;
-use super::operation::{
-    Acknowledged, AppendMessage, Appended, Creation, DeletedQueue, Operation, QueueName, Removal, Reply, Securing,
-    Side, Suspension,
-};
+use super::operation::{Acknowledged, Operation, Removal, Reply};
 use super::pending::Pending;
-use super::record::{Counts, Id, QueueRecord, QueueState, StoredMessage};
+use super::record::{Id, StoredMessage};
 
 /// How much may wait, and how much is written at once.
 #[derive(Clone)]
@@ -118,68 +119,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Changes. Each method waits only for room among the waiting operations; what it returns resolves when the change is
-/// durable. Operations of one caller keep their order.
-impl Store {
-    /// Adds a queue; resolves to [`Creation::IdTaken`] when any of its ids is in use.
-    pub async fn create_queue(&self, record: Arc<QueueRecord>) -> Result<Pending<Creation>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Creation(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::CreateQueue(record), finish).await
-    }
-
-    /// Sets the sender's key of a queue that has none. Whether the queue's mode allows it is the caller's to check.
-    pub async fn secure_queue(&self, queue: QueueName, key: AuthorizationKey) -> Result<Pending<Securing>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Securing(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::SecureQueue { queue, key }, finish).await
-    }
-
-    /// Suspends a queue for good.
-    pub async fn suspend_queue(&self, recipient_id: Id) -> Result<Pending<Suspension>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Suspension(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::SuspendQueue { recipient_id }, finish).await
-    }
-
-    /// Removes a queue with its messages; resolves to `None` if there was none.
-    pub async fn delete_queue(&self, recipient_id: Id) -> Result<Pending<Option<DeletedQueue>>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Deletion(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::DeleteQueue { recipient_id }, finish).await
-    }
-
-    /// Appends a message.
-    pub async fn append_message(&self, append: AppendMessage) -> Result<Pending<Appended>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Appended(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::AppendMessage(append), finish).await
-    }
-
-    /// Removes the oldest message if it is `message_id` and resolves to what is the oldest then; to `None` if there is
-    /// no such queue.
-    pub async fn acknowledge(
-        &self,
-        recipient_id: Id,
-        message_id: Id,
-    ) -> Result<Pending<Option<Acknowledged>>, StoreError> {
-        let finish = |inner: &Inner, reply| match reply {
-            Reply::Acknowledged(Some(removal)) => inner.acknowledged(removal).map(Some),
-            Reply::Acknowledged(None) => Ok(None),
-            _ => Err(MISMATCH),
-        };
-        self.submit(Operation::Acknowledge { recipient_id, message_id }, finish).await
-    }
-
-    /// Removes messages received before the second `before`, from the oldest to the first that is not, or is a quota
-    /// mark; resolves to their number.
-    pub async fn expire_messages(&self, recipient_id: Id, before: i64) -> Result<Pending<u64>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Expired(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::ExpireMessages { recipient_id, before }, finish).await
-    }
-
-    /// Records that a queue was used on `day` (whole days since 1970-01-01, UTC). Nobody learns when that is durable: it
-    /// goes to disk with the next change, or within half a minute, and is left out when too much is waiting already.
-    pub fn touch_queue(&self, recipient_id: Id, day: u32) {
-        self.submit_quietly(Operation::TouchQueue { recipient_id, day });
-    }
 
     /// Submits what nobody waits for, if there is room among what waits.
     fn submit_quietly(&self, operation: Operation) {
@@ -190,7 +129,7 @@ impl Store {
         }
     }
 
-    async fn submit<T>(
+    pub(super) async fn submit<T>(
         &self,
         operation: Operation,
         finish: fn(&Inner, Reply) -> Result<T, StoreError>,
@@ -203,56 +142,6 @@ impl Store {
         let request = Request::Operation { operation, reply: Some(reply), permit };
         inner.requests.send(request).map_err(|_| inner.stopped())?;
         Ok(Pending::new(receiver, Arc::clone(inner), finish))
-    }
-}
-
-/// Reads. They see every change that was carried out, also those still on their way to the disk.
-impl Store {
-    /// The queue with this recipient id.
-    pub fn queue_by_recipient(&self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
-        self.inner.readable()?.queue(recipient_id)
-    }
-
-    /// The queue with this sender id.
-    pub fn queue_by_sender(&self, sender_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
-        self.queue_by_side(Side::Sender, sender_id)
-    }
-
-    /// The queue with this id on this side.
-    pub fn queue_by_side(&self, side: Side, id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
-        let backend = self.inner.readable()?;
-        match backend.recipient_id(side, id)? {
-            Some(recipient_id) => backend.queue(&recipient_id),
-            None => Ok(None),
-        }
-    }
-
-    /// The oldest message of a queue.
-    pub fn head(&self, recipient_id: &Id) -> Result<Option<StoredMessage>, StoreError> {
-        self.inner.head(recipient_id)
-    }
-
-    /// Where the messages of a queue are, and how many.
-    pub fn queue_state(&self, recipient_id: &Id) -> Result<QueueState, StoreError> {
-        self.inner.readable()?.state(recipient_id)
-    }
-
-    /// How many queues and messages there are.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.inner.backend.counts()
-    }
-
-    /// Records of queues in the order of their recipient ids, from the first behind `after`, at most `limit`. Reads from
-    /// disk: call it where blocking is allowed.
-    pub fn queues(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<QueueRecord>>, StoreError> {
-        self.inner.readable()?.queues(after, limit)
-    }
-
-    /// Looks at the next `limit` queues behind `after` and returns those that have messages, for the sweep of expiry.
-    /// Reads from disk: call it where blocking is allowed.
-    pub fn occupied_queues(&self, after: Option<&Id>, limit: usize) -> Result<OccupiedPage, StoreError> {
-        self.inner.readable()?.occupied(after, limit)
     }
 }
 

@@ -10,12 +10,15 @@
 //! | `headers` | recipient id, sequence number | message without body |
 //! | `bodies` | recipient id, sequence number | body; large ones go to files apart from the index |
 //! | `services` | see there | services, and which queues they have |
+//! | `links` | recipient id | link data; large ones go to files apart from the index |
+//! | `reserved` | side (1 byte), id | the day on which the queue that had this id was deleted |
 //! | `store` | `format`, `counts` | version of this layout; counts |
 //!
 //! Finding a queue's oldest message takes point reads only; nothing is ever scanned past what was deleted. A batch is
 //! one write and one `fdatasync` of the engine's journal, whatever it contains. A message that is acknowledged before
 //! its memory table is flushed (within thousands of messages) is never written a second time.
 
+mod rows;
 mod services;
 
 use std::path::Path;
@@ -25,17 +28,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
 
+use self::rows::{message_key, name_key, read_name_key, walk};
 use self::services::Services;
-use super::backend::{Backend, OccupiedPage};
+use super::backend::{Backend, OccupiedPage, ReservedPage};
 use super::codec;
+use super::link_data::LinkData;
 use super::operation::{Operation, Reply, Side};
 use super::overlay::{Overlay, Source};
 use super::record::{Counts, HeaderKind, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
 use super::{StoreError, journal, rules};
 
-/// The version of the layout described above.
-const LAYOUT: u8 = 1;
+/// The version of the layout described above. Version 1 had neither `links` nor `reserved`; opening such a store makes it
+/// one of this version.
+const LAYOUT: u8 = 2;
 
 /// What the engine may use. The defaults suit a machine with 1 GB of memory.
 #[derive(Clone, Copy, Debug)]
@@ -73,11 +79,14 @@ pub struct FjallBackend {
     states: Keyspace,
     headers: Keyspace,
     bodies: Keyspace,
+    links: Keyspace,
+    reserved: Keyspace,
     services: Services,
     store: Keyspace,
     queue_count: AtomicU64,
     message_count: AtomicU64,
     service_count: AtomicU64,
+    reserved_count: AtomicU64,
     // Last, so that it outlives the keyspaces.
     database: Database,
 }
@@ -105,14 +114,16 @@ impl FjallBackend {
         let rows = || {
             KeyspaceCreateOptions::default().max_memtable_size(options.row_memory_bytes).manual_journal_persist(true)
         };
-        let bodies = || {
+        let separated = |file_bytes| {
             let separation = KvSeparationOptions::default()
                 .separation_threshold(512)
-                .file_target_size(options.body_memory_bytes)
+                .file_target_size(file_bytes)
                 // Bodies die soon: waiting until half of a file is dead spares the disk most rewriting.
                 .staleness_threshold(0.5);
-            rows().max_memtable_size(options.body_memory_bytes).with_kv_separation(Some(separation))
+            rows().with_kv_separation(Some(separation))
         };
+        let bodies = || separated(options.body_memory_bytes).max_memtable_size(options.body_memory_bytes);
+        let links = || separated(options.body_memory_bytes);
         let keyspace = |name: &str| database.keyspace(name, rows).map_err(error);
         let backend = Self {
             queues: keyspace("queues")?,
@@ -121,10 +132,13 @@ impl FjallBackend {
             headers: keyspace("headers")?,
             bodies: database.keyspace("bodies", bodies).map_err(error)?,
             services: Services::open(keyspace("services")?)?,
+            links: database.keyspace("links", links).map_err(error)?,
+            reserved: keyspace("reserved")?,
             store: keyspace("store")?,
             queue_count: AtomicU64::new(0),
             message_count: AtomicU64::new(0),
             service_count: AtomicU64::new(0),
+            reserved_count: AtomicU64::new(0),
             database,
         };
         backend.check_layout()?;
@@ -136,20 +150,20 @@ impl FjallBackend {
 
     fn check_layout(&self) -> Result<(), StoreError> {
         match self.store.get("format").map_err(error)?.as_deref() {
-            Some([LAYOUT]) => Ok(()),
-            Some([found, ..]) => Err(StoreError::NewerFormat { what: "store", found: *found }),
-            Some([]) => Err(StoreError::Corrupt("store format")),
-            None => {
-                self.store.insert("format", [LAYOUT]).map_err(error)?;
-                self.database.persist(PersistMode::SyncAll).map_err(error)
-            }
+            Some([LAYOUT]) => return Ok(()),
+            Some([1]) | None => {}
+            Some([found, ..]) => return Err(StoreError::NewerFormat { what: "store", found: *found }),
+            Some([]) => return Err(StoreError::Corrupt("store format")),
         }
+        self.store.insert("format", [LAYOUT]).map_err(error)?;
+        self.database.persist(PersistMode::SyncAll).map_err(error)
     }
 
     fn set_counts(&self, counts: Counts) {
         self.queue_count.store(counts.queues, Ordering::Relaxed);
         self.message_count.store(counts.messages, Ordering::Relaxed);
         self.service_count.store(counts.services, Ordering::Relaxed);
+        self.reserved_count.store(counts.reserved, Ordering::Relaxed);
     }
 
     /// Writes what a batch changed, once for each row.
@@ -170,6 +184,17 @@ impl FjallBackend {
                 batch.insert(&self.bodies, key.clone(), body);
             }
             batch.insert(&self.headers, key, codec::encode_header(&header));
+        }
+        for (id, data) in &changes.links {
+            if let Some(data) = data {
+                batch.insert(&self.links, *id, codec::encode_link(data));
+            }
+        }
+        for ((side, id), day) in &changes.reserved {
+            match day {
+                Some(day) => batch.insert(&self.reserved, name_key(*side, id), codec::encode_reservation(*day)),
+                None => batch.remove(&self.reserved, name_key(*side, id)),
+            }
         }
         for (id, record) in &changes.queues {
             match record {
@@ -195,6 +220,11 @@ impl FjallBackend {
             batch.remove(&self.bodies, key);
         }
         self.services.write(&mut batch, &changes);
+        for (id, data) in &changes.links {
+            if data.is_none() {
+                batch.remove(&self.links, *id);
+            }
+        }
         if changes.counts != self.counts() {
             batch.insert(&self.store, "counts", codec::encode_counts(changes.counts));
         }
@@ -244,11 +274,30 @@ impl Backend for FjallBackend {
         Ok(body.map(|body| StoredMessage::from_parts(header, body.into())))
     }
 
+    fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
+        match self.links.get(recipient_id).map_err(error)? {
+            Some(bytes) => codec::decode_link(&bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError> {
+        let mut ids = Vec::new();
+        let after = after.map(|(side, id)| name_key(*side, id));
+        let next = walk(&self.reserved, after.as_ref(), limit, |key, value| {
+            let (side, id) = read_name_key(key)?;
+            ids.push((side, id, codec::decode_reservation(value)?));
+            Ok(())
+        })?;
+        Ok(ReservedPage { ids, next: next.as_ref().map(read_name_key).transpose()? })
+    }
+
     fn counts(&self) -> Counts {
         Counts {
             queues: self.queue_count.load(Ordering::Relaxed),
             messages: self.message_count.load(Ordering::Relaxed),
             services: self.service_count.load(Ordering::Relaxed),
+            reserved: self.reserved_count.load(Ordering::Relaxed),
         }
     }
 
@@ -306,52 +355,10 @@ impl Source for FjallBackend {
             None => Ok(None),
         }
     }
-}
 
-/// Visits up to `limit` rows behind `after`; the last one visited if the limit ended the walk.
-fn walk(
-    keyspace: &Keyspace,
-    after: Option<&Id>,
-    limit: usize,
-    mut visit: impl FnMut(&Id, &[u8]) -> Result<(), StoreError>,
-) -> Result<Option<Id>, StoreError> {
-    use std::ops::Bound;
-    let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id));
-    let mut visited = 0;
-    for row in keyspace.range::<Id, _>((start, Bound::Unbounded)) {
-        let (key, value) = row.into_inner().map_err(error)?;
-        let id: Id = key.as_ref().try_into().map_err(|_| StoreError::Corrupt("queue key"))?;
-        visit(&id, &value)?;
-        visited += 1;
-        if visited == limit {
-            return Ok(Some(id));
-        }
+    fn is_reserved(&self, side: Side, id: &Id) -> Result<bool, StoreError> {
+        self.reserved.contains_key(name_key(side, id)).map_err(error)
     }
-    Ok(None)
-}
-
-fn name_key(side: Side, id: &Id) -> [u8; 25] {
-    let side = match side {
-        Side::Sender => b's',
-        Side::Link => b'l',
-        Side::Notifier => b'n',
-    };
-    let mut key = [side; 25];
-    if let Some(rest) = key.last_chunk_mut() {
-        *rest = *id;
-    }
-    key
-}
-
-fn message_key(recipient_id: &Id, sequence: u64) -> [u8; 32] {
-    let mut key = [0; 32];
-    if let Some(first) = key.first_chunk_mut() {
-        *first = *recipient_id;
-    }
-    if let Some(last) = key.last_chunk_mut() {
-        *last = sequence.to_be_bytes();
-    }
-    key
 }
 
 fn error(error: fjall::Error) -> StoreError {
