@@ -33,6 +33,8 @@ pub(super) struct Terms<'s> {
     pub(super) session_id: SessionId<'s>,
     /// The relay's session key, which authenticators are made for; none below version 7.
     pub(super) session_key: Option<&'s X25519SecretKey>,
+    /// The commands come through a proxy, which only some may.
+    pub(super) is_forwarded: bool,
 }
 
 impl Terms<'_> {
@@ -55,6 +57,9 @@ impl Terms<'_> {
         command
             .check_credentials(transmission.authorization.is_some(), transmission.entity_id)
             .map_err(SmpError::Command)?;
+        if self.is_forwarded && !command.may_be_forwarded() {
+            return Err(SmpError::Command(CommandError::Prohibited));
+        }
         if transmission.service_signature.is_some() {
             // There are no service sessions here.
             return Err(SmpError::Service);
@@ -75,7 +80,11 @@ impl Terms<'_> {
         command: &Command<'_>,
     ) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
         match command {
-            Command::Ping | Command::ResolveName(_) => Ok(None),
+            Command::Ping
+            | Command::ResolveName(_)
+            | Command::ProxySession(_)
+            | Command::ProxyForward(_)
+            | Command::RelayForward(_) => Ok(None),
             Command::New(new) => {
                 self.verify(transmission, Some(&new.recipient_key))?;
                 Ok(None)
@@ -119,10 +128,7 @@ impl Terms<'_> {
             | Command::SecureByLink(_)
             | Command::GetLink
             | Command::SubscribeNotifications
-            | Command::SubscribeNotifierService(_)
-            | Command::ProxySession(_)
-            | Command::ProxyForward(_)
-            | Command::RelayForward(_) => Err(SmpError::Command(CommandError::Prohibited)),
+            | Command::SubscribeNotifierService(_) => Err(SmpError::Command(CommandError::Prohibited)),
         }
     }
 

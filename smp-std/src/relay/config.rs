@@ -3,6 +3,7 @@
 mod disk;
 mod information;
 pub mod names;
+mod proxy;
 mod rates;
 mod reload;
 mod template;
@@ -18,6 +19,7 @@ use smp_proto::address::Host;
 pub use disk::DiskConfig;
 pub use information::{HostingType, Information};
 pub use names::Names;
+pub use proxy::Proxy;
 pub use rates::Rates;
 pub use template::{Choices, template};
 pub use web::Web;
@@ -41,6 +43,8 @@ pub struct Config {
     pub limits: Limits,
     /// When connections that do nothing are closed.
     pub inactive_clients: InactiveClients,
+    /// Forwarding for clients that hide from other relays, and for relays that hide them.
+    pub proxy: Proxy,
     /// Who runs the relay, for its web page.
     pub information: Information,
     /// Where the web site is served.
@@ -331,6 +335,7 @@ impl Config {
         ];
         let broken = rules.into_iter().find(|(broken, _)| *broken).map(|(_, what)| what);
         match broken
+            .or_else(|| self.proxy.check())
             .or_else(|| self.information.check())
             .or_else(|| self.web.check())
             .or_else(|| self.names.check())

@@ -9,6 +9,7 @@ mod commands;
 pub mod config;
 mod connection;
 mod disk;
+mod forward;
 #[allow(dead_code, reason = "the metrics and the web pages come next")]
 mod http;
 mod hub;

@@ -15,6 +15,7 @@ use smp_proto::transport::transmission::encode_unauthorized;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::{Error, Time, Writer};
 
+use super::forward::ForwardedReply;
 use super::names::ResolverFailure;
 use super::store::{Id, MessageKind, QueueMode, QueueRecord, StoredMessage};
 
@@ -41,6 +42,8 @@ pub(crate) enum Body {
     Ids(Box<CreatedQueue>),
     Info(Box<str>),
     Message(Box<Delivery>),
+    /// The response to a command that a proxy forwarded.
+    Forwarded(Box<ForwardedReply>),
     End,
     Deleted,
     /// The record of a name, as JSON.
@@ -150,6 +153,7 @@ impl Body {
             })
             .encode(writer, version),
             Self::Message(delivery) => delivery.encode(writer),
+            Self::Forwarded(reply) => reply.encode(writer),
         }
     }
 }

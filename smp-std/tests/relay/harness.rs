@@ -133,8 +133,11 @@ pub struct TestQueue {
 }
 
 impl RawClient {
-    pub async fn greet(mut tls: TlsStream, identity: [u8; 32], versions: VersionRange<SmpVersion>) -> Self {
-        let configuration = ClientConfiguration { versions, identity, is_proxy: false, service: None };
+    pub async fn greet(tls: TlsStream, identity: [u8; 32], versions: VersionRange<SmpVersion>) -> Self {
+        Self::greet_as(tls, ClientConfiguration { versions, identity, is_proxy: false, service: None }).await
+    }
+
+    pub async fn greet_as(mut tls: TlsStream, configuration: ClientConfiguration<'_>) -> Self {
         let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
         let leaf = tls.peer_certificates()[0].to_vec();
         let handshake =

@@ -1,9 +1,11 @@
 //! What a relay does, seen by clients over real connections (wire reference, sections 6, 7 and 10).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod destination;
 mod harness;
 mod limits;
 mod names;
+mod routing;
 
 use std::time::Duration;
 

@@ -97,7 +97,7 @@ impl Executor<'_> {
                     let answer = Arc::clone(self.relay).resolve_name(lower_case(domain));
                     Ok(Answer::Later(Box::pin(async move { answer.await.into() })))
                 }
-                _ => Err(SmpError::Internal),
+                _ => Err(SmpError::Command(CommandError::Prohibited)),
             };
         };
         let queue = record.recipient_id;

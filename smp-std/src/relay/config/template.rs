@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Engine, disk, information, names, rates, web};
+use super::{Config, Engine, disk, information, names, proxy, rates, web};
 
 /// What `init` was told; the rest of the file are defaults.
 #[derive(Clone, Default)]
@@ -131,7 +131,16 @@ check_interval_seconds = {check}
         ttl = inactive.ttl_seconds,
         check = inactive.check_interval_seconds,
     );
-    [text, rates::template(), disk::template(), information::template(), web::template(), names::template()].concat()
+    [
+        text,
+        proxy::template(),
+        rates::template(),
+        disk::template(),
+        information::template(),
+        web::template(),
+        names::template(),
+    ]
+    .concat()
 }
 
 fn quoted(text: &str) -> String {

@@ -5,6 +5,7 @@
 
 mod output;
 mod pace;
+mod unordered;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -19,9 +20,11 @@ use smp_crypto::session::Session;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
 use smp_proto::transport::block::Batch;
+use smp_proto::version::SmpVersion;
 use tokio::net::TcpStream;
 
 use self::pace::Pace;
+use self::unordered::{Unordered, is_unordered};
 use super::Relay;
 use super::authorize::{Authorized, Terms};
 use super::commands::{Answer, Effect, Executor, Outcome, Waiting, reply};
@@ -68,7 +71,9 @@ pub(super) struct Connection {
     notifications: Notifications,
     /// Responses in the order of their requests.
     responses: VecDeque<Slot>,
-    /// Responses to SUB and NEW among them; messages must not overtake these.
+    /// Responses that may overtake those.
+    unordered: Unordered,
+    /// Responses to SUB and NEW among the ordered ones; messages must not overtake these.
     subscribing: usize,
     /// Those among them that hold messages.
     holding: usize,
@@ -109,6 +114,7 @@ impl Connection {
             subscriptions: Subscriptions::default(),
             notifications: Notifications::default(),
             responses: VecDeque::new(),
+            unordered: Unordered::default(),
             subscribing: 0,
             holding: 0,
             events: VecDeque::new(),
@@ -139,7 +145,7 @@ impl Connection {
                 Slot::Waiting { answer, .. } => Some(answer),
             })
             .collect();
-        for answer in waiting {
+        for answer in waiting.into_iter().chain(self.unordered.into_waiting()) {
             answer.await;
         }
     }
@@ -169,11 +175,15 @@ impl Connection {
             (limits.pending_responses, limits.block_timeout(), limits.write_timeout())
         };
         poll_fn(|context| {
-            if woken.as_mut().poll(context).is_ready() || self.poll_response(context).is_ready() {
+            // Each of them has to know whom to wake.
+            let (events, ordered) = (woken.as_mut().poll(context).is_ready(), self.poll_response(context).is_ready());
+            if self.unordered.poll(context).is_ready() || events || ordered {
                 return Poll::Ready(Ok(Wake::Progress));
             }
             let write = self.has_output();
-            let reading = self.responses.len() + self.events.len() < pending_limit && self.pace.may_read(context);
+            let reading = self.responses.len() + self.events.len() < pending_limit
+                && !self.forwards_enough()
+                && self.pace.may_read(context);
             let polled = if reading {
                 self.tls.poll_ready(context, write)?.map(|ready| match ready.read && (self.wrote || !ready.write) {
                     true => Wake::Read,
@@ -201,7 +211,8 @@ impl Connection {
 
     /// Whether a block to write can be filled.
     fn has_output(&self) -> bool {
-        matches!(self.responses.front(), Some(Slot::Ready(_)))
+        !self.unordered.ready.is_empty()
+            || matches!(self.responses.front(), Some(Slot::Ready(_)))
             || self.subscribing == 0
                 && (!self.events.is_empty() || self.subscriptions.has_due() || self.notifications.has_due())
     }
@@ -341,6 +352,10 @@ impl Connection {
             }
             let slot = match entry {
                 Err(refusal) => Slot::Ready(refusal),
+                Ok(authorized) if is_unordered(&authorized.command) => {
+                    self.execute_unordered(authorized).await?;
+                    continue;
+                }
                 Ok(authorized) => self.execute(authorized).await,
             };
             self.holding += usize::from(slot.holds_message());
@@ -364,19 +379,25 @@ impl Connection {
             version: self.session.context.version(),
             session_id: self.session.context.session_id(),
             session_key: self.session.context.own_secret_key(),
+            is_forwarded: false,
         }
     }
 
-    async fn execute(&mut self, authorized: Authorized<'_>) -> Slot {
+    /// Carries out a command, under the version of the connection or that of a forwarded command.
+    async fn carry_out(&mut self, authorized: &Authorized<'_>, version: SmpVersion) -> Answer {
         let mut executor = Executor {
             relay: &self.relay,
             peer: &self.peer,
             subscriptions: &mut self.subscriptions,
             notifications: &mut self.notifications,
-            version: self.session.context.version(),
+            version,
             address: self.address,
         };
-        let answer = executor.execute(&authorized).await;
+        executor.execute(authorized).await
+    }
+
+    async fn execute(&mut self, authorized: Authorized<'_>) -> Slot {
+        let answer = self.carry_out(&authorized, self.session.context.version()).await;
         let acknowledges = matches!(authorized.command, Command::Acknowledge(_));
         let Authorized { correlation, entity, .. } = authorized;
         match answer {

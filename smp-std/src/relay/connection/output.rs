@@ -30,18 +30,15 @@ impl Connection {
     /// turned out that there is nothing to say.
     fn fill(&mut self, content: &mut [u8]) -> usize {
         let Ok(mut batch) = BatchWriter::new(content) else { return 0 };
+        while let Some(response) = self.unordered.ready.front() {
+            if !self.push_response(&mut batch, response) {
+                return finish(batch);
+            }
+            self.unordered.ready.pop_front();
+        }
         while let Some(Slot::Ready(response)) = self.responses.front() {
-            match self.push(&mut batch, response) {
-                Pushed::Full => return finish(batch),
-                Pushed::Written => {}
-                Pushed::Impossible => {
-                    let failure =
-                        Reply::response(&response.correlation, &response.entity, Body::Error(SmpError::Internal));
-                    // It is short, but the block may be full; then it is made again for the next one.
-                    if let Pushed::Full = self.push(&mut batch, &failure) {
-                        return finish(batch);
-                    }
-                }
+            if !self.push_response(&mut batch, response) {
+                return finish(batch);
             }
             match self.responses.pop_front() {
                 Some(Slot::Ready(Reply { body: Body::Subscribed, .. })) => {
@@ -95,6 +92,19 @@ impl Connection {
                 // The client gets it at its next SUB.
                 let _ = store_error(&error);
                 None
+            }
+        }
+    }
+
+    /// Whether there was room for the response, or for the error that takes its place when it cannot be written.
+    fn push_response(&self, batch: &mut BatchWriter<'_>, response: &Reply) -> bool {
+        match self.push(batch, response) {
+            Pushed::Full => false,
+            Pushed::Written => true,
+            Pushed::Impossible => {
+                let failure = Reply::response(&response.correlation, &response.entity, Body::Error(SmpError::Internal));
+                // It is short, but the block may be full; then it is made again for the next one.
+                !matches!(self.push(batch, &failure), Pushed::Full)
             }
         }
     }

@@ -1,0 +1,166 @@
+//! Commands whose responses may overtake others: those that are forwarded, to another relay or by one, and names that are
+//! looked up elsewhere.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use smp_crypto::routing::ProxyLayer;
+use smp_proto::smp::Command;
+use smp_proto::smp::error::SmpError;
+
+use super::Connection;
+use crate::net::NetError;
+use crate::relay::authorize::{Authorized, Terms};
+use crate::relay::commands::{Answer, Outcome, Waiting, reply};
+use crate::relay::forward::{self, Opened};
+use crate::relay::reply::{Body, Reply, ShortBytes};
+
+/// Responses that are given when they are ready, and those that are.
+#[derive(Default)]
+pub(super) struct Unordered {
+    waiting: Vec<Pending>,
+    pub(super) ready: VecDeque<Reply>,
+    /// The secret shared with the proxy that the client is; made when it first forwards something.
+    layer: Option<Arc<ProxyLayer>>,
+}
+
+struct Pending {
+    correlation: ShortBytes,
+    entity: ShortBytes,
+    answer: Waiting,
+}
+
+impl Unordered {
+    /// How many commands are not answered yet.
+    fn len(&self) -> usize {
+        self.waiting.len().saturating_add(self.ready.len())
+    }
+
+    /// What is still being carried out.
+    pub(super) fn into_waiting(self) -> impl Iterator<Item = Waiting> {
+        self.waiting.into_iter().map(|pending| pending.answer)
+    }
+
+    /// Ready when a response has become ready; takes all that have.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut progress = Poll::Pending;
+        let mut index = 0;
+        while let Some(pending) = self.waiting.get_mut(index) {
+            match pending.answer.as_mut().poll(context) {
+                Poll::Ready(Outcome { body, .. }) => {
+                    let Pending { correlation, entity, .. } = self.waiting.swap_remove(index);
+                    self.ready.push_back(reply(correlation, entity, body));
+                    progress = Poll::Ready(());
+                }
+                Poll::Pending => index = index.saturating_add(1),
+            }
+        }
+        progress
+    }
+}
+
+/// Whether a command is one whose response may overtake others.
+pub(super) const fn is_unordered(command: &Command<'_>) -> bool {
+    matches!(
+        command,
+        Command::ProxySession(_) | Command::ProxyForward(_) | Command::RelayForward(_) | Command::ResolveName(_)
+    )
+}
+
+impl Connection {
+    /// Whether so many forwarded commands wait for their responses that no more may be taken.
+    pub(super) fn forwards_enough(&self) -> bool {
+        let proxy = &self.relay.config().proxy;
+        let limit = if self.unordered.layer.is_some() { proxy.received_in_flight } else { proxy.client_in_flight };
+        self.unordered.len() >= limit
+    }
+
+    /// Waits until one more forwarded command may be taken. What can be written is written meanwhile.
+    pub(super) async fn await_room(&mut self) -> Result<(), NetError> {
+        let patience: Duration = self.relay.config().limits.write_timeout();
+        if self.forwards_enough() {
+            self.relay.stats.limits.forwarding.one();
+        }
+        while self.forwards_enough() {
+            let write = self.has_output();
+            let writable = poll_fn(|context| {
+                if self.unordered.poll(context).is_ready() {
+                    return Poll::Ready(Ok(false));
+                }
+                if write { self.tls.poll_writable(context).map_ok(|()| true) } else { Poll::Pending }
+            });
+            // Commands in flight have time-outs of their own; only a client that does not read can use up this one.
+            if tokio::time::timeout(patience, writable).await.map_err(|_| NetError::TimedOut)?? {
+                self.write().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out a command whose response may overtake others.
+    pub(super) async fn execute_unordered(&mut self, authorized: Authorized<'_>) -> Result<(), NetError> {
+        self.await_room().await?;
+        let answer = match &authorized.command {
+            Command::RelayForward(parameter) => {
+                let mut block = self.relay.blocks.take();
+                let answer = self.execute_forwarded(&authorized.correlation, parameter, block.as_mut_slice()).await;
+                self.relay.blocks.give(block);
+                answer
+            }
+            _ => Ok(self.carry_out(&authorized, self.session.context.version()).await),
+        };
+        let Authorized { correlation, entity, .. } = authorized;
+        match answer {
+            Ok(Answer::Now(body)) => self.unordered.ready.push_back(reply(correlation, entity, body)),
+            Ok(Answer::Later(answer)) => self.unordered.waiting.push(Pending { correlation, entity, answer }),
+            Err(error) => self.unordered.ready.push_back(reply(correlation, entity, Body::Error(error))),
+        }
+        Ok(())
+    }
+
+    /// Carries out what another relay forwards. Errors are for that relay.
+    async fn execute_forwarded(
+        &mut self,
+        correlation: &ShortBytes,
+        parameter: &[u8],
+        block: &mut [u8],
+    ) -> Result<Answer, SmpError<'static>> {
+        let layer = match &self.unordered.layer {
+            Some(layer) => Arc::clone(layer),
+            None => Arc::clone(self.unordered.layer.insert(forward::proxy_layer(&self.session.context)?)),
+        };
+        let parameter = match block.get_mut(..parameter.len()) {
+            Some(room) => {
+                room.copy_from_slice(parameter);
+                room
+            }
+            None => return Err(SmpError::Crypto),
+        };
+        let opened = forward::open(&layer, &self.session.context, correlation, parameter)?;
+        self.relay.stats.forwards_received.one();
+        let (envelope, transmission) = match opened {
+            Opened::Transmission(envelope, transmission) => (envelope, transmission),
+            Opened::Malformed(envelope) => {
+                let refusal = Reply::response(&[], &[], Body::Error(SmpError::Block));
+                return Ok(Answer::Now(envelope.answer(refusal)));
+            }
+        };
+        let terms = Terms { version: envelope.version, is_forwarded: true, ..self.terms() };
+        let authorized = match terms.authorize(&self.relay.store, transmission) {
+            Ok(authorized) => authorized,
+            Err(refusal) => return Ok(Answer::Now(envelope.answer(refusal))),
+        };
+        let answer = self.carry_out(&authorized, envelope.version).await;
+        let Authorized { correlation, entity, .. } = authorized;
+        Ok(match answer {
+            Answer::Now(body) => Answer::Now(envelope.answer(reply(correlation, entity, body))),
+            Answer::Later(answer) => Answer::Later(Box::pin(async move {
+                let Outcome { body, effect } = answer.await;
+                Outcome { body: envelope.answer(reply(correlation, entity, body)), effect }
+            })),
+        })
+    }
+}
