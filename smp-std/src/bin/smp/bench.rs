@@ -1,6 +1,7 @@
 //! `smp bench`: throughput, latency and memory of a relay.
 
 mod idle;
+mod outlet;
 mod process;
 mod report;
 mod traffic;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, INTERRUPTED, OTHER, USAGE};
+use crate::network::{Network, Via};
 use crate::progress::{Interrupts, note};
 use crate::receive::parse_server;
 
@@ -67,6 +69,10 @@ pub(crate) struct Arguments {
     /// Print the results as a JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    via: Via,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// How many messages per second.
@@ -108,24 +114,30 @@ impl Arguments {
         Duration::from_secs_f64(self.duration)
     }
 
+    fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.events = 1024;
+        self.network.apply(&mut options);
+        options
+    }
+
     /// Opens connections, many at a time.
     async fn connect(&self, count: u32, what: &str) -> Result<Vec<(Client, Events)>, Failure> {
         let server = self.server.clone();
+        let options = self.options();
         in_parallel(count, what, move |_| {
-            let server = server.clone();
-            async move { connect_patiently(&server).await }
+            let (server, options) = (server.clone(), options.clone());
+            async move { connect_patiently(&server, &options).await }
         })
         .await
     }
 }
 
 /// Connects, again after a while when the relay has too much to do.
-async fn connect_patiently(server: &ServerUri) -> Result<(Client, Events), ClientError> {
-    let mut options = Options::default();
-    options.events = 1024;
+async fn connect_patiently(server: &ServerUri, options: &Options) -> Result<(Client, Events), ClientError> {
     let mut attempt = 0;
     loop {
-        match Client::connect(server, &options).await {
+        match Client::connect(server, options).await {
             Err(error) if error.is_temporary() && attempt < 5 => {
                 attempt += 1;
                 tokio::time::sleep(Duration::from_millis(200 * attempt)).await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use smp_std::client::{ClientError, HandshakeFailure, QueueError};
+use smp_std::client::{ClientError, HandshakeFailure, ProxyFailure, QueueError};
 
 /// A failure with its exit code.
 #[derive(Debug)]
@@ -56,17 +56,32 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let code = match &error {
-            ClientError::Identity
-            | ClientError::NoFingerprint
-            | ClientError::NoUsableHost
-            | ClientError::Handshake(HandshakeFailure::Session | HandshakeFailure::Version(_)) => WRONG_RELAY,
-            error if error.is_quota() => FULL,
-            ClientError::Relay(_) => REFUSED,
-            error if error.is_temporary() => UNREACHABLE,
-            _ => OTHER,
-        };
+        let code = code_of(&error);
         Self::new(code, error)
+    }
+}
+
+fn code_of(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Identity
+        | ClientError::NoFingerprint
+        | ClientError::NoUsableHost
+        | ClientError::Handshake(HandshakeFailure::Session | HandshakeFailure::Version(_)) => WRONG_RELAY,
+        error if error.is_quota() => FULL,
+        ClientError::Relay(_) => REFUSED,
+        ClientError::Proxy(failure) => match failure {
+            ProxyFailure::Connection(error) => code_of(error),
+            ProxyFailure::WrongRelay
+            | ProxyFailure::Forged
+            | ProxyFailure::NoUsableHost
+            | ProxyFailure::NoCommonVersion
+            | ProxyFailure::TooOld => WRONG_RELAY,
+            failure if failure.is_temporary() => UNREACHABLE,
+            _ => REFUSED,
+        },
+        ClientError::NoProxy => USAGE,
+        error if error.is_temporary() => UNREACHABLE,
+        _ => OTHER,
     }
 }
 
@@ -111,6 +126,11 @@ mod tests {
             (ClientError::Handshake(HandshakeFailure::Session), WRONG_RELAY),
             (relay(SmpError::Auth), REFUSED),
             (relay(SmpError::Quota), FULL),
+            (ClientError::Proxy(ProxyFailure::WrongRelay), WRONG_RELAY),
+            (ClientError::Proxy(ProxyFailure::Network), UNREACHABLE),
+            (ClientError::Proxy(ProxyFailure::Password), REFUSED),
+            (ClientError::Proxy(ProxyFailure::Connection(Box::new(ClientError::Identity))), WRONG_RELAY),
+            (ClientError::NoProxy, USAGE),
             (ClientError::TooLarge(1), OTHER),
         ] {
             assert_eq!(Failure::from(error.clone()).code(), code, "{error}");

@@ -9,6 +9,7 @@ use smp_proto::wire::{Base64, Time};
 use smp_std::client::{Client, ClientError, Options, open};
 
 use crate::failure::{Context, Failure};
+use crate::network::Network;
 use crate::progress::duration;
 use crate::receive::parse_server;
 
@@ -27,6 +28,8 @@ pub(crate) struct Arguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 #[derive(Serialize)]
@@ -58,7 +61,7 @@ struct Link {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let info = look(&arguments.server).await.context("connecting")?;
+    let info = look(&arguments.server, &arguments.network).await.context("connecting")?;
     if arguments.json {
         say!("{}", serde_json::to_string_pretty(&info).map_err(std::io::Error::from)?);
     } else {
@@ -67,8 +70,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn look(server: &ServerUri) -> Result<Info, ClientError> {
-    let options = Options::interactive();
+async fn look(server: &ServerUri, network: &Network) -> Result<Info, ClientError> {
+    let mut options = Options::interactive();
+    network.apply(&mut options);
     let address = server.address();
     let fingerprint = address.fingerprint().ok_or(ClientError::NoFingerprint)?;
     let opened = open(&address, &fingerprint, &options).await?;

@@ -11,6 +11,7 @@ mod bench;
 mod failure;
 mod framing;
 mod info;
+mod network;
 mod ping;
 mod receive;
 mod send;

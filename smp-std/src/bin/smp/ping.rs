@@ -10,6 +10,7 @@ use smp_std::client::{Client, Options};
 use tokio::time::Instant;
 
 use crate::failure::{Context, Failure, INTERRUPTED};
+use crate::network::Network;
 use crate::progress::{Interrupts, duration, note};
 use crate::receive::parse_server;
 
@@ -35,6 +36,8 @@ pub(crate) struct Arguments {
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// Reads a number of seconds.
@@ -74,7 +77,9 @@ impl Summary {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut interrupts = Interrupts::listen();
-    let (client, _events) = Client::connect(&arguments.server, &Options::interactive()).await.context("connecting")?;
+    let mut options = Options::interactive();
+    arguments.network.apply(&mut options);
+    let (client, _events) = Client::connect(&arguments.server, &options).await.context("connecting")?;
     let mut times = Vec::new();
     let mut sent = 0;
     let mut failure = None;

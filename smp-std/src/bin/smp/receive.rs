@@ -15,6 +15,7 @@ use smp_std::client::{
 
 use crate::failure::{Context, Failure, INTERRUPTED, OTHER, USAGE};
 use crate::framing::Part;
+use crate::network::Network;
 use crate::progress::{Interrupts, duration, note};
 use crate::state::{Printed, Receiver, StateFile};
 
@@ -51,6 +52,8 @@ pub(crate) struct Arguments {
     /// Long texts come in several parts. The first line is still the bare address.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// Reads the address of a relay.
@@ -88,7 +91,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if receiver.remaining == Some(0) {
         return Ok(());
     }
-    let options = Options::default();
+    let mut options = Options::default();
+    arguments.network.apply(&mut options);
     let server = receiver.queue.to_parts().server;
     let (client, mut events) = ReconnectingClient::start(server, options, Backoff::default());
     let result = tokio::select! {
@@ -111,7 +115,8 @@ async fn create(server: &ServerUri, arguments: &Arguments) -> Result<Session, Fa
     let file = arguments.save.as_deref().map(StateFile::create).transpose()?;
     let host = server.address().hosts.iter().next().map(|host| host.to_string()).unwrap_or_default();
     note(format_args!("creating a queue on {host}"));
-    let options = Options::interactive();
+    let mut options = Options::interactive();
+    arguments.network.apply(&mut options);
     let (client, _events) = Client::connect(server, &options).await.context(format_args!("connecting to {host}"))?;
     let mut wanted = QueueOptions::default();
     wanted.subscribe = false;

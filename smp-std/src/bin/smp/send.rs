@@ -8,11 +8,12 @@ use clap::Args;
 use smp_crypto::hash::sha256;
 use smp_proto::uri::QueueUri;
 use smp_proto::wire::Base64;
-use smp_std::client::{Client, ClientError, Options, SendQueue, SendStage};
+use smp_std::client::{ClientError, Options, ProxyFailure, Route, SendQueue, SendStage};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Context, FULL, Failure, INTERRUPTED, OTHER, USAGE};
 use crate::framing;
+use crate::network::{Network, Via};
 use crate::progress::{Interrupts, duration, note};
 use crate::state::{Sender, StateFile};
 
@@ -31,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// ~/.local/state/smp (or below XDG_STATE_HOME), so that the same command sends again. To keep them elsewhere use --save,
 /// and from then on --resume with the same FILE instead of URI; with --once they are not kept at all.
 ///
+/// With --via the message goes through another relay as a proxy, which cannot read it. The queue's relay then sees the
+/// address of the proxy instead of yours; if its certificate is not the one of the queue's address, nothing is sent.
+///
 /// While the relay cannot be reached or the queue is full, it is tried again for as long as --wait says. Nothing is
 /// printed on standard output; success is exit code 0.
 #[derive(Debug, Args)]
@@ -38,7 +42,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
   smp send URI 'first'
   smp send URI 'second'
   smp send --save sender.json URI2 'first'
-  smp send --resume sender.json - < letter.txt")]
+  smp send --resume sender.json - < letter.txt
+  smp send --via 'smp://FINGERPRINT@proxy.example.com' URI 'from nowhere'")]
 pub(crate) struct Arguments {
     /// The queue's address, then the text; with --resume only the text.
     #[arg(value_names = ["URI", "TEXT"], num_args = 0..=2)]
@@ -55,6 +60,10 @@ pub(crate) struct Arguments {
     /// How many seconds to try again.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = crate::ping::parse_seconds)]
     wait: f64,
+    #[command(flatten)]
+    via: Via,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// What the positional arguments say.
@@ -109,7 +118,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         ));
     }
     let parts = framing::split(&text, rand::random());
-    let mut sending = Sending { uri, queue, file, parts, next: 0, client: None };
+    let mut options = Options::interactive();
+    arguments.network.apply(&mut options);
+    let mut sending = Sending { uri, queue, file, parts, next: 0, options, via: arguments.via, route: None };
     let limit = Duration::from_secs_f64(arguments.wait);
     tokio::select! {
         result = sending.send(limit) => result?,
@@ -173,7 +184,10 @@ struct Sending {
     parts: Vec<Vec<u8>>,
     /// The part to be sent next.
     next: usize,
-    client: Option<Client>,
+    options: Options,
+    via: Via,
+    /// The way to the relay.
+    route: Option<Route>,
 }
 
 impl Sending {
@@ -197,7 +211,7 @@ impl Sending {
             if let Problem::Client(error) = error {
                 // After a lost answer the same part goes out again; the recipient drops what it has already.
                 if !error.is_quota() {
-                    self.client = None;
+                    self.route = None;
                 }
                 let left = limit.saturating_sub(started.elapsed());
                 note(format_args!("{error}; trying again for {}", duration(left)));
@@ -208,16 +222,16 @@ impl Sending {
     }
 
     async fn attempt(&mut self) -> Result<(), Problem> {
-        let client = match &self.client {
-            Some(client) => client.clone(),
+        let route = match &self.route {
+            Some(route) => route.clone(),
             None => {
-                let client = self.connect().await?;
-                self.client.insert(client).clone()
+                let route = self.route()?;
+                self.route.insert(route).clone()
             }
         };
         if self.queue.is_none() {
             let uri = self.uri.as_ref().ok_or_else(|| Failure::new(OTHER, "no queue"))?;
-            let queue = SendQueue::new(uri, client.session().version).map_err(Failure::from)?;
+            let queue = SendQueue::new(uri, route.version().await?).map_err(Failure::from)?;
             // The keys are kept before the relay hears of them. Of two programs that start at once both use the keys that
             // were kept first: with others the second would be refused, and nobody would have those of the first.
             let queue = match &self.file {
@@ -235,7 +249,7 @@ impl Sending {
         let Some(queue) = &mut self.queue else { return Ok(()) };
         while let Some(part) = self.parts.get(self.next) {
             let stage = queue.stage();
-            let result = queue.send(&client, part).await;
+            let result = queue.send(&route, part).await;
             if queue.stage() != stage
                 && let Some(file) = &self.file
             {
@@ -250,14 +264,11 @@ impl Sending {
         Ok(())
     }
 
-    async fn connect(&self) -> Result<Client, ClientError> {
-        let options = Options::interactive();
-        let connected = match (&self.queue, &self.uri) {
-            (Some(queue), _) => Client::connect_to(&queue.server(), &options).await?,
-            (None, Some(uri)) => Client::connect_to(&uri.server(), &options).await?,
-            (None, None) => return Err(ClientError::NoUsableHost),
-        };
-        Ok(connected.0)
+    /// The way to the queue's relay.
+    fn route(&self) -> Result<Route, ClientError> {
+        let uri = self.queue.as_ref().map(|queue| queue.to_parts().uri).or_else(|| self.uri.clone());
+        let uri = uri.ok_or(ClientError::NoUsableHost)?;
+        self.via.route(&uri.server(), self.options.clone())
     }
 
     fn explain(&self, problem: Problem) -> Failure {
@@ -271,6 +282,11 @@ impl Sending {
                     self.parts.len()
                 ),
             ),
+            Problem::Client(
+                error @ (ClientError::Identity | ClientError::Proxy(ProxyFailure::WrongRelay | ProxyFailure::Forged)),
+            ) if self.via.is_used() => {
+                Failure::from(error).context("nothing more is sent, neither through a proxy nor directly")
+            }
             Problem::Client(error) => {
                 let first = self.queue.as_ref().is_none_or(|queue| queue.stage() < SendStage::Confirmed);
                 let refused = error.is_not_authorized();
@@ -314,6 +330,8 @@ mod tests {
             resume: resume.then(|| "file".into()),
             once: false,
             wait: 0.0,
+            via: Via::default(),
+            network: Network::default(),
         };
         let owned = |text: Option<&str>| text.map(str::to_owned);
         arguments.positional().ok().map(|found| (owned(found.uri), owned(found.text)))

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::outlet::{self, Outlet};
 use super::process::Usage;
 use super::report::{Summary, Times, print_json};
 use super::{Arguments, Rate, in_parallel};
@@ -113,14 +114,13 @@ struct Results {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     note(format_args!("opening {} connections for recipients and as many for senders", arguments.connections));
     let recipients = arguments.connect(arguments.connections, "connecting").await?;
-    let senders = arguments.connect(arguments.connections, "connecting").await?;
+    let senders = outlet::connect(arguments).await?;
     let version = recipients.first().map_or(SmpVersion::MIN, |(client, _)| client.session().version);
     let size = arguments.size.try_into().unwrap_or(usize::MAX).min(version.max_message_length());
     let count = arguments.queues.unwrap_or(arguments.connections);
     note(format_args!("creating {count} queues"));
     let recipient_clients: Vec<Client> = recipients.iter().map(|(client, _)| client.clone()).collect();
-    let sender_clients: Vec<Client> = senders.iter().map(|(client, _)| client.clone()).collect();
-    let queues = create(arguments, count, &recipient_clients, &sender_clients).await?;
+    let queues = create(arguments, count, &recipient_clients, &senders).await?;
     let shared = Arc::new(Shared {
         started: Instant::now(),
         measured: (0..SHARDS).map(|_| Mutex::new(Measured::new())).collect(),
@@ -139,12 +139,12 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut sending = JoinSet::new();
     for queue in &queues {
-        let Some(client) = sender_clients.get(queue.number % sender_clients.len()) else { continue };
+        let Some(outlet) = senders.get(queue.number % senders.len()) else { continue };
         let pace = match arguments.rate {
             Rate::Unlimited => None,
             Rate::PerSecond(rate) => Some(Duration::from_secs_f64(f64::from(count) / rate)),
         };
-        sending.spawn(send(client.clone(), Arc::clone(queue), Arc::clone(&shared), pace, stopped.clone()));
+        sending.spawn(send(outlet.clone(), Arc::clone(queue), Arc::clone(&shared), pace, stopped.clone()));
     }
     tokio::time::sleep(arguments.duration()).await;
     let seconds = shared.started.elapsed().as_secs_f64();
@@ -203,7 +203,7 @@ async fn create(
     arguments: &Arguments,
     count: u32,
     recipients: &[Client],
-    senders: &[Client],
+    senders: &[Outlet],
 ) -> Result<Vec<Arc<Queue>>, Failure> {
     let password = arguments.server.password().map(|password| password.as_bytes().to_vec());
     let window = arguments.window.try_into().unwrap_or(1);
@@ -218,7 +218,7 @@ async fn create(
             let mut options = QueueOptions::default();
             options.password = password.as_deref();
             let created = recipient.create_queue(&options).await?;
-            let version = sender.session().version;
+            let version = sender.version;
             let credentials = Credentials { id: created.sender_id, key: CommandKey::generate(version) };
             if version >= SmpVersion::SENDER_SECURED {
                 sender.secure_by_sender(&credentials).await?;
@@ -239,7 +239,7 @@ async fn create(
 
 /// Sends to one queue until it is told to stop.
 async fn send(
-    client: Client,
+    outlet: Outlet,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
     pace: Option<Duration>,
@@ -274,7 +274,7 @@ async fn send(
         if let Some(stamp) = body.first_chunk_mut() {
             *stamp = micros.to_be_bytes();
         }
-        match client.send(&queue.sender.id, Some(&queue.sender.key), false, &body).await {
+        match outlet.send(&queue.sender, &body).await {
             Ok(()) => shared.with(queue.number, |measured| measured.accepted.record(sent.elapsed())),
             Err(error) => {
                 shared.error(queue.number, &error);
