@@ -15,6 +15,7 @@ use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
 
 use super::reply::{Body, Reply, ShortBytes};
+use super::stats::Stats;
 use super::store::{Id, QueueMode, QueueRecord, Store, StoreError};
 
 /// A command with everything that is needed to execute it.
@@ -35,6 +36,8 @@ pub(super) struct Terms<'s> {
     pub(super) session_key: Option<&'s X25519SecretKey>,
     /// The commands come through a proxy, which only some may.
     pub(super) is_forwarded: bool,
+    /// Where refusals are counted.
+    pub(super) stats: &'s Stats,
 }
 
 impl Terms<'_> {
@@ -64,7 +67,9 @@ impl Terms<'_> {
             // There are no service sessions here.
             return Err(SmpError::Service);
         }
-        let record = self.authorize_entity(store, transmission, &command)?;
+        let record = self.authorize_entity(store, transmission, &command).inspect_err(|error| {
+            self.stats.refused(&command, error);
+        })?;
         Ok(Authorized {
             correlation: ShortBytes::from_slice(transmission.correlation_id.as_bytes()),
             entity: ShortBytes::from_slice(transmission.entity_id.as_bytes()),

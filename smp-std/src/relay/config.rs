@@ -1,11 +1,14 @@
 //! The relay's configuration: `smp-server.toml`, written with every option explained when a relay is created.
 
+mod control;
 mod disk;
 mod information;
+mod metrics;
 pub mod names;
 mod proxy;
 mod rates;
 mod reload;
+mod stats;
 mod template;
 mod web;
 
@@ -16,11 +19,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use smp_proto::address::Host;
 
+pub use control::ControlConfig;
 pub use disk::DiskConfig;
 pub use information::{HostingType, Information};
+pub use metrics::MetricsConfig;
 pub use names::Names;
 pub use proxy::Proxy;
 pub use rates::Rates;
+pub use stats::StatsConfig;
 pub use template::{Choices, template};
 pub use web::Web;
 
@@ -55,6 +61,12 @@ pub struct Config {
     pub disk: DiskConfig,
     /// Who resolves names.
     pub names: Names,
+    /// What the relay writes down of what it counts.
+    pub stats: StatsConfig,
+    /// Where a monitoring system finds the relay's numbers.
+    pub metrics: MetricsConfig,
+    /// What operators do with a relay that runs.
+    pub control: ControlConfig,
 }
 
 /// Where the relay listens and how its address is written.
@@ -341,6 +353,7 @@ impl Config {
             .or_else(|| self.names.check())
             .or_else(|| self.rates.check())
             .or_else(|| self.disk.check())
+            .or_else(|| self.stats.check())
         {
             Some(what) => Err(ConfigError::Value(what)),
             None => Ok(()),

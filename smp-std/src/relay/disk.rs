@@ -1,6 +1,6 @@
 //! How full the disk is: queues are no longer created, and then messages no longer taken, before it is full.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -27,6 +27,11 @@ impl Disk {
     /// Bytes that are left; [`u64::MAX`] when nothing is watched or the system does not say.
     pub(super) fn free(&self) -> u64 {
         self.free.load(Ordering::Relaxed)
+    }
+
+    /// The folder that is watched.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.get().map(PathBuf::as_path)
     }
 
     fn look(&self) {

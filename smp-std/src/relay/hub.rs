@@ -247,6 +247,11 @@ impl Hub {
         }
     }
 
+    /// How many queues, and how many notifiers, have a subscriber.
+    pub(crate) fn subscriptions_by_part(&self) -> (usize, usize) {
+        (self.queues.count.load(Ordering::Relaxed), self.notifiers.count.load(Ordering::Relaxed))
+    }
+
     /// How many queues and notifiers have a subscriber.
     pub(crate) fn subscriptions(&self) -> usize {
         self.queues.count.load(Ordering::Relaxed) + self.notifiers.count.load(Ordering::Relaxed)

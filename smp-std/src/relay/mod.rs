@@ -10,12 +10,14 @@ pub mod config;
 mod connection;
 mod disk;
 mod forward;
-#[allow(dead_code, reason = "the metrics and the web pages come next")]
+mod gauges;
 mod http;
 mod hub;
 mod limits;
+mod metrics;
 mod names;
 mod notifications;
+mod operator;
 mod queue_info;
 mod rates;
 mod reload;
@@ -29,8 +31,8 @@ mod sweep;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
@@ -43,9 +45,11 @@ use self::blocks::Blocks;
 use self::config::Config;
 use self::connection::Connection;
 use self::disk::Disk;
+use self::gauges::StoreDisk;
 use self::hub::{Hub, Peer};
 use self::limits::{Admission, Admitted, HandshakeSlot, Refused};
 use self::names::Resolver;
+pub use self::operator::{Loader, Operator};
 use self::rates::AddressRates;
 use self::session::Greeter;
 use self::stats::Stats;
@@ -83,6 +87,9 @@ pub struct Relay {
     next_peer: AtomicU64,
     stopping: CancellationToken,
     tasks: TaskTracker,
+    operator: OnceLock<Operator>,
+    /// What the store took of its disk, and when that was.
+    store_disk: Mutex<Option<(Instant, StoreDisk)>>,
 }
 
 /// Why a relay cannot start or go on.
@@ -93,6 +100,8 @@ pub enum RelayError {
     Identity(String),
     /// The resolver of names cannot be used.
     Resolver(String),
+    /// What operators see cannot be served: which and why.
+    Operator(String),
     /// The store failed; nothing more can be acknowledged.
     Store(store::StoreError),
 }
@@ -102,6 +111,7 @@ impl std::fmt::Display for RelayError {
         match self {
             Self::Identity(what) => write!(f, "the server identity cannot be used: {what}"),
             Self::Resolver(what) => write!(f, "the name resolver cannot be used: {what}"),
+            Self::Operator(what) => f.write_str(what),
             Self::Store(error) => write!(f, "the store failed: {error}"),
         }
     }
@@ -154,6 +164,8 @@ impl Relay {
             next_peer: AtomicU64::new(0),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            operator: OnceLock::new(),
+            store_disk: Mutex::default(),
         }))
     }
 
@@ -226,6 +238,7 @@ impl Relay {
     fn admit(self: &Arc<Self>, tcp: TcpStream, address: IpAddr) {
         match self.admission.admit(address) {
             Ok((admitted, slot)) => {
+                self.stats.connections.accepted.one();
                 self.tasks.spawn(Arc::clone(self).connect(tcp, address, admitted, slot));
             }
             Err(reason) => {
@@ -261,6 +274,7 @@ impl Relay {
         .await;
         drop((slot, greeter));
         if let Some((tls, session)) = established {
+            self.stats.connections.established.one();
             let peer = Arc::new(Peer::default());
             let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
             peer.last_received.store(self.uptime(), Ordering::Relaxed);

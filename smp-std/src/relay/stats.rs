@@ -1,6 +1,27 @@
 //! What a relay counts. Counters name no user, queue or address: they are sums over everybody.
 
+mod active;
+pub(super) mod calendar;
+mod daily;
+mod file;
+mod keeper;
+mod sums;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+pub use active::{ActiveQueues, Period};
+pub use daily::Held;
+pub use file::{DAILY_FILE, STATE_FILE};
+pub use sums::Sums;
+
+use self::daily::DayBook;
+
+use smp_proto::smp::Command;
+use smp_proto::smp::error::SmpError;
+
+use super::store::{HeaderKind, Id, MessageHeader, QueueRecord};
 
 /// A number that only grows while the relay runs.
 #[derive(Debug, Default)]
@@ -176,7 +197,7 @@ counters! {
         messages_got_prohibited,
         /// Messages nobody fetched in time.
         messages_expired,
-        /// SEND that asked for a notification, to a queue with a notifier.
+        /// SEND answered with OK that asked for a notification.
         messages_sent_notified,
         /// Acknowledged messages that had asked for a notification.
         messages_received_notified,
@@ -223,6 +244,16 @@ counters! {
     }
 }
 
+counters! {
+    /// Connections.
+    ConnectionCounters {
+        /// Accepted, those refused at once not included.
+        accepted,
+        /// That finished their handshakes.
+        established,
+    }
+}
+
 /// Everything a relay counts.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -244,6 +275,83 @@ pub struct Stats {
     pub notifier_services: ServiceCounters,
     /// Names.
     pub names: NameCounters,
+    /// Connections.
+    pub connections: ConnectionCounters,
     /// What was refused to protect the relay.
     pub limits: LimitCounters,
+    /// Queues that messages were sent to or acknowledged from.
+    pub active: ActiveQueues,
+    /// Those among them whose messages asked for notifications.
+    pub active_notified: ActiveQueues,
+    /// The running day; none before the relay keeps books.
+    today: Mutex<Option<DayBook>>,
+}
+
+impl Stats {
+    /// What was counted since midnight, UTC, also before a restart; since the start when no books are kept.
+    #[must_use]
+    pub fn today(&self) -> Sums {
+        self.today.lock().as_ref().map_or_else(|| self.sums(), |book| book.sums(self))
+    }
+
+    /// A message waits in a queue now.
+    pub(super) fn message_sent(&self, queue: &Id, notification: bool) {
+        self.queues.messages_sent.one();
+        self.active.add(queue);
+        if notification {
+            self.queues.messages_sent_notified.one();
+            self.active_notified.add(queue);
+        }
+    }
+
+    /// A command was refused for its authorization or because its queue is blocked.
+    pub(super) fn refused(&self, command: &Command<'_>, error: &SmpError<'_>) {
+        let counters = &self.queues;
+        match (command, error) {
+            (Command::Send(_), SmpError::Auth) => counters.messages_sent_auth.one(),
+            (Command::Subscribe, SmpError::Auth) => counters.subscribed_auth.one(),
+            (Command::SubscribeNotifications, SmpError::Auth) => counters.notifiers_subscribed_auth.one(),
+            (Command::Get, SmpError::Auth) => counters.messages_got_auth.one(),
+            _ => {}
+        }
+    }
+
+    /// Commands of a block, each counted once for the block.
+    pub(super) fn block_received<'a, 'b: 'a>(&self, commands: impl Iterator<Item = &'a Command<'b>>) {
+        let (mut subscribes, mut deletes, mut subscribes_notifier, mut deletes_notifier) = (0, 0, 0, 0);
+        for command in commands {
+            match command {
+                Command::Subscribe => subscribes = 1,
+                Command::Delete => deletes = 1,
+                Command::SubscribeNotifications => subscribes_notifier = 1,
+                Command::DisableNotifications => deletes_notifier = 1,
+                _ => {}
+            }
+        }
+        let counters = &self.queues;
+        counters.subscribed_batches.add(subscribes);
+        counters.queues_deleted_batches.add(deletes);
+        counters.notifiers_subscribed_batches.add(subscribes_notifier);
+        counters.notifiers_deleted_batches.add(deletes_notifier);
+    }
+
+    /// A queue is gone.
+    pub(super) fn queue_deleted(&self, record: &QueueRecord) {
+        match record.sender_key {
+            None => self.queues.queues_deleted_new.one(),
+            Some(_) => self.queues.queues_deleted_secured.one(),
+        }
+    }
+
+    /// A message was acknowledged. Quota marks are no messages.
+    pub(super) fn message_received(&self, queue: &Id, message: &MessageHeader, fetched: bool) {
+        let HeaderKind::Message { notification } = message.kind else { return };
+        self.queues.messages_received.one();
+        self.queues.messages_received_get.add(u64::from(fetched));
+        self.active.add(queue);
+        if notification {
+            self.queues.messages_received_notified.one();
+            self.active_notified.add(queue);
+        }
+    }
 }

@@ -46,7 +46,10 @@ impl Relay {
             }
             for answer in pending {
                 match answer.await {
-                    Ok(count) => expired += count,
+                    Ok(count) => {
+                        self.stats.queues.messages_expired.add(count);
+                        expired += count;
+                    }
                     Err(error @ (StoreError::Failed | StoreError::Closed)) => return Err(error),
                     // One damaged queue must not keep the messages of all others.
                     Err(error) => tracing::error!(%error, "a queue could not be looked through"),

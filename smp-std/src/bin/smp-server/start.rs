@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use smp_std::net::Listener;
 use smp_std::relay::config::{Config, Engine};
 use smp_std::relay::store::{FjallOptions, Store, StoreOptions};
-use smp_std::relay::{Relay, Wakeups, offered_versions};
+use smp_std::relay::{Operator, Relay, Wakeups, offered_versions};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Loaded, Options, load, print_line};
@@ -64,11 +64,19 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
     }
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let directory = options.dir.clone();
+    let load = move || match load(&options) {
+        Ok(Loaded { config, identity, .. }) => Ok((config, identity)),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    relay.attend(Operator { directory, load: Box::new(load) }).await?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
     let reloaded = Arc::clone(&relay);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            reload(&reloaded, &options);
+            // What comes of it stands in the log.
+            let _ = reloaded.reload_files();
+            raise_file_limit(reloaded.config().limits.connections);
         }
     });
     let stopper = Arc::clone(&relay);
@@ -87,22 +95,6 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
         tracing::info!("everything is on disk");
     }
     Ok(())
-}
-
-/// Reads configuration and identity again. What cannot be used changes nothing.
-fn reload(relay: &Relay, options: &Options) {
-    let reloaded = load(options)
-        .and_then(|Loaded { config, identity, .. }| Ok((config.limits.connections, relay.reload(config, &identity)?)));
-    match reloaded {
-        Ok((connections, later)) => {
-            raise_file_limit(connections);
-            tracing::info!("the configuration was read again");
-            if !later.is_empty() {
-                tracing::warn!(options = later.join(", "), "changes that wait for the next start");
-            }
-        }
-        Err(error) => tracing::error!("the configuration was not read again: {error:#}"),
-    }
 }
 
 /// All addresses means those the machine has, IPv6 switched off or not.

@@ -129,7 +129,10 @@ impl Executor<'_> {
     }
 }
 
-fn later<T: 'static + Send>(pending: Pending<T>, finish: fn(T) -> Body) -> Result<Answer, SmpError<'static>> {
+fn later<T: 'static + Send>(
+    pending: Pending<T>,
+    finish: impl FnOnce(T) -> Body + Send + 'static,
+) -> Result<Answer, SmpError<'static>> {
     Ok(Answer::Later(Box::pin(async move {
         match pending.await {
             Ok(outcome) => finish(outcome).into(),

@@ -63,6 +63,7 @@ impl Executor<'_> {
                 };
                 match created {
                     Ok(Creation::Created) => {
+                        relay.stats.queues.queues_created.one();
                         let (recipient_id, sender_id) = (record.recipient_id, record.sender_id);
                         let created = CreatedQueue { recipient_id, sender_id, relay_dh_key, mode };
                         let effect = if subscribe { Effect::Subscribe(recipient_id) } else { Effect::None };
@@ -88,10 +89,17 @@ impl Executor<'_> {
     }
 
     pub(super) fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
+        let counters = &self.relay.stats.queues;
         match self.subscriptions.mode(&queue) {
-            Some(Mode::Fetching) => return Err(SmpError::Command(CommandError::Prohibited)),
-            Some(Mode::Subscribed(_)) => {}
-            None => self.check_subscription_limit()?,
+            Some(Mode::Fetching) => {
+                counters.subscribed_prohibited.one();
+                return Err(SmpError::Command(CommandError::Prohibited));
+            }
+            Some(Mode::Subscribed(_)) => counters.subscribed_again.one(),
+            None => {
+                self.check_subscription_limit()?;
+                counters.subscribed.one();
+            }
         }
         let token = self.relay.hub.subscribe(Part::Recipient, queue, self.peer);
         // A queue that was deleted since its authorization: the deletion told the hub before it had the subscription.
@@ -110,7 +118,11 @@ impl Executor<'_> {
         let full = self.subscriptions.subscribed() + self.notifications.subscribed()
             >= limits.subscriptions_per_connection
             || self.relay.hub.subscriptions() >= limits.subscriptions;
-        if full { Err(SmpError::Internal) } else { Ok(()) }
+        if full {
+            self.relay.stats.limits.subscriptions.one();
+            return Err(SmpError::Internal);
+        }
+        Ok(())
     }
 
     pub(super) async fn secure(
@@ -125,24 +137,39 @@ impl Executor<'_> {
         }
         let name = QueueName::Recipient(record.recipient_id);
         let pending = self.relay.store.secure_queue(name, *key).await.map_err(|error| store_error(&error))?;
-        later(pending, |outcome| match outcome {
-            Securing::Secured | Securing::SameKey => Body::Ok,
+        let relay = Arc::clone(self.relay);
+        later(pending, move |outcome| match outcome {
+            Securing::Secured => {
+                relay.stats.queues.queues_secured.one();
+                Body::Ok
+            }
+            Securing::SameKey => Body::Ok,
             Securing::OtherKey | Securing::NotFound => Body::Error(SmpError::Auth),
         })
     }
 
     pub(super) fn get(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
         let queue = record.recipient_id;
+        let counters = &self.relay.stats.queues;
         if matches!(self.subscriptions.mode(&queue), Some(Mode::Subscribed(_))) {
+            counters.messages_got_prohibited.one();
             return Err(SmpError::Command(CommandError::Prohibited));
         }
         if self.subscriptions.mode(&queue).is_none() && self.subscriptions.fetched() >= FETCHED_QUEUES {
+            self.relay.stats.limits.subscriptions.one();
             return Err(SmpError::Internal);
         }
         let message = self.relay.store.head(&queue).map_err(|error| store_error(&error))?;
+        let got = match &message {
+            None => &counters.messages_got_none,
+            // Whatever was handed out before: its acknowledgement did not come.
+            Some(_) if self.subscriptions.delivered(&queue).is_some() => &counters.messages_got_again,
+            Some(_) => &counters.messages_got,
+        };
         self.subscriptions
             .fetch(queue, message.as_ref().map(|message| message.id))
             .map_err(|_| SmpError::Command(CommandError::Prohibited))?;
+        got.one();
         Ok(Answer::Now(match message {
             Some(message) => Body::Message(Box::new(Delivery::new(record, message))),
             None => Body::Ok,
@@ -163,7 +190,8 @@ impl Executor<'_> {
             return Err(SmpError::NoMessage);
         }
         let submitted = self.relay.store.acknowledge(queue, delivered).await;
-        let record = Arc::clone(record);
+        let fetched = self.subscriptions.mode(&queue) == Some(Mode::Fetching);
+        let (record, relay) = (Arc::clone(record), Arc::clone(self.relay));
         Ok(Answer::Later(Box::pin(async move {
             let acknowledged = match submitted {
                 Ok(pending) => pending.await,
@@ -171,6 +199,9 @@ impl Executor<'_> {
             };
             match acknowledged {
                 Ok(Some(acknowledged)) => {
+                    if let Some(message) = &acknowledged.deleted {
+                        relay.stats.message_received(&queue, message, fetched);
+                    }
                     Outcome { body: Body::Ok, effect: Effect::Acknowledged(record, acknowledged.next) }
                 }
                 // Deleted by another connection, which the subscriber is told of.
@@ -201,7 +232,8 @@ impl Executor<'_> {
         let (relay, peer) = (Arc::clone(self.relay), Arc::clone(self.peer));
         Ok(Answer::Later(Box::pin(async move {
             match pending.await {
-                Ok(Some(_)) => {
+                Ok(Some(deleted)) => {
+                    relay.stats.queue_deleted(&deleted.record);
                     relay.hub.deleted(Part::Recipient, &queue, &peer);
                     Outcome { body: Body::Ok, effect: Effect::Deleted(queue) }
                 }

@@ -9,6 +9,8 @@ impl Config {
         let mut later = Vec::new();
         keep(&mut new.server.listen, &self.server.listen, "server.listen", &mut later);
         keep(&mut new.store, &self.store, "[store]", &mut later);
+        keep(&mut new.metrics, &self.metrics, "[metrics]", &mut later);
+        keep(&mut new.control.socket, &self.control.socket, "control.socket", &mut later);
         keep(&mut new.web.http, &self.web.http, "web.http", &mut later);
         keep(&mut new.web.https, &self.web.https, "web.https", &mut later);
         if new.address_port() == 0 {

@@ -343,6 +343,7 @@ impl Connection {
             }
             entries.push(self.terms().authorize(&self.relay.store, entry));
         }
+        self.relay.stats.block_received(entries.iter().flatten().map(|authorized| &authorized.command));
         for (number, entry) in entries.into_iter().enumerate() {
             if number > 0 && number % COMMANDS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
@@ -380,6 +381,7 @@ impl Connection {
             session_id: self.session.context.session_id(),
             session_key: self.session.context.own_secret_key(),
             is_forwarded: false,
+            stats: &self.relay.stats,
         }
     }
 

@@ -51,11 +51,18 @@ impl Connection {
         if self.subscribing > 0 {
             return finish(batch);
         }
+        let mut ended = 0;
         while let Some(event) = self.events.front() {
             if let Pushed::Full = self.push(&mut batch, event) {
-                return finish(batch);
+                break;
             }
             self.events.pop_front();
+            ended += 1;
+        }
+        self.relay.stats.queues.subscriptions_ended.add(ended);
+        self.relay.stats.queues.subscriptions_ended_batches.add(ended.min(1));
+        if !self.events.is_empty() {
+            return finish(batch);
         }
         while let Some((queue, token)) = self.subscriptions.next_due() {
             // From here on new messages are posted again, so none is missed between the look and the delivery.
