@@ -75,7 +75,20 @@ impl ServerTls {
         io: S,
         time_out: Duration,
     ) -> Result<TlsStream<S>, NetError> {
-        let handshake = TlsStream::handshake(io, self.start()?);
+        self.accept_after(io, Vec::new(), time_out).await
+    }
+
+    /// As [`Self::accept`], for a connection whose first bytes have been `received` already, to find out who is calling.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_after<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: S,
+        received: Vec<u8>,
+        time_out: Duration,
+    ) -> Result<TlsStream<S>, NetError> {
+        let handshake = TlsStream::handshake(io, self.start()?, received);
         tokio::time::timeout(time_out, handshake).await.map_err(|_| NetError::TimedOut)?
     }
 
@@ -132,7 +145,7 @@ impl ClientTls {
         time_out: Duration,
     ) -> Result<TlsStream<S>, NetError> {
         let (tls, verifier) = self.start(fingerprint)?;
-        match tokio::time::timeout(time_out, TlsStream::handshake(io, tls)).await {
+        match tokio::time::timeout(time_out, TlsStream::handshake(io, tls, Vec::new())).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(verifier.error().unwrap_or(error)),
             Err(_) => Err(NetError::TimedOut),

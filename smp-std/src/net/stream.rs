@@ -50,9 +50,9 @@ pub struct Ready {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
-    /// Does the handshake over `io`.
-    pub(super) async fn handshake(io: S, tls: Tls) -> Result<Self, NetError> {
-        let connection = Connection::new(tls);
+    /// Does the handshake over `io`, from which `received` has been read already.
+    pub(super) async fn handshake(io: S, tls: Tls, received: Vec<u8>) -> Result<Self, NetError> {
+        let connection = Connection::new(tls, received);
         let session_identifier = [0; SESSION_IDENTIFIER_SIZE];
         let mut stream = Self { io, connection, sent: 0, ended: false, session_identifier, writer: None };
         let result = poll_fn(|context| stream.poll_handshake(context)).await;

@@ -56,12 +56,13 @@ enum Step {
 }
 
 impl Connection {
-    /// A connection before its first byte. A client's first flight is made by [`Self::process`].
-    pub(super) fn new(tls: Tls) -> Self {
+    /// A connection before its first byte, or after the bytes that somebody has read from it already. [`Self::process`] goes
+    /// on with those, and makes a client's first flight.
+    pub(super) fn new(tls: Tls, incoming: Vec<u8>) -> Self {
         Self {
             tls: Box::new(tls),
             finished: FinishedValues::NONE,
-            incoming: Vec::new(),
+            incoming,
             received: Vec::new(),
             outgoing: Vec::new(),
             peer_closed: false,
@@ -333,7 +334,7 @@ mod tests {
 
         fn pair(&self) -> (Connection, Connection) {
             let (client, _) = ClientTls::new(ClientAlpn::Smp).start(&self.fingerprint).unwrap();
-            (Connection::new(client), Connection::new(self.server.start().unwrap()))
+            (Connection::new(client, Vec::new()), Connection::new(self.server.start().unwrap(), Vec::new()))
         }
     }
 

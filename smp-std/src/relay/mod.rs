@@ -28,6 +28,7 @@ pub mod stats;
 pub mod store;
 mod subscriptions;
 mod sweep;
+mod web;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,6 +55,7 @@ use self::rates::AddressRates;
 use self::session::Greeter;
 use self::stats::Stats;
 use self::store::Store;
+use self::web::{Greeted, Site, Web};
 use crate::identity::Identity;
 use crate::net::Listener;
 
@@ -81,6 +83,7 @@ pub struct Relay {
     disk: Disk,
     queue_rates: AddressRates,
     resolver: RwLock<Option<Arc<Resolver>>>,
+    site: OnceLock<Site>,
     stats: Stats,
     started: Instant,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
@@ -98,6 +101,8 @@ pub struct Relay {
 pub enum RelayError {
     /// The certificates or keys cannot be used.
     Identity(String),
+    /// The web site cannot be served.
+    Web(web::WebError),
     /// The resolver of names cannot be used.
     Resolver(String),
     /// What operators see cannot be served: which and why.
@@ -110,6 +115,7 @@ impl std::fmt::Display for RelayError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Identity(what) => write!(f, "the server identity cannot be used: {what}"),
+            Self::Web(error) => error.fmt(f),
             Self::Resolver(what) => write!(f, "the name resolver cannot be used: {what}"),
             Self::Operator(what) => f.write_str(what),
             Self::Store(error) => write!(f, "the store failed: {error}"),
@@ -158,6 +164,7 @@ impl Relay {
             disk: Disk::default(),
             queue_rates: AddressRates::default(),
             resolver: RwLock::new(resolver),
+            site: OnceLock::new(),
             stats: Stats::default(),
             started: Instant::now(),
             peers: Mutex::default(),
@@ -216,6 +223,7 @@ impl Relay {
     }
 
     async fn accept(self: Arc<Self>, listener: Listener) {
+        let web = self.shared_web(&listener);
         let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
@@ -223,7 +231,7 @@ impl Relay {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((tcp, address)) => self.admit(tcp, address.ip()),
+                Ok((tcp, address)) => self.admit(tcp, address.ip(), web.clone()),
                 Err(error) => {
                     // It comes again at once until others leave: once a minute is enough to know.
                     if told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
@@ -235,11 +243,11 @@ impl Relay {
         }
     }
 
-    fn admit(self: &Arc<Self>, tcp: TcpStream, address: IpAddr) {
+    fn admit(self: &Arc<Self>, tcp: TcpStream, address: IpAddr, web: Option<Arc<Web>>) {
         match self.admission.admit(address) {
             Ok((admitted, slot)) => {
                 self.stats.connections.accepted.one();
-                self.tasks.spawn(Arc::clone(self).connect(tcp, address, admitted, slot));
+                self.tasks.spawn(Arc::clone(self).connect(tcp, address, web, admitted, slot));
             }
             Err(reason) => {
                 match reason {
@@ -251,7 +259,14 @@ impl Relay {
         }
     }
 
-    async fn connect(self: Arc<Self>, tcp: TcpStream, address: IpAddr, admitted: Admitted, mut slot: HandshakeSlot) {
+    async fn connect(
+        self: Arc<Self>,
+        tcp: TcpStream,
+        address: IpAddr,
+        web: Option<Arc<Web>>,
+        admitted: Admitted,
+        mut slot: HandshakeSlot,
+    ) {
         // Boxed: what a handshake needs is much more than what a connection needs afterwards.
         let greeter = Arc::clone(&self.greeter.read());
         let established = Box::pin(async {
@@ -261,19 +276,14 @@ impl Relay {
                     self.stats.limits.handshakes_evicted.one();
                     None
                 }
-                established = greeter.greet(tcp) => match established {
-                    Ok(established) => Some(established),
-                    Err(error) => {
-                        self.stats.limits.handshakes_failed.one();
-                        tracing::debug!(%error, "a handshake failed");
-                        None
-                    }
-                },
+                greeted = self.greet(&greeter, tcp, web) => greeted,
             }
         })
         .await;
         drop((slot, greeter));
-        if let Some((tls, session)) = established {
+        if let Some(Greeted::Browser(web, tls)) = established {
+            self.serve_browser(&web, address, tls).await;
+        } else if let Some(Greeted::Client(tls, session)) = established {
             self.stats.connections.established.one();
             let peer = Arc::new(Peer::default());
             let number = self.next_peer.fetch_add(1, Ordering::Relaxed);

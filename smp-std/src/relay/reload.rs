@@ -23,8 +23,15 @@ impl Relay {
             let resolver = Resolver::new(&config.names).map_err(|error| RelayError::Resolver(error.to_string()))?;
             *self.resolver.write() = resolver;
         }
+        let site = match self.web() {
+            Some(web) => Some((web, web.certificate(&config).map_err(RelayError::Web)?)),
+            None => None,
+        };
         self.admission.set_limits(&config.limits);
         *self.greeter.write() = Arc::new(greeter);
+        if let Some((web, certificate)) = site {
+            web.show(&config, certificate);
+        }
         *current = Arc::new(config);
         Ok(later)
     }

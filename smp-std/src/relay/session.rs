@@ -88,9 +88,9 @@ impl Greeter {
         })
     }
 
-    /// Does both handshakes.
-    pub(super) async fn greet(&self, tcp: TcpStream) -> Result<(TlsStream, Session), GreetError> {
-        let mut tls = self.tls.accept(tcp, self.tls_timeout).await?;
+    /// Does both handshakes, on a connection of which `received` has been read already.
+    pub(super) async fn greet(&self, tcp: TcpStream, received: Vec<u8>) -> Result<(TlsStream, Session), GreetError> {
+        let mut tls = self.tls.accept_after(tcp, received, self.tls_timeout).await?;
         let session =
             timeout(self.handshake_timeout, self.hello(&mut tls)).await.map_err(|_| GreetError::TimedOut)??;
         Ok((tls, session))

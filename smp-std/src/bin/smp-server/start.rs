@@ -62,6 +62,7 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
     if on_disk {
         relay.watch_disk_of(directory.join(STORE_FOLDER));
     }
+    serve_web(&relay, &directory, &listeners)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let directory = options.dir.clone();
@@ -94,6 +95,31 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
     if on_disk {
         tracing::info!("everything is on disk");
     }
+    Ok(())
+}
+
+/// The web site, if the configuration has one.
+fn serve_web(relay: &Arc<Relay>, directory: &Path, listeners: &[Listener]) -> Result<()> {
+    let config = relay.config();
+    let web = &config.web;
+    if !web.enabled() {
+        return Ok(());
+    }
+    let open = |address: &SocketAddr| -> Result<Listener> {
+        let listener = listen(*address).with_context(|| format!("cannot listen on {address} for the web site"))?;
+        tracing::info!(address = %listener.local_address()?, "the web site");
+        Ok(listener)
+    };
+    let own = |address: &&SocketAddr| !config.server.listen.iter().any(|listen| listen.port() == address.port());
+    let http = web.http.iter().map(open).collect::<Result<_>>()?;
+    let https = web.https.iter().filter(own).map(open).collect::<Result<_>>()?;
+    // By what was configured, since the system may have chosen the port.
+    let shared = config.server.listen.iter().zip(listeners).filter(|(address, _)| web.shares(address.port()));
+    let shared = shared.map(|(_, listener)| Ok(listener.local_address()?.port())).collect::<io::Result<Vec<u16>>>()?;
+    for port in &shared {
+        tracing::info!(port, "the web site shares a port with SMP");
+    }
+    relay.serve_web(directory, http, https, shared)?;
     Ok(())
 }
 
