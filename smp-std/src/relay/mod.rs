@@ -15,6 +15,7 @@ mod http;
 mod hub;
 mod limits;
 mod metrics;
+pub mod moving;
 mod names;
 mod notifications;
 mod operator;

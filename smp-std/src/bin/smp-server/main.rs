@@ -4,6 +4,7 @@
     reason = "the comments of arguments are help for people, where brackets mean optional"
 )]
 
+mod moving;
 mod start;
 
 use std::fs::{self, File};
@@ -45,6 +46,7 @@ Examples:
   smp-server init --dir /srv/smp --host relay.example.org --password secret
   smp-server start --dir /srv/smp
   smp-server address --dir /srv/smp
+  smp-server import --config-dir /etc/opt/simplex --data-dir /var/opt/simplex --dir /srv/smp
 
 Exit codes: 0 stopped as asked, 1 failed (stderr says why and what to do), 2 wrong usage.";
 
@@ -56,6 +58,10 @@ enum Command {
     Start,
     /// Print the address of the relay in a directory.
     Address,
+    /// Make a relay of a reference server's files, which are only read; docs/moving.md tells the whole way.
+    Import(moving::ImportOptions),
+    /// Write what a stopped relay has as the reference server's files.
+    Export(moving::ExportOptions),
 }
 
 #[derive(Args, Clone)]
@@ -142,7 +148,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let options = &arguments.options;
-    match arguments.command {
+    match &arguments.command {
         Some(Command::Init) => {
             if !is_new(&options.dir)? {
                 bail!("there is a relay in {} already: start it, or choose another --dir", options.dir.display());
@@ -151,7 +157,18 @@ fn run(arguments: &Arguments) -> Result<()> {
             print_line(&load(options)?.address())
         }
         Some(Command::Address) => print_line(&load(options)?.address()),
+        Some(Command::Import(import)) => {
+            options.refuse_settings()?;
+            moving::import(import, &options.dir)
+        }
+        Some(Command::Export(export)) => {
+            options.refuse_settings()?;
+            moving::export(export, &options.dir)
+        }
         Some(Command::Start) | None => {
+            if smp_std::relay::moving::is_unfinished(&options.dir) {
+                bail!("an import into {} was interrupted: run it again, or use another --dir", options.dir.display());
+            }
             if is_new(&options.dir)? {
                 initialise(options)?;
             } else if options.sign_algorithm.is_some() {
@@ -173,14 +190,30 @@ fn is_new(directory: &Path) -> Result<bool> {
     }
 }
 
-/// Creates identity and configuration.
-fn initialise(options: &Options) -> Result<()> {
-    let directory = &options.dir;
+impl Options {
+    /// For commands that take everything but the directory from files.
+    fn refuse_settings(&self) -> Result<()> {
+        let Self { dir: _, listen, host, port, password, sign_algorithm, store } = self;
+        let given = !listen.is_empty() || !host.is_empty() || port.is_some() || password.is_some();
+        if given || sign_algorithm.is_some() || store.is_some() {
+            bail!("of the relay's options this command takes only --dir; change the others in smp-server.toml");
+        }
+        Ok(())
+    }
+}
+
+fn create_directory(directory: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
+        .with_context(|| format!("cannot create {}", directory.display()))
+}
+
+/// Creates identity and configuration.
+fn initialise(options: &Options) -> Result<()> {
+    let directory = &options.dir;
+    create_directory(directory)?;
     let listen = match (options.listen.is_empty(), options.port) {
         (true, Some(port)) => vec![SocketAddr::from(([0u16; 8], port))],
         _ => options.listen.clone(),

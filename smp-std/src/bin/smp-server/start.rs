@@ -151,7 +151,7 @@ fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<St
 }
 
 /// Two relays in one directory would answer for each other's queues.
-fn lock(directory: &Path) -> Result<File> {
+pub(crate) fn lock(directory: &Path) -> Result<File> {
     let path = directory.join("lock");
     let file = File::options()
         .create(true)

@@ -34,6 +34,7 @@ mod commit;
 mod error;
 mod fjall;
 mod front;
+mod import;
 mod journal;
 mod link_data;
 mod memory;
@@ -50,6 +51,7 @@ pub use backend::{Backend, OccupiedPage, ReservedPage, Rows};
 pub use commit::CommitObserver;
 pub use error::StoreError;
 pub use front::{Store, StoreOptions};
+pub use import::{ImportStep, Imported, QueueChange};
 pub use link_data::LinkData;
 pub use memory::MemoryBackend;
 pub use operation::{

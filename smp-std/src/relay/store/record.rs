@@ -301,6 +301,15 @@ impl StoredMessage {
         MessageHeader { id: self.id, time: self.time, kind }
     }
 
+    /// The body as the sender sent it; nothing for a quota mark.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        match &self.kind {
+            MessageKind::Message { body, .. } => body.clone(),
+            MessageKind::QuotaMark => Bytes::new(),
+        }
+    }
+
     /// The message that `header` heads; `body` is not looked at for a quota mark.
     #[must_use]
     pub fn from_parts(header: MessageHeader, body: Bytes) -> Self {

@@ -13,6 +13,7 @@ pub use self::blocking::{Blocking, Unblocking};
 pub use self::link::{LinkDeletion, LinkSetting};
 pub use self::message::{Acknowledged, AppendMessage, AppendOutcome, Appended, Removal};
 pub use self::queue::{Creation, DeletedQueue, KeyReplacement, Securing, Suspension};
+use super::import::{ImportStep, Imported};
 use super::link_data::LinkData;
 use super::record::{Blocked, Id, QueueRecord, RecipientKeys};
 use super::service::{Association, ServiceAdmission, ServiceRecord, ServiceSide};
@@ -162,6 +163,8 @@ pub enum Operation {
         /// The service; it exists.
         service: Option<Id>,
     },
+    /// Takes over what another program kept.
+    Import(Box<ImportStep>),
 }
 
 impl std::fmt::Debug for Operation {
@@ -181,6 +184,7 @@ impl std::fmt::Debug for Operation {
             Self::AppendMessage(_) => "AppendMessage(..)",
             Self::Acknowledge { .. } => "Acknowledge(..)",
             Self::ExpireMessages { .. } => "ExpireMessages(..)",
+            Self::Import(_) => "Import(..)",
             Self::AdmitService { .. } => "AdmitService(..)",
             Self::TouchService { .. } => "TouchService(..)",
             Self::ForgetService { .. } => "ForgetService(..)",
@@ -201,6 +205,7 @@ impl Operation {
     pub fn weight(&self) -> usize {
         let body = match self {
             Self::AppendMessage(append) => append.body.len(),
+            Self::Import(step) => step.weight(),
             Self::CreateQueue { link: Some(data), .. } | Self::SetLink { data, .. } => data.length(),
             Self::SetRecipientKeys { keys, .. } => keys.count().saturating_mul(size_of::<AuthorizationKey>()),
             Self::AdmitService { record, .. } => record.chain.iter().map(|certificate| certificate.len()).sum(),
@@ -244,6 +249,8 @@ pub enum Reply {
     Acknowledged(Option<Removal>),
     /// Of [`Operation::ExpireMessages`]: how many were removed.
     Expired(u64),
+    /// Of [`Operation::Import`].
+    Imported(Imported),
     /// Of [`Operation::AdmitService`].
     Admission(ServiceAdmission),
     /// Of [`Operation::ForgetService`]: whether it was removed.

@@ -105,7 +105,7 @@ fn expired_count(rows: &mut impl Rows, recipient_id: &Id, state: QueueState, bef
 }
 
 /// Removes the oldest `count` messages and moves the state, which the caller writes.
-fn remove_oldest(
+pub(super) fn remove_oldest(
     rows: &mut impl Rows,
     recipient_id: &Id,
     state: &mut QueueState,
@@ -122,6 +122,6 @@ fn remove_oldest(
 }
 
 /// The header of a message that the state says is there.
-fn header(rows: &mut impl Rows, recipient_id: &Id, sequence: u64) -> Result<MessageHeader, StoreError> {
+pub(super) fn header(rows: &mut impl Rows, recipient_id: &Id, sequence: u64) -> Result<MessageHeader, StoreError> {
     rows.header(recipient_id, sequence)?.ok_or(StoreError::Corrupt("queue: a message is missing"))
 }

@@ -3,6 +3,7 @@
 //! Every rule reads all it needs before it writes, so an operation that meets an unreadable value changes nothing.
 
 mod blocking;
+mod import;
 mod link;
 mod message;
 mod queue;
@@ -49,6 +50,7 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
         Operation::ExpireMessages { recipient_id, before } => {
             message::expire(rows, recipient_id, *before).map(Reply::Expired)
         }
+        Operation::Import(step) => import::import(rows, step).map(Reply::Imported),
         Operation::AdmitService { record, limit } => service::admit(rows, record, *limit).map(Reply::Admission),
         Operation::TouchService { service, day } => service::touch(rows, service, *day).map(|()| Reply::Touched),
         Operation::ForgetService { service, before_day } => {
