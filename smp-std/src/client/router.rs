@@ -164,7 +164,7 @@ impl Shared {
 
     /// A session with the relay through one of the proxies, and which.
     async fn proxied(&self, relay: &ServerAddress<'_>, last: Option<usize>) -> Result<(Way, usize), ClientError> {
-        let is_other = |server: &ServerAddress<'_>| server.key_hash != relay.key_hash && !share_host(server, relay);
+        let is_other = |server: &ServerAddress<'_>| server.key_hash != relay.key_hash && !server.same_server(relay);
         let mut order: Vec<usize> = (0..self.proxies.len()).collect();
         order.shuffle(&mut rand::rng());
         order.sort_by_key(|index| Some(*index) != last);

@@ -3,6 +3,7 @@
 
 mod conversation;
 mod patience;
+mod proxied;
 mod reconnect;
 mod scripted;
 

@@ -402,3 +402,38 @@ fn everybody_learns_why_a_connection_ended() {
     }
     assert_eq!(multiplexer.outstanding(), 0);
 }
+
+#[test]
+fn notifications_are_bounded_and_end_no_connection() {
+    let now = Instant::now();
+    let mut multiplexer = multiplexer(20, now);
+    let metadata = [7; 144];
+    let notification = |nonce: &'static [u8; 24]| {
+        BrokerMessage::Notification(smp_proto::smp::notifier::EncryptedNotification {
+            nonce,
+            metadata: smp_proto::wire::ShortString::new(&metadata).unwrap(),
+        })
+    };
+    // A command in flight keeps the connection reading.
+    let mut waiting = submit(&mut multiplexer, 1, id(1), Kind::Plain, 100);
+    pack(&mut multiplexer, now);
+    let notifier = id(9);
+    for _ in 0..40 {
+        let many: Vec<_> = (0..50).map(|_| (&[][..], &notifier, notification(&[3; 24]))).collect();
+        multiplexer.receive(&block(20, &many), now).unwrap();
+    }
+    multiplexer.receive(&block(20, &[(&[1; 24], &id(1), BrokerMessage::Ok)]), now).unwrap();
+    assert!(ok(&mut waiting));
+    let mut count = 0;
+    while let Some(event) = multiplexer.next_event() {
+        let Event::Notification(found) = event else { panic!("{event:?}") };
+        assert_eq!((&found.notifier_id, found.nonce, &found.metadata[..]), (&notifier, [3; 24], &metadata[..]));
+        count += 1;
+    }
+    assert_eq!(count, 1024);
+    multiplexer.receive(&block(20, &[(&[], &notifier, notification(&[4; 24]))]), now).unwrap();
+    assert!(multiplexer.has_events());
+    // A notification about nothing is none.
+    multiplexer.receive(&block(20, &[(&[], &Id::EMPTY, notification(&[4; 24]))]), now).unwrap();
+    assert_eq!(multiplexer.anomalies().unexpected, 1);
+}
