@@ -43,7 +43,7 @@ impl Facts {
             message_days: config.messages.expire_days,
             message_quota: config.messages.quota,
             on_disk: config.store.engine != Engine::Memory,
-            statistics: false,
+            statistics: config.stats.daily_file,
             program: "smp-server",
             version: env!("CARGO_PKG_VERSION"),
             protocol: (versions.min().0, versions.max().0),
