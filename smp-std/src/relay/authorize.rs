@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use smp_crypto::authorization::verify;
-use smp_crypto::key::X25519SecretKey;
+use smp_crypto::key::{Verify, X25519SecretKey};
+use smp_crypto::session::SessionService;
 use smp_proto::id::{EntityId, SessionId};
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::{CommandError, SmpError};
-use smp_proto::transport::transmission::Transmission;
+use smp_proto::transport::transmission::{Authorization, Transmission};
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
 
@@ -38,6 +39,8 @@ pub(super) struct Terms<'s> {
     pub(super) is_forwarded: bool,
     /// Where refusals are counted.
     pub(super) stats: &'s Stats,
+    /// The service the client is.
+    pub(super) service: Option<&'s SessionService>,
 }
 
 impl Terms<'_> {
@@ -63,10 +66,7 @@ impl Terms<'_> {
         if self.is_forwarded && !command.may_be_forwarded() {
             return Err(SmpError::Command(CommandError::Prohibited));
         }
-        if transmission.service_signature.is_some() {
-            // There are no service sessions here.
-            return Err(SmpError::Service);
-        }
+        self.check_service(transmission, &command)?;
         let record = self.authorize_entity(store, transmission, &command).inspect_err(|error| {
             self.stats.refused(&command, error);
         })?;
@@ -76,6 +76,48 @@ impl Terms<'_> {
             command,
             record,
         })
+    }
+
+    /// In the session of a service, only its own commands are allowed, and those that associate queues with it are signed
+    /// by it too (wire reference, section 6.4).
+    fn check_service(&self, transmission: &Transmission<'_>, command: &Command<'_>) -> Result<(), SmpError<'static>> {
+        let Some(service) = self.service else {
+            return if transmission.service_signature.is_some() { Err(SmpError::Service) } else { Ok(()) };
+        };
+        if command.party().is_some_and(|party| party != service.role()) {
+            return Err(SmpError::Command(CommandError::Prohibited));
+        }
+        let signed = matches!(command, Command::New(_) | Command::Subscribe | Command::SubscribeNotifications);
+        match transmission.service_signature {
+            Some(signature) if signed && self.is_signed_by(service, transmission, signature)? => Ok(()),
+            None if !signed => Ok(()),
+            _ => Err(SmpError::Service),
+        }
+    }
+
+    /// SUBS and NSUBS: the service itself is the entity, and authorizes by its key of the session.
+    fn authorize_service(&self, transmission: &Transmission<'_>) -> Result<(), SmpError<'static>> {
+        match (self.service, transmission.authorization) {
+            (Some(service), Authorization::Ed25519(signature))
+                if transmission.entity_id.as_bytes() == service.id().as_bytes()
+                    && self.is_signed_by(service, transmission, signature)? =>
+            {
+                Ok(())
+            }
+            _ => Err(SmpError::Service),
+        }
+    }
+
+    fn is_signed_by(
+        &self,
+        service: &SessionService,
+        transmission: &Transmission<'_>,
+        signature: &[u8],
+    ) -> Result<bool, SmpError<'static>> {
+        let session_id = self.session_id.as_bytes();
+        let length = [u8::try_from(session_id.len()).map_err(|_| SmpError::Block)?];
+        let signed = [&length[..], session_id, transmission.authorized_tail()];
+        Ok(service.key().verify_parts(&signed, signature).is_ok())
     }
 
     fn authorize_entity(
@@ -123,17 +165,19 @@ impl Terms<'_> {
                 }
                 Ok(record)
             }
+            Command::SubscribeService(_) | Command::SubscribeNotifierService(_) => {
+                self.authorize_service(transmission)?;
+                Ok(None)
+            }
             // Commands of versions and services that this relay does not offer yet.
-            Command::SubscribeService(_)
-            | Command::SetRecipientKeys(_)
+            Command::SetRecipientKeys(_)
             | Command::SetLink(_)
             | Command::DeleteLink
             | Command::EnableNotifications(_)
             | Command::DisableNotifications
             | Command::SecureByLink(_)
             | Command::GetLink
-            | Command::SubscribeNotifications
-            | Command::SubscribeNotifierService(_) => Err(SmpError::Command(CommandError::Prohibited)),
+            | Command::SubscribeNotifications => Err(SmpError::Command(CommandError::Prohibited)),
         }
     }
 
@@ -145,10 +189,13 @@ impl Terms<'_> {
     ) -> Result<(), SmpError<'static>> {
         let session_id = self.session_id.as_bytes();
         let length = [u8::try_from(session_id.len()).map_err(|_| SmpError::Block)?];
+        // A service signature binds the authorization to the service.
+        let service = self.service.filter(|_| transmission.service_signature.is_some());
+        let fingerprint = service.map_or(&[][..], |service| service.fingerprint());
         let verified = verify(
             &transmission.authorization,
             transmission.correlation_id,
-            &[&length, session_id, transmission.authorized_tail()],
+            &[fingerprint, &length, session_id, transmission.authorized_tail()],
             keys,
             self.session_key,
         );

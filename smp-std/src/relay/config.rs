@@ -8,6 +8,7 @@ pub mod names;
 mod proxy;
 mod rates;
 mod reload;
+mod services;
 mod stats;
 mod template;
 mod web;
@@ -26,6 +27,7 @@ pub use metrics::MetricsConfig;
 pub use names::Names;
 pub use proxy::Proxy;
 pub use rates::Rates;
+pub use services::Services;
 pub use stats::StatsConfig;
 pub use template::{Choices, template};
 pub use web::Web;
@@ -59,6 +61,8 @@ pub struct Config {
     pub rates: Rates,
     /// What must stay free on the disk.
     pub disk: DiskConfig,
+    /// How many services are known.
+    pub services: Services,
     /// Who resolves names.
     pub names: Names,
     /// What the relay writes down of what it counts.
@@ -354,6 +358,7 @@ impl Config {
             .or_else(|| self.rates.check())
             .or_else(|| self.disk.check())
             .or_else(|| self.stats.check())
+            .or_else(|| self.services.check())
         {
             Some(what) => Err(ConfigError::Value(what)),
             None => Ok(()),

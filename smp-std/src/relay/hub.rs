@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::store::Id;
+use super::receivers::Receivers;
+use super::store::{Id, QueueSet};
 
 const SHARDS: usize = 64;
 
@@ -38,6 +39,12 @@ pub(crate) enum Event {
     Ended(Part, Id, u64),
     /// What the subscription of this token was to was deleted by another connection.
     Deleted(Part, Id, u64),
+    /// Queues of the service that the session with this token receives for have news.
+    ServiceNews(u64),
+    /// Another session of the service receives for it instead of the one with this token, which held these queues.
+    ServiceEnded(u64, QueueSet),
+    /// A queue of the service that the session with this token receives for was deleted (true), or left the service.
+    ServiceQueueLost(Id, u64, bool),
 }
 
 /// One connection, as the others see it.
@@ -58,7 +65,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    fn post(&self, event: Event) {
+    pub(super) fn post(&self, event: Event) {
         self.mailbox.lock().push(event);
         self.wake.notify_one();
     }
@@ -140,6 +147,8 @@ impl Subscribers {
 pub(crate) struct Hub {
     queues: Subscribers,
     notifiers: Subscribers,
+    /// The sessions of services.
+    pub(crate) services: Receivers,
     next_token: AtomicU64,
     /// Connections whose notifications are due at the next tick.
     awaiting_tick: Mutex<Vec<Arc<Peer>>>,
@@ -150,6 +159,7 @@ impl Hub {
         Self {
             queues: Subscribers::new(),
             notifiers: Subscribers::new(),
+            services: Receivers::default(),
             next_token: AtomicU64::new(1),
             awaiting_tick: Mutex::default(),
         }
@@ -250,6 +260,18 @@ impl Hub {
     /// How many queues, and how many notifiers, have a subscriber.
     pub(crate) fn subscriptions_by_part(&self) -> (usize, usize) {
         (self.queues.count.load(Ordering::Relaxed), self.notifiers.count.load(Ordering::Relaxed))
+    }
+
+    /// Ends the subscription to what came to a service, unless it is the session's own.
+    pub(crate) fn ended(&self, part: Part, id: &Id, by: &Arc<Peer>) {
+        let subscribers = self.subscribers(part);
+        let mut shard = subscribers.shard(id).lock();
+        if shard.get(id).is_some_and(|subscription| !Arc::ptr_eq(&subscription.peer, by))
+            && let Some(subscription) = shard.remove(id)
+        {
+            subscribers.count.fetch_sub(1, Ordering::Relaxed);
+            subscription.peer.post(Event::Ended(part, *id, subscription.token));
+        }
     }
 
     /// How many queues and notifiers have a subscriber.

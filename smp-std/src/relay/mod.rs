@@ -21,8 +21,11 @@ mod notifications;
 mod operator;
 mod queue_info;
 mod rates;
+mod receivers;
 mod reload;
 mod reply;
+mod service_session;
+mod services;
 mod session;
 mod stalled;
 pub mod stats;
@@ -53,6 +56,7 @@ use self::limits::{Admission, Admitted, HandshakeSlot, Refused};
 use self::names::Resolver;
 pub use self::operator::{Loader, Operator};
 use self::rates::AddressRates;
+use self::receivers::Connected;
 use self::session::Greeter;
 use self::stats::Stats;
 use self::store::Store;
@@ -89,6 +93,8 @@ pub struct Relay {
     started: Instant,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
     next_peer: AtomicU64,
+    /// When services were looked through because there were too many; 0 at first.
+    services_swept: AtomicU64,
     stopping: CancellationToken,
     tasks: TaskTracker,
     operator: OnceLock<Operator>,
@@ -143,8 +149,11 @@ impl std::fmt::Debug for Wakeups {
 }
 
 impl store::CommitObserver for Wakeups {
-    fn message_appended(&self, recipient_id: &store::Id) {
-        self.0.message_waiting(recipient_id);
+    fn message_appended(&self, recipient_id: &store::Id, service: Option<&store::Id>) {
+        match service {
+            Some(service) => self.0.services.message_waiting(service, recipient_id),
+            None => self.0.message_waiting(recipient_id),
+        }
     }
 }
 
@@ -170,6 +179,7 @@ impl Relay {
             started: Instant::now(),
             peers: Mutex::default(),
             next_peer: AtomicU64::new(0),
+            services_swept: AtomicU64::new(0),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             operator: OnceLock::new(),
@@ -185,6 +195,7 @@ impl Relay {
         }
         self.tasks.spawn(Arc::clone(self).sweep_messages());
         self.tasks.spawn(Arc::clone(self).sweep_connections());
+        self.tasks.spawn(Arc::clone(self).sweep_services());
         self.tasks.spawn(Arc::clone(self).watch_disk());
         self.tasks.spawn(Arc::clone(self).greet_resolver());
         tokio::select! {
@@ -294,7 +305,10 @@ impl Relay {
             if self.stopping.is_cancelled() {
                 peer.close();
             }
+            let connected =
+                session.context.service().and_then(|it| it.id().to_array()).map(|id| Connected::new(&self.hub, id));
             Connection::new(Arc::clone(&self), peer, address, tls, session).serve().await;
+            drop(connected);
             self.peers.lock().remove(&number);
         }
         drop(admitted);

@@ -37,7 +37,7 @@ pub(super) fn describe(
         notifications: record.notifier.is_some(),
         subscription: subscriptions.mode(&queue).map(|mode| SubscriptionInfo {
             state: match mode {
-                Mode::Subscribed(_) => SubscriptionState::Idle,
+                Mode::Subscribed(_) | Mode::Service => SubscriptionState::Idle,
                 Mode::Fetching => SubscriptionState::Prohibited,
             },
             delivered: delivered.as_ref().map(|id| JsonString::new(id.as_str())),

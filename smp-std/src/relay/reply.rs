@@ -5,19 +5,20 @@ use smallvec::SmallVec;
 use smp_crypto::delivery::{SEALED_LENGTH, seal};
 use smp_crypto::key::SharedSecret;
 use smp_crypto::secret_box::BoxKey;
-use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, MessageId, QueueId, SessionId};
+use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, MessageId, QueueId, ServiceId, SessionId};
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::broker::BrokerMessage;
 use smp_proto::smp::error::{ErrorText, NameError, SmpError};
 use smp_proto::smp::message;
 use smp_proto::smp::recipient::{QueueIds, QueueMode as WireMode};
+use smp_proto::smp::service::{IdsHash, ServiceQueues};
 use smp_proto::transport::transmission::encode_unauthorized;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::{Error, Time, Writer};
 
 use super::forward::ForwardedReply;
 use super::names::ResolverFailure;
-use super::store::{Id, MessageKind, QueueMode, QueueRecord, StoredMessage};
+use super::store::{Id, MessageKind, QueueMode, QueueRecord, QueueSet, StoredMessage};
 
 /// An identifier as a client sent it: usually 24 bytes, up to 255.
 pub(crate) type ShortBytes = SmallVec<[u8; ID_LENGTH]>;
@@ -38,7 +39,11 @@ pub(crate) struct Reply {
 pub(crate) enum Body {
     Ok,
     Pong,
-    Subscribed,
+    /// With the service that the queue is associated with now.
+    Subscribed(Option<Id>),
+    ServiceSubscribed(QueueSet),
+    ServiceEnd(QueueSet),
+    AllServiceMessages,
     Ids(Box<CreatedQueue>),
     Info(Box<str>),
     Message(Box<Delivery>),
@@ -59,6 +64,8 @@ pub(crate) struct CreatedQueue {
     pub(crate) sender_id: Id,
     pub(crate) relay_dh_key: X25519PublicKey,
     pub(crate) mode: QueueMode,
+    /// The service it is associated with.
+    pub(crate) service: Option<Id>,
 }
 
 /// A message on its way to its recipient; encrypted when it is written.
@@ -116,12 +123,28 @@ impl Reply {
     }
 }
 
+fn service_queues(set: &QueueSet) -> ServiceQueues<'_> {
+    ServiceQueues { count: i64::try_from(set.count).unwrap_or(i64::MAX), hash: IdsHash::new(&set.hash) }
+}
+
 impl Body {
+    /// Whether messages must not overtake it.
+    pub(crate) const fn is_subscription(&self) -> bool {
+        matches!(self, Self::Subscribed(_) | Self::ServiceSubscribed(_))
+    }
+
     fn encode(&self, writer: &mut Writer<'_>, version: SmpVersion) -> Result<(), Error> {
         match self {
             Self::Ok => BrokerMessage::Ok.encode(writer, version),
             Self::Pong => BrokerMessage::Pong.encode(writer, version),
-            Self::Subscribed => BrokerMessage::Subscribed(None).encode(writer, version),
+            Self::Subscribed(service) => {
+                BrokerMessage::Subscribed(service.as_ref().map(ServiceId::from_array)).encode(writer, version)
+            }
+            Self::ServiceSubscribed(set) => {
+                BrokerMessage::ServiceSubscribed(service_queues(set)).encode(writer, version)
+            }
+            Self::ServiceEnd(set) => BrokerMessage::ServiceEnd(service_queues(set)).encode(writer, version),
+            Self::AllServiceMessages => BrokerMessage::AllDelivered.encode(writer, version),
             Self::End => BrokerMessage::End.encode(writer, version),
             Self::Deleted => BrokerMessage::Deleted.encode(writer, version),
             Self::Info(json) => {
@@ -148,7 +171,7 @@ impl Body {
                     QueueMode::Contact => Some(WireMode::Contact),
                 },
                 link_id: None,
-                service_id: None,
+                service_id: created.service.as_ref().map(ServiceId::from_array),
                 notifier: None,
             })
             .encode(writer, version),

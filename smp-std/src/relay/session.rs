@@ -1,5 +1,6 @@
 //! From a TCP connection to a session: TLS, then the two hellos (wire reference, sections 3 and 4), each within its time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smp_crypto::certificate::CertificateSigner;
@@ -7,6 +8,7 @@ use smp_crypto::key::{Ed448SecretKey, Ed25519SecretKey};
 use smp_crypto::session::{
     ServerConfiguration, ServerHandshake, ServerSessionKey, ServerStep, Session, SessionError, SessionIdentifier,
 };
+use smp_proto::smp::error::TransportError;
 use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::transport::hello::CertificateChain;
 use smp_proto::wire::LongString;
@@ -14,7 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::config::Config;
-use super::{RelayError, offered_versions};
+use super::services::ServiceRefused;
+use super::store::StoreError;
+use super::{Relay, RelayError, offered_versions};
 use crate::identity::{Identity, KeyAlgorithm};
 use crate::net::{NetError, ServerTls, TlsStream};
 
@@ -47,6 +51,9 @@ impl LeafKey {
 pub(super) enum GreetError {
     Net(NetError),
     Session(SessionError),
+    /// The service it says it is was refused.
+    Service(TransportError),
+    Store(StoreError),
     TimedOut,
 }
 
@@ -55,6 +62,8 @@ impl std::fmt::Display for GreetError {
         match self {
             Self::Net(error) => error.fmt(f),
             Self::Session(error) => error.fmt(f),
+            Self::Service(error) => write!(f, "the service was refused: {error:?}"),
+            Self::Store(error) => error.fmt(f),
             Self::TimedOut => f.write_str("the hello did not come in time"),
         }
     }
@@ -89,14 +98,19 @@ impl Greeter {
     }
 
     /// Does both handshakes, on a connection of which `received` has been read already.
-    pub(super) async fn greet(&self, tcp: TcpStream, received: Vec<u8>) -> Result<(TlsStream, Session), GreetError> {
+    pub(super) async fn greet(
+        &self,
+        tcp: TcpStream,
+        received: Vec<u8>,
+        relay: &Arc<Relay>,
+    ) -> Result<(TlsStream, Session), GreetError> {
         let mut tls = self.tls.accept_after(tcp, received, self.tls_timeout).await?;
         let session =
-            timeout(self.handshake_timeout, self.hello(&mut tls)).await.map_err(|_| GreetError::TimedOut)??;
+            timeout(self.handshake_timeout, self.hello(&mut tls, relay)).await.map_err(|_| GreetError::TimedOut)??;
         Ok((tls, session))
     }
 
-    async fn hello(&self, tls: &mut TlsStream) -> Result<Session, GreetError> {
+    async fn hello(&self, tls: &mut TlsStream, relay: &Arc<Relay>) -> Result<Session, GreetError> {
         let certificates = certificates(&self.chain).map_err(|_| unusable())?;
         let configuration = configure(&certificates).map_err(|()| unusable())?;
         let session_id = SessionIdentifier::new(tls.session_identifier()).map_err(SessionError::Parse)?;
@@ -115,11 +129,24 @@ impl Greeter {
         handshake.hello(&mut block)?;
         tls.write_block(&block).await?;
         tls.read_block(&mut block).await?;
-        // Client certificates mean something from version 16 on only, which this relay does not offer.
-        match handshake.receive(&block, &[], 0)? {
-            ServerStep::Session(session) => Ok(session),
-            ServerStep::Service(_) | ServerStep::Refused(_) => Err(SessionError::Version.into()),
-        }
+        let chain = tls.peer_certificates();
+        let refusal = match handshake.receive(&block, &chain, relay.now())? {
+            ServerStep::Session(session) => return Ok(session),
+            ServerStep::Service(request) => match relay.admit_service(&request, &chain).await {
+                Ok(id) => {
+                    let session = request.accept(id, &mut block)?;
+                    tls.write_block(&block).await?;
+                    return Ok(session);
+                }
+                Err(ServiceRefused::Told(error)) => request.refuse(error),
+                Err(ServiceRefused::Store(error)) => return Err(GreetError::Store(error)),
+            },
+            ServerStep::Refused(refusal) => refusal,
+        };
+        refusal.write(&mut block)?;
+        tls.write_block(&block).await?;
+        tls.close().await?;
+        Err(GreetError::Service(refusal.error()))
     }
 }
 

@@ -12,6 +12,9 @@ use super::store::Id;
 pub(crate) enum Mode {
     /// Messages are pushed; the token of the subscription in the hub.
     Subscribed(u64),
+    /// Messages are pushed because the queue is one of the service's that the session receives for. Nothing is kept of such
+    /// a queue while nothing of it is outstanding.
+    Service,
     /// Messages are fetched one by one with GET.
     Fetching,
 }
@@ -96,6 +99,52 @@ impl Subscriptions {
         Self::make_due(&mut self.due, queue, receiving);
     }
 
+    /// SUB of one of the service's queues: as above.
+    pub(crate) fn subscribe_service(&mut self, queue: Id) {
+        let new = Receiving::new(Mode::Service, Outstanding::Nothing);
+        let receiving = self.queues.entry(queue).or_insert(new);
+        if receiving.outstanding == Outstanding::Acknowledging {
+            receiving.look_again = true;
+            return;
+        }
+        receiving.redeliver = true;
+        Self::make_due(&mut self.due, queue, receiving);
+    }
+
+    /// Somebody sent to one of the service's queues.
+    pub(crate) fn service_news(&mut self, queue: Id) {
+        self.queues.entry(queue).or_insert(Receiving::new(Mode::Service, Outstanding::Nothing));
+        self.message_waiting(&queue);
+    }
+
+    /// The first message of one of the service's queues is about to be delivered. False when something of the queue is
+    /// outstanding or due already.
+    pub(crate) fn begin_delivery(&mut self, queue: Id) -> bool {
+        match self.queues.entry(queue) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(Receiving::new(Mode::Service, Outstanding::Nothing));
+                true
+            }
+        }
+    }
+
+    /// A queue left the service.
+    pub(crate) fn lost_by_service(&mut self, queue: &Id) {
+        if self.mode(queue) == Some(Mode::Service) {
+            self.remove(queue);
+        }
+    }
+
+    /// The session does not receive for the service any more.
+    pub(crate) fn end_service(&mut self) {
+        self.queues.retain(|_, receiving| receiving.mode != Mode::Service);
+        let Self { queues, due, .. } = self;
+        due.retain(|queue| queues.contains_key(queue));
+        queues.shrink_to_fit();
+        due.shrink_to_fit();
+    }
+
     /// NEW: as SUB, but there is nothing to deliver yet.
     pub(crate) fn subscribe_new(&mut self, queue: Id, token: u64) {
         self.queues.insert(queue, Receiving::new(Mode::Subscribed(token), Outstanding::Nothing));
@@ -130,8 +179,8 @@ impl Subscriptions {
         }
     }
 
-    /// The next queue to look at for a message to push, with the token of its subscription.
-    pub(crate) fn next_due(&mut self) -> Option<(Id, u64)> {
+    /// The next queue to look at for a message to push, and how it is received from.
+    pub(crate) fn next_due(&mut self) -> Option<(Id, Mode)> {
         while let Some(queue) = self.due.pop_front() {
             let Some(receiving) = self.queues.get_mut(&queue) else { continue };
             receiving.due = false;
@@ -140,8 +189,8 @@ impl Subscriptions {
                 Outstanding::Delivered(_) => receiving.redeliver,
                 Outstanding::Acknowledging => false,
             };
-            if let (Mode::Subscribed(token), true) = (receiving.mode, wanted) {
-                return Some((queue, token));
+            if wanted && receiving.mode != Mode::Fetching {
+                return Some((queue, receiving.mode));
             }
         }
         None
@@ -175,6 +224,9 @@ impl Subscriptions {
         if let Some(receiving) = self.queues.get_mut(queue) {
             receiving.outstanding = Outstanding::Nothing;
             receiving.redeliver = false;
+            if receiving.mode == Mode::Service && !receiving.due {
+                self.remove(queue);
+            }
         }
     }
 
@@ -211,6 +263,8 @@ impl Subscriptions {
                 receiving.outstanding = Outstanding::Nothing;
                 if std::mem::take(&mut receiving.look_again) {
                     Self::make_due(&mut self.due, *queue, receiving);
+                } else if receiving.mode == Mode::Service {
+                    self.remove(queue);
                 }
             }
         }
@@ -246,7 +300,7 @@ impl Subscriptions {
     pub(crate) fn tokens(&self) -> impl Iterator<Item = (&Id, u64)> {
         self.queues.iter().filter_map(|(queue, receiving)| match receiving.mode {
             Mode::Subscribed(token) => Some((queue, token)),
-            Mode::Fetching => None,
+            Mode::Service | Mode::Fetching => None,
         })
     }
 
@@ -269,7 +323,7 @@ mod tests {
     fn subscribed() -> Subscriptions {
         let mut subscriptions = Subscriptions::default();
         subscriptions.subscribe(QUEUE, 5);
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(5))));
         assert_eq!(subscriptions.next_due(), None);
         subscriptions
     }
@@ -294,7 +348,7 @@ mod tests {
         assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
         subscriptions.message_waiting(&QUEUE);
         assert!(subscriptions.acknowledged(&QUEUE, None));
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(5))));
     }
 
     #[test]
@@ -302,14 +356,14 @@ mod tests {
         let mut subscriptions = subscribed();
         subscriptions.pushed(&QUEUE, FIRST);
         subscriptions.subscribe(QUEUE, 5);
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(5))));
         subscriptions.pushed(&QUEUE, FIRST);
         assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
         // While an acknowledgement is on its way a SUB must not deliver the same message once more.
         subscriptions.subscribe(QUEUE, 5);
         assert_eq!(subscriptions.next_due(), None);
         subscriptions.acknowledged(&QUEUE, None);
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(5))));
     }
 
     #[test]
@@ -321,10 +375,10 @@ mod tests {
         assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
         assert_eq!(subscriptions.next_due(), None, "what is being acknowledged is not delivered again");
         subscriptions.acknowledged(&QUEUE, None);
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(5))));
         subscriptions.nothing_waits(&QUEUE);
         subscriptions.message_waiting(&QUEUE);
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 5)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(5))));
     }
 
     #[test]
@@ -341,7 +395,7 @@ mod tests {
         assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
         assert!(subscriptions.lost(&QUEUE, 5));
         subscriptions.subscribe(QUEUE, 6);
-        assert_eq!(subscriptions.next_due(), Some((QUEUE, 6)));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Subscribed(6))));
         subscriptions.pushed(&QUEUE, SECOND);
         assert!(!subscriptions.acknowledged(&QUEUE, Some(SECOND)), "it is on its way already");
         assert_eq!(subscriptions.delivered(&QUEUE), Some(SECOND));
@@ -378,7 +432,7 @@ mod tests {
             assert!(subscriptions.lost(&QUEUE, token));
             assert!(subscriptions.due.len() <= 70, "{}", subscriptions.due.len());
         }
-        assert_eq!(subscriptions.next_due(), Some((FIRST, 1)));
+        assert_eq!(subscriptions.next_due(), Some((FIRST, Mode::Subscribed(1))));
         assert_eq!(subscriptions.next_due(), None);
     }
 
@@ -391,5 +445,67 @@ mod tests {
         assert!(subscriptions.lost(&QUEUE, 8));
         assert_eq!(subscriptions.mode(&QUEUE), None);
         assert_eq!(subscriptions.next_due(), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_services_queue_that_is_idle() {
+        let mut subscriptions = Subscriptions::default();
+        for (news, sub) in [(true, false), (false, true)] {
+            if news {
+                subscriptions.service_news(QUEUE);
+                subscriptions.service_news(QUEUE);
+            }
+            if sub {
+                subscriptions.subscribe_service(QUEUE);
+            }
+            assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Service)));
+            assert_eq!(subscriptions.next_due(), None);
+            subscriptions.pushed(&QUEUE, FIRST);
+            assert!(!subscriptions.begin_delivery(QUEUE));
+            assert_eq!(subscriptions.subscribed(), 1);
+            assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+            assert!(subscriptions.acknowledged(&QUEUE, Some(SECOND)));
+            assert!(subscriptions.acknowledging(&QUEUE, &SECOND));
+            assert!(subscriptions.acknowledged(&QUEUE, None));
+            assert_eq!((subscriptions.subscribed(), subscriptions.mode(&QUEUE)), (0, None));
+        }
+        subscriptions.service_news(QUEUE);
+        assert!(subscriptions.next_due().is_some());
+        subscriptions.nothing_waits(&QUEUE);
+        assert_eq!(subscriptions.subscribed(), 0);
+        assert!(subscriptions.begin_delivery(QUEUE));
+        subscriptions.nothing_waits(&QUEUE);
+        assert_eq!(subscriptions.subscribed(), 0);
+    }
+
+    #[test]
+    fn news_of_a_services_queue_during_an_acknowledgement_are_not_lost() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.service_news(QUEUE);
+        assert!(subscriptions.next_due().is_some());
+        subscriptions.pushed(&QUEUE, FIRST);
+        assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+        subscriptions.service_news(QUEUE);
+        assert!(subscriptions.acknowledged(&QUEUE, None));
+        assert_eq!(subscriptions.next_due(), Some((QUEUE, Mode::Service)));
+    }
+
+    #[test]
+    fn the_end_of_a_service_leaves_what_is_fetched() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.fetch(FIRST, Some(SECOND)).unwrap();
+        for queue in [QUEUE, SECOND] {
+            subscriptions.service_news(queue);
+        }
+        assert!(subscriptions.next_due().is_some());
+        subscriptions.pushed(&QUEUE, FIRST);
+        subscriptions.end_service();
+        assert_eq!((subscriptions.subscribed(), subscriptions.fetched()), (0, 1));
+        assert_eq!(subscriptions.delivered(&QUEUE), None);
+        assert!(!subscriptions.has_due());
+        subscriptions.service_news(QUEUE);
+        subscriptions.lost_by_service(&QUEUE);
+        subscriptions.lost_by_service(&FIRST);
+        assert_eq!((subscriptions.subscribed(), subscriptions.fetched()), (0, 1));
     }
 }

@@ -199,7 +199,7 @@ async fn messages_come_in_order(engine: Engine) {
         pending.push(fixture.store().append_message(message(1, number)).await.unwrap());
     }
     for (number, pending) in pending.into_iter().enumerate() {
-        let Appended { outcome: AppendOutcome::Stored { was_empty, message }, expired: 0 } = pending.await.unwrap()
+        let Appended { outcome: AppendOutcome::Stored { was_empty, message }, expired: 0, .. } = pending.await.unwrap()
         else {
             panic!("stored");
         };

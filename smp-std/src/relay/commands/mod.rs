@@ -5,6 +5,7 @@ mod limits;
 mod names;
 mod recipient;
 mod sender;
+mod services;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -19,9 +20,10 @@ use smp_proto::version::SmpVersion;
 use self::limits::delayed;
 use self::names::lower_case;
 use super::authorize::{Authorized, store_error};
-use super::hub::Peer;
+use super::hub::{Part, Peer};
 use super::notifications::Notifications;
 use super::reply::{Body, Reply, ShortBytes};
+use super::service_session::ServiceSession;
 use super::store::{Id, Pending, QueueRecord, StoredMessage, Suspension};
 use super::subscriptions::Subscriptions;
 use super::{Relay, queue_info};
@@ -38,6 +40,8 @@ pub(super) struct Outcome {
 /// What a command that is on disk means for the connection.
 pub(super) enum Effect {
     None,
+    /// The queue, named by its id in this part, has another service now and is received from.
+    Resubscribe(Part, Id),
     /// The new queue is subscribed.
     Subscribe(Id),
     /// The message was removed; deliver the next one.
@@ -64,6 +68,8 @@ pub(super) struct Executor<'c> {
     pub(super) peer: &'c Arc<Peer>,
     pub(super) subscriptions: &'c mut Subscriptions,
     pub(super) notifications: &'c mut Notifications,
+    /// The service that the client is.
+    pub(super) service: &'c mut Option<ServiceSession>,
     pub(super) version: SmpVersion,
     /// Where the client connects from.
     pub(super) address: IpAddr,
@@ -93,6 +99,9 @@ impl Executor<'_> {
                     let wait = self.admit_queue()?;
                     Ok(delayed(self.create(new).await?, wait))
                 }
+                Command::SubscribeService(expected) | Command::SubscribeNotifierService(expected) => {
+                    self.subscribe_service(expected)
+                }
                 Command::ResolveName(domain) => {
                     let answer = Arc::clone(self.relay).resolve_name(lower_case(domain));
                     Ok(Answer::Later(Box::pin(async move { answer.await.into() })))
@@ -108,7 +117,7 @@ impl Executor<'_> {
             }
         }
         match &authorized.command {
-            Command::Subscribe => self.subscribe(queue),
+            Command::Subscribe => self.subscribe(queue).await,
             Command::Secure(key) => self.secure(record, key).await,
             Command::SecureBySender(key) => self.secure(record, key).await,
             Command::Send(send) => self.send(record, send).await,

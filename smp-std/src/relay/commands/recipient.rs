@@ -13,7 +13,7 @@ use super::{Answer, Effect, Executor, Outcome, later, new_id};
 use crate::relay::authorize::store_error;
 use crate::relay::hub::Part;
 use crate::relay::reply::{Body, CreatedQueue, Delivery};
-use crate::relay::store::{Creation, Id, QueueMode, QueueName, QueueRecord, Securing, SharedSecret};
+use crate::relay::store::{Creation, Id, QueueMode, QueueName, QueueRecord, Securing, ServiceSide, SharedSecret};
 use crate::relay::subscriptions::Mode;
 
 /// Queues that one connection may GET from: what it fetched is remembered until it ends.
@@ -23,7 +23,7 @@ const FETCHED_QUEUES: usize = 10_000;
 const ID_ATTEMPTS: usize = 3;
 
 impl Executor<'_> {
-    pub(super) async fn create(&self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
+    pub(super) async fn create(&mut self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
         let config = self.relay.config();
         let queues = &config.queues;
         let subscribe = new.subscription == SubscriptionMode::Subscribe;
@@ -36,8 +36,12 @@ impl Executor<'_> {
                 return Err(SmpError::Auth);
             }
         }
-        if subscribe {
-            self.check_subscription_limit()?;
+        let service = self.service_id();
+        match (subscribe, service) {
+            // Services have no queues that they do not receive from.
+            (false, Some(_)) => return Err(SmpError::Command(CommandError::Prohibited)),
+            (true, None) => self.check_subscription_limit()?,
+            (true, Some(_)) | (false, None) => {}
         }
         let mode = match new.request.map(|request| request.mode()) {
             None => QueueMode::Unknown,
@@ -50,6 +54,8 @@ impl Executor<'_> {
             relay_key.diffie_hellman(&new.recipient_dh_key).map_err(|_| SmpError::Command(CommandError::Syntax))?;
         let mut record = self.new_record(new.recipient_key, SharedSecret::new(*secret.as_bytes()));
         record.mode = mode;
+        record.recipient_service = service;
+        self.receive_for_service();
         let relay_dh_key = relay_key.public_key();
         // Submitted here and not when the future is polled first, so that several NEW of a block share a write.
         let mut record = Arc::new(record);
@@ -65,8 +71,12 @@ impl Executor<'_> {
                     Ok(Creation::Created) => {
                         relay.stats.queues.queues_created.one();
                         let (recipient_id, sender_id) = (record.recipient_id, record.sender_id);
-                        let created = CreatedQueue { recipient_id, sender_id, relay_dh_key, mode };
-                        let effect = if subscribe { Effect::Subscribe(recipient_id) } else { Effect::None };
+                        let created = CreatedQueue { recipient_id, sender_id, relay_dh_key, mode, service };
+                        if service.is_some() {
+                            relay.service_counters(ServiceSide::Recipient).associated.one();
+                        }
+                        let effect =
+                            if subscribe && service.is_none() { Effect::Subscribe(recipient_id) } else { Effect::None };
                         return Outcome { body: Body::Ids(Box::new(created)), effect };
                     }
                     Ok(Creation::IdTaken) => {
@@ -88,28 +98,47 @@ impl Executor<'_> {
         record
     }
 
-    pub(super) fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
+    pub(super) async fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
         let counters = &self.relay.stats.queues;
         match self.subscriptions.mode(&queue) {
             Some(Mode::Fetching) => {
                 counters.subscribed_prohibited.one();
                 return Err(SmpError::Command(CommandError::Prohibited));
             }
-            Some(Mode::Subscribed(_)) => counters.subscribed_again.one(),
+            Some(Mode::Subscribed(_) | Mode::Service) => counters.subscribed_again.one(),
             None => {
                 self.check_subscription_limit()?;
                 counters.subscribed.one();
             }
         }
+        let record = self.relay.store.queue_by_recipient(&queue).map_err(|error| store_error(&error))?;
+        let Some(record) = record else { return Err(SmpError::Auth) };
+        let service = self.service_id();
+        if record.recipient_service != service {
+            return self.associate(ServiceSide::Recipient, queue).await;
+        }
+        if service.is_some() {
+            self.receive_for_service();
+            self.subscriptions.subscribe_service(queue);
+            self.relay.service_counters(ServiceSide::Recipient).associated_before.one();
+            return Ok(Answer::Now(Body::Subscribed(service)));
+        }
         let token = self.relay.hub.subscribe(Part::Recipient, queue, self.peer);
         // A queue that was deleted since its authorization: the deletion told the hub before it had the subscription.
-        let exists = self.relay.store.queue_by_recipient(&queue).map_err(|error| store_error(&error))?.is_some();
-        if !exists {
-            self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
-            return Err(SmpError::Auth);
+        match self.relay.store.queue_by_recipient(&queue).map_err(|error| store_error(&error))? {
+            None => {
+                self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
+                return Err(SmpError::Auth);
+            }
+            // Likewise one that came to a service.
+            Some(record) if record.recipient_service.is_some() => {
+                self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
+                return self.associate(ServiceSide::Recipient, queue).await;
+            }
+            Some(_) => {}
         }
         self.subscriptions.subscribe(queue, token);
-        Ok(Answer::Now(Body::Subscribed))
+        Ok(Answer::Now(Body::Subscribed(None)))
     }
 
     pub(super) fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
@@ -151,7 +180,7 @@ impl Executor<'_> {
     pub(super) fn get(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
         let queue = record.recipient_id;
         let counters = &self.relay.stats.queues;
-        if matches!(self.subscriptions.mode(&queue), Some(Mode::Subscribed(_))) {
+        if matches!(self.subscriptions.mode(&queue), Some(Mode::Subscribed(_) | Mode::Service)) {
             counters.messages_got_prohibited.one();
             return Err(SmpError::Command(CommandError::Prohibited));
         }
@@ -217,7 +246,9 @@ impl Executor<'_> {
     pub(super) fn deliver_again(&self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
         let queue = record.recipient_id;
         let head = match self.subscriptions.mode(&queue) {
-            Some(Mode::Subscribed(_)) => self.relay.store.head(&queue).map_err(|error| store_error(&error))?,
+            Some(Mode::Subscribed(_) | Mode::Service) => {
+                self.relay.store.head(&queue).map_err(|error| store_error(&error))?
+            }
             Some(Mode::Fetching) | None => None,
         };
         Ok(Answer::Now(match head {
@@ -234,6 +265,7 @@ impl Executor<'_> {
             match pending.await {
                 Ok(Some(deleted)) => {
                     relay.stats.queue_deleted(&deleted.record);
+                    relay.deleted_for_service(deleted.record.recipient_service.as_ref(), &queue, &peer);
                     relay.hub.deleted(Part::Recipient, &queue, &peer);
                     Outcome { body: Body::Ok, effect: Effect::Deleted(queue) }
                 }

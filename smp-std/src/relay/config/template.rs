@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Engine, control, disk, information, metrics, names, proxy, rates, stats, web};
+use super::{Config, Engine, control, disk, information, metrics, names, proxy, rates, services, stats, web};
 
 /// What `init` was told; the rest of the file are defaults.
 #[derive(Clone, Default)]
@@ -139,6 +139,7 @@ check_interval_seconds = {check}
         information::template(),
         web::template(),
         names::template(),
+        services::template(),
         stats::template(),
         metrics::template(),
         control::template(),

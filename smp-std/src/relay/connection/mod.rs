@@ -5,6 +5,7 @@
 
 mod output;
 mod pace;
+mod service;
 mod unordered;
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ use super::commands::{Answer, Effect, Executor, Outcome, Waiting, reply};
 use super::hub::{Event, Part, Peer};
 use super::notifications::Notifications;
 use super::reply::{Body, Delivery, Reply, ShortBytes};
+use super::service_session::ServiceSession;
 use super::stalled::Stalled;
 use super::store::Id;
 use super::subscriptions::Subscriptions;
@@ -47,7 +49,7 @@ const HELD_MESSAGES: usize = 16;
 /// A response in the order of its request.
 enum Slot {
     Ready(Reply),
-    Waiting { correlation: ShortBytes, entity: ShortBytes, answer: Waiting, acknowledges: bool },
+    Waiting { correlation: ShortBytes, entity: ShortBytes, answer: Waiting, acknowledges: bool, subscribes: bool },
 }
 
 impl Slot {
@@ -69,6 +71,10 @@ pub(super) struct Connection {
     session: Session,
     subscriptions: Subscriptions,
     notifications: Notifications,
+    /// The service that the client is.
+    service: Option<ServiceSession>,
+    /// Of the service's queues, those found by looking at all come next.
+    pass_has_turn: bool,
     /// Responses in the order of their requests.
     responses: VecDeque<Slot>,
     /// Responses that may overtake those.
@@ -110,6 +116,8 @@ impl Connection {
             peer,
             address,
             tls,
+            service: session.context.service().and_then(ServiceSession::new),
+            pass_has_turn: false,
             session,
             subscriptions: Subscriptions::default(),
             notifications: Notifications::default(),
@@ -135,6 +143,9 @@ impl Connection {
         }
         for (notifier, token) in self.notifications.tokens() {
             self.relay.hub.unsubscribe(Part::Notifier, notifier, token);
+        }
+        if let Some(service) = &self.service {
+            service.leave(&self.relay.hub);
         }
         // What was submitted is carried out whether its sender waits or not, and others may have to hear of it.
         let waiting: Vec<Waiting> = self
@@ -177,7 +188,8 @@ impl Connection {
         poll_fn(|context| {
             // Each of them has to know whom to wake.
             let (events, ordered) = (woken.as_mut().poll(context).is_ready(), self.poll_response(context).is_ready());
-            if self.unordered.poll(context).is_ready() || events || ordered {
+            let (unordered, service) = (self.unordered.poll(context).is_ready(), self.poll_service(context).is_ready());
+            if events || ordered || unordered || service {
                 return Poll::Ready(Ok(Wake::Progress));
             }
             let write = self.has_output();
@@ -214,7 +226,10 @@ impl Connection {
         !self.unordered.ready.is_empty()
             || matches!(self.responses.front(), Some(Slot::Ready(_)))
             || self.subscribing == 0
-                && (!self.events.is_empty() || self.subscriptions.has_due() || self.notifications.has_due())
+                && (!self.events.is_empty()
+                    || self.subscriptions.has_due()
+                    || self.notifications.has_due()
+                    || self.has_service_output())
     }
 
     /// Ready when a response that waited is ready now. All that are ready in order are taken together, so that they share
@@ -236,7 +251,10 @@ impl Connection {
     fn settle_at(&mut self, index: usize, outcome: Outcome) {
         let body = self.settle(outcome);
         let Some(slot) = self.responses.get_mut(index) else { return };
-        if let Slot::Waiting { correlation, entity, acknowledges, .. } = slot {
+        if let Slot::Waiting { correlation, entity, acknowledges, subscribes, .. } = slot {
+            if *subscribes && !body.is_subscription() {
+                self.subscribing = self.subscribing.saturating_sub(1);
+            }
             let ready = Slot::Ready(reply(std::mem::take(correlation), std::mem::take(entity), body));
             if *acknowledges && !ready.holds_message() {
                 self.holding = self.holding.saturating_sub(1);
@@ -255,6 +273,10 @@ impl Connection {
                 self.count_subscriptions();
                 outcome.body
             }
+            Effect::Resubscribe(part, id) => {
+                self.resubscribe(part, id);
+                outcome.body
+            }
             Effect::Acknowledged(record, next) => {
                 let pushed = self.subscriptions.acknowledged(&record.recipient_id, next.as_ref().map(|next| next.id));
                 match (outcome.body, next) {
@@ -271,7 +293,8 @@ impl Connection {
     }
 
     fn count_subscriptions(&self) {
-        let count = self.subscriptions.subscribed() + self.notifications.subscribed();
+        let receiver = self.service.as_ref().is_some_and(ServiceSession::is_receiver);
+        let count = self.subscriptions.subscribed() + self.notifications.subscribed() + usize::from(receiver);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.peer.subscriptions.store(count, Ordering::Relaxed);
     }
@@ -280,6 +303,13 @@ impl Connection {
     fn take_events(&mut self) {
         for event in self.peer.take_events() {
             match event {
+                Event::ServiceNews(token) => {
+                    if let Some(service) = &mut self.service {
+                        service.has_news(token);
+                    }
+                }
+                Event::ServiceEnded(token, held) => self.service_ended(token, held),
+                Event::ServiceQueueLost(queue, token, deleted) => self.service_queue_lost(&queue, token, deleted),
                 Event::MessageWaiting(queue) => self.subscriptions.message_waiting(&queue),
                 Event::NotificationWaiting(notifier, time) => self.notifications.waiting(notifier, time),
                 Event::Ended(part, id, token) => {
@@ -382,6 +412,7 @@ impl Connection {
             session_key: self.session.context.own_secret_key(),
             is_forwarded: false,
             stats: &self.relay.stats,
+            service: self.session.context.service(),
         }
     }
 
@@ -392,6 +423,7 @@ impl Connection {
             peer: &self.peer,
             subscriptions: &mut self.subscriptions,
             notifications: &mut self.notifications,
+            service: &mut self.service,
             version,
             address: self.address,
         };
@@ -401,13 +433,17 @@ impl Connection {
     async fn execute(&mut self, authorized: Authorized<'_>) -> Slot {
         let answer = self.carry_out(&authorized, self.session.context.version()).await;
         let acknowledges = matches!(authorized.command, Command::Acknowledge(_));
+        let subscribes = matches!(authorized.command, Command::Subscribe | Command::SubscribeNotifications);
         let Authorized { correlation, entity, .. } = authorized;
         match answer {
             Answer::Now(body) => {
-                self.subscribing += usize::from(matches!(body, Body::Subscribed));
+                self.subscribing += usize::from(body.is_subscription());
                 Slot::Ready(reply(correlation, entity, body))
             }
-            Answer::Later(answer) => Slot::Waiting { correlation, entity, answer, acknowledges },
+            Answer::Later(answer) => {
+                self.subscribing += usize::from(subscribes);
+                Slot::Waiting { correlation, entity, answer, acknowledges, subscribes }
+            }
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::net::NetError;
 use crate::relay::authorize::store_error;
 use crate::relay::hub::Part;
 use crate::relay::reply::{Body, Delivery, Reply};
+use crate::relay::service_session::ServiceSession;
 use crate::relay::store::Id;
+use crate::relay::subscriptions::Mode;
 
 impl Connection {
     /// Fills a block with what is ready and writes it.
@@ -41,7 +43,7 @@ impl Connection {
                 return finish(batch);
             }
             match self.responses.pop_front() {
-                Some(Slot::Ready(Reply { body: Body::Subscribed, .. })) => {
+                Some(Slot::Ready(Reply { body, .. })) if body.is_subscription() => {
                     self.subscribing = self.subscribing.saturating_sub(1);
                 }
                 Some(slot) => self.holding = self.holding.saturating_sub(usize::from(slot.holds_message())),
@@ -64,17 +66,19 @@ impl Connection {
         if !self.events.is_empty() {
             return finish(batch);
         }
-        while let Some((queue, token)) = self.subscriptions.next_due() {
+        while let Some((queue, mode, origin)) = self.next_due() {
             // From here on new messages are posted again, so none is missed between the look and the delivery.
-            self.relay.hub.noticed(Part::Recipient, &queue, token);
-            let Some((message, delivery)) = self.next_message(&queue) else {
+            if let Mode::Subscribed(token) = mode {
+                self.relay.hub.noticed(Part::Recipient, &queue, token);
+            }
+            let Some((message, delivery)) = self.next_message(&queue, mode) else {
                 self.subscriptions.nothing_waits(&queue);
                 continue;
             };
             match self.push(&mut batch, &delivery) {
                 Pushed::Written => self.subscriptions.pushed(&queue, message),
                 Pushed::Full => {
-                    self.subscriptions.postpone(queue);
+                    self.postpone(queue, origin);
                     break;
                 }
                 Pushed::Impossible => {}
@@ -84,10 +88,14 @@ impl Connection {
     }
 
     /// The first message of a queue, as an event.
-    fn next_message(&self, queue: &Id) -> Option<(Id, Reply)> {
+    fn next_message(&mut self, queue: &Id, mode: Mode) -> Option<(Id, Reply)> {
         let read = || {
             let Some(message) = self.relay.store.head(queue)? else { return Ok(None) };
-            Ok(self.relay.store.queue_by_recipient(queue)?.map(|record| (record, message)))
+            let record = self.relay.store.queue_by_recipient(queue)?;
+            let own = self.service.as_ref().map(|service| service.id);
+            // A queue that left the service in this moment is another's.
+            let record = record.filter(|record| mode != Mode::Service || record.recipient_service == own);
+            Ok(record.map(|record| (record, message)))
         };
         match read() {
             Ok(Some((record, message))) => {
@@ -97,7 +105,10 @@ impl Connection {
             Ok(None) => None,
             Err(error) => {
                 // The client gets it at its next SUB.
-                let _ = store_error(&error);
+                let error = store_error(&error);
+                if self.service.as_ref().is_some_and(ServiceSession::is_passing) {
+                    self.events.push_back(Reply::event(queue, Body::Error(error)));
+                }
                 None
             }
         }

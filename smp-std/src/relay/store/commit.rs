@@ -55,8 +55,8 @@ impl Shared {
 
 /// Hears what became durable, on the commit thread: it must not wait for anything.
 pub trait CommitObserver: Send + Sync + 'static {
-    /// A message or a quota mark waits in this queue.
-    fn message_appended(&self, recipient_id: &Id);
+    /// A message or a quota mark waits in this queue, which this service receives for, if any.
+    fn message_appended(&self, recipient_id: &Id, service: Option<&Id>);
 }
 
 /// Tells the observer what a durable operation means for others.
@@ -65,7 +65,7 @@ fn observe(observer: Option<&dyn CommitObserver>, operation: &Operation, result:
         (observer, operation, result)
         && matches!(appended.outcome, AppendOutcome::Stored { .. } | AppendOutcome::QuotaMarked { .. })
     {
-        observer.message_appended(&append.recipient_id);
+        observer.message_appended(&append.recipient_id, appended.recipient_service.as_ref());
     }
 }
 

@@ -72,7 +72,7 @@ impl Relay {
 
     /// Does the handshakes of a connection, which on a shared port may turn out to be a browser's.
     pub(in crate::relay) async fn greet(
-        &self,
+        self: &Arc<Self>,
         greeter: &Greeter,
         tcp: TcpStream,
         web: Option<Arc<Web>>,
@@ -93,7 +93,7 @@ impl Relay {
                 }
             },
         };
-        match greeter.greet(tcp, received).await {
+        match greeter.greet(tcp, received, self).await {
             Ok((tls, session)) => Some(Greeted::Client(tls, session)),
             Err(error) => {
                 self.stats.limits.handshakes_failed.one();

@@ -36,6 +36,8 @@ pub struct Appended {
     pub outcome: AppendOutcome,
     /// How many expired messages were removed first.
     pub expired: u64,
+    /// The service that receives for the queue.
+    pub recipient_service: Option<Id>,
 }
 
 /// What became of a message.

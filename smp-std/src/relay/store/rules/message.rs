@@ -10,7 +10,7 @@ use crate::relay::store::record::{HeaderKind, Id, MessageHeader, QueueState, Sto
 
 pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<Appended, StoreError> {
     let recipient_id = &append.recipient_id;
-    let refused = |outcome| Ok(Appended { outcome, expired: 0 });
+    let refused = |outcome| Ok(Appended { outcome, expired: 0, recipient_service: None });
     let Some(record) = rows.queue(recipient_id)? else { return refused(AppendOutcome::NotFound) };
     if record.status.is_suspended() {
         return refused(AppendOutcome::Suspended);
@@ -33,7 +33,7 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
         if expired > 0 {
             rows.put_state(recipient_id, state);
         }
-        return Ok(Appended { outcome: AppendOutcome::QuotaExceeded, expired });
+        return Ok(Appended { outcome: AppendOutcome::QuotaExceeded, expired, recipient_service: None });
     }
 
     let was_empty = state.is_empty();
@@ -57,7 +57,7 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
     } else {
         AppendOutcome::Stored { was_empty, message }
     };
-    Ok(Appended { outcome, expired })
+    Ok(Appended { outcome, expired, recipient_service: record.recipient_service })
 }
 
 pub(super) fn acknowledge(

@@ -1,0 +1,138 @@
+//! The connection of a service: messages of all its queues (wire reference of version 19, sections 2.6 to 2.8).
+
+use std::task::{Context, Poll};
+
+use smp_proto::smp::error::SmpError;
+
+use super::Connection;
+use crate::relay::authorize::store_error;
+use crate::relay::hub::Part;
+use crate::relay::reply::{Body, Reply, ShortBytes};
+use crate::relay::service_session::Progress;
+use crate::relay::store::{Id, QueueSet};
+use crate::relay::subscriptions::Mode;
+
+/// Where a queue came from whose message is to be delivered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Something happened to it.
+    News,
+    /// All queues of the service are being looked at.
+    Pass,
+}
+
+impl Connection {
+    /// Whether more queues of the service may have messages outstanding.
+    fn has_room_for_deliveries(&self) -> bool {
+        self.subscriptions.subscribed() < self.relay.config().limits.subscriptions_per_connection
+    }
+
+    /// Whether queues of the service wait to be delivered from.
+    pub(super) fn has_service_output(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.has_queues()) && self.has_room_for_deliveries()
+    }
+
+    /// Goes on looking at all queues of the service. Ready when there is something to say.
+    pub(super) fn poll_service(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(service) = &mut self.service else { return Poll::Pending };
+        let Poll::Ready(progress) = service.poll_pass(context, &self.relay.store) else { return Poll::Pending };
+        let nobody = |body| Reply { correlation: ShortBytes::new(), entity: ShortBytes::new(), body };
+        match progress {
+            Progress::Found(unreadable) => {
+                let failed = unreadable.iter().map(|queue| Reply::event(queue, Body::Error(SmpError::Internal)));
+                self.events.extend(failed);
+            }
+            Progress::Done => self.events.push_back(nobody(Body::AllServiceMessages)),
+            Progress::Failed(error) => self.events.push_back(nobody(Body::Error(store_error(&error)))),
+        }
+        Poll::Ready(())
+    }
+
+    /// The next queue to look at for a message to push. Those with news and those of the look at all take turns.
+    pub(super) fn next_due(&mut self) -> Option<(Id, Mode, Origin)> {
+        if self.service.is_none() {
+            return self.subscriptions.next_due().map(|(queue, mode)| (queue, mode, Origin::News));
+        }
+        self.pass_has_turn = !self.pass_has_turn;
+        if self.pass_has_turn
+            && let Some(next) = self.next_of_pass()
+        {
+            return Some(next);
+        }
+        if !self.subscriptions.has_due()
+            && self.has_room_for_deliveries()
+            && let Some(service) = &mut self.service
+        {
+            for (queue, _) in service.take_news(&self.relay.hub) {
+                self.subscriptions.service_news(queue);
+            }
+        }
+        match self.subscriptions.next_due() {
+            Some((queue, mode)) => Some((queue, mode, Origin::News)),
+            None => self.next_of_pass(),
+        }
+    }
+
+    fn next_of_pass(&mut self) -> Option<(Id, Mode, Origin)> {
+        if !self.has_room_for_deliveries() {
+            return None;
+        }
+        while let Some(queue) = self.service.as_mut()?.next_of_pass() {
+            // What is outstanding or due already comes once.
+            if self.subscriptions.begin_delivery(queue) {
+                return Some((queue, Mode::Service, Origin::Pass));
+            }
+        }
+        None
+    }
+
+    /// There was no room for the message of a queue.
+    pub(super) fn postpone(&mut self, queue: Id, origin: Origin) {
+        match (origin, &mut self.service) {
+            (Origin::Pass, Some(service)) => {
+                self.subscriptions.remove(&queue);
+                service.postpone(queue);
+            }
+            _ => self.subscriptions.postpone(queue),
+        }
+    }
+
+    /// Another session receives for the service, which this one had these queues of.
+    pub(super) fn service_ended(&mut self, token: u64, held: QueueSet) {
+        if let Some(service) = &mut self.service
+            && service.ended(token)
+        {
+            self.subscriptions.end_service();
+            self.events.push_back(Reply::event(&service.id, Body::ServiceEnd(held)));
+        }
+    }
+
+    /// A queue is not the service's any more.
+    pub(super) fn service_queue_lost(&mut self, queue: &Id, token: u64, deleted: bool) {
+        if self.service.as_ref().is_some_and(|service| service.is_current(token)) {
+            self.subscriptions.lost_by_service(queue);
+            self.events.push_back(Reply::event(queue, if deleted { Body::Deleted } else { Body::End }));
+        }
+    }
+
+    /// The association of a queue was changed by SUB or NSUB and is on disk: receives from it from now on.
+    pub(super) fn resubscribe(&mut self, part: Part, id: Id) {
+        match (&self.service, part) {
+            (Some(_), Part::Recipient) => self.subscriptions.subscribe_service(id),
+            (Some(_), Part::Notifier) => {}
+            (None, Part::Recipient) => {
+                let token = self.relay.hub.subscribe(part, id, &self.peer);
+                self.subscriptions.subscribe(id, token);
+                // A service may have got the queue again since, and told the hub before it had the subscription.
+                let record = self.relay.store.queue_by_recipient(&id);
+                if !record.is_ok_and(|record| record.is_some_and(|record| record.recipient_service.is_none())) {
+                    self.relay.hub.unsubscribe(part, &id, token);
+                    self.subscriptions.remove(&id);
+                    self.events.push_back(Reply::event(&id, Body::End));
+                }
+            }
+            (None, Part::Notifier) => {}
+        }
+        self.count_subscriptions();
+    }
+}
