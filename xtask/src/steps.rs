@@ -7,7 +7,7 @@ use crate::console::{Console, Line, Outcome};
 use crate::process::Failure;
 use crate::tools::Need;
 use crate::workspace::Workspace;
-use crate::{bare, features, fuzz, locks};
+use crate::{bare, features, fuzz, locks, tools};
 
 struct Step {
     name: &'static str,
@@ -18,7 +18,7 @@ struct Step {
     run: fn(&Workspace) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "formatting", slow: false, needs: &[Need::Rustfmt], run: format },
     Step { name: "locks", about: "both lock files agree", slow: false, needs: &[], run: locks::check },
     Step { name: "clippy", about: "lints, warnings denied", slow: false, needs: &[Need::Clippy, Need::C], run: clippy },
@@ -31,6 +31,13 @@ const STEPS: [Step; 9] = [
     },
     Step { name: "doctest", about: "examples in the documentation", slow: false, needs: &[Need::C], run: doctests },
     Step { name: "doc", about: "documentation, warnings denied", slow: true, needs: &[Need::C], run: doc },
+    Step {
+        name: "web",
+        about: "the relay's web pages in a browser",
+        slow: true,
+        needs: &[Need::C, Need::Chromium],
+        run: web,
+    },
     Step {
         name: "features",
         about: "each feature alone, none, and all",
@@ -73,6 +80,15 @@ fn doctests(workspace: &Workspace) -> Result<(), Failure> {
 
 fn doc(workspace: &Workspace) -> Result<(), Failure> {
     workspace.cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]).run()
+}
+
+/// Chromium is large and not everywhere: without it the step says so and passes.
+fn web(workspace: &Workspace) -> Result<(), Failure> {
+    if !tools::chromium_found() {
+        println!("SKIPPED: there is no Chromium on this machine, so nobody has looked at the web pages");
+        return Ok(());
+    }
+    workspace.cargo().args(["test", "--package", "smp-std", "--test", "web", "--", "--ignored", "--nocapture"]).run()
 }
 
 /// The steps as `help` shows them.

@@ -18,6 +18,8 @@ pub(crate) enum Need {
     Cxx,
     /// The `openssl` program: tests talk TLS with it.
     OpenSsl,
+    /// The browser `chromium`: tests look at web pages with it, where it can be had.
+    Chromium,
     /// The core library for a microcontroller.
     BareMetal,
 }
@@ -31,6 +33,7 @@ impl Need {
             Self::C => compiler("CC", "cc", &["gcc", "libc6-dev"]),
             Self::Cxx => compiler("CXX", "c++", &["g++"]),
             Self::OpenSsl => openssl(),
+            Self::Chromium => Ok(chromium()),
             Self::BareMetal => crate::bare::route(workspace).map(|route| route.to_string()),
         }
     }
@@ -64,6 +67,20 @@ fn openssl() -> Result<String, Failure> {
         install(&["openssl"])?;
         version()
     })
+}
+
+/// Whether the browser is there.
+pub(crate) fn chromium_found() -> bool {
+    Run::new("chromium").arg("--version").succeeds()
+}
+
+fn chromium() -> String {
+    let failure = if chromium_found() { None } else { install(&["chromium", "fonts-dejavu-core"]).err() };
+    match (Run::new("chromium").arg("--version").output(), failure) {
+        (Ok(version), _) => version.trim().to_owned(),
+        (Err(_), Some(failure)) => format!("no chromium, its step will be skipped: {failure}"),
+        (Err(failure), None) => format!("no chromium, its step will be skipped: {failure}"),
+    }
 }
 
 /// Installs Debian packages, as root or by a sudo that asks no password.
