@@ -47,13 +47,23 @@ impl TestRelay {
     pub async fn start_as(config: Config, algorithm: KeyAlgorithm) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let identity = Identity::create(directory.path(), algorithm, "localhost").unwrap();
+        Self::start_with(config, identity, directory, |options| Store::memory(options).unwrap()).await
+    }
+
+    /// With an identity that exists, and a store that `open` opens.
+    pub async fn start_with(
+        config: Config,
+        identity: Identity,
+        directory: tempfile::TempDir,
+        open: impl FnOnce(StoreOptions) -> Store,
+    ) -> Self {
         let wakeups = Wakeups::default();
         let options = StoreOptions {
             budget: NonZeroU32::new(16 << 20).unwrap(),
             observer: Some(Arc::new(wakeups.clone())),
             ..StoreOptions::default()
         };
-        let store = Store::memory(options).unwrap();
+        let store = open(options);
         let relay = Relay::new(config, &identity, store, &wakeups).unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_address().unwrap();
