@@ -15,6 +15,10 @@ enum Kind {
     Number,
     /// `on` or `off`; `true` or `false` in TOML.
     Switch,
+    /// Words with spaces between them; a list of texts in TOML.
+    Words,
+    /// Where something listens, as `localhost:9050` or `9050`; an address with a port in TOML.
+    Socket,
 }
 
 /// An option that both have.
@@ -42,8 +46,20 @@ const SINGLE: &[SharedOption] = &[
     both("AUTH", "new_queues", "queues", "allow_new", Kind::Switch),
     both("AUTH", "create_password", "queues", "password", Kind::Text),
     both("AUTH", "daily_block_queue_quota", "control", "daily_block_quota", Kind::Number),
+    both("PROXY", "host_mode", "proxy", "host_mode", Kind::Text),
+    both("PROXY", "required_host_mode", "proxy", "required_host_mode", Kind::Switch),
+    both("PROXY", "own_server_domains", "proxy", "own_server_domains", Kind::Words),
+    both("PROXY", "socks_proxy", "proxy", "socks_proxy", Kind::Socket),
+    both("PROXY", "socks_mode", "proxy", "socks_mode", Kind::Text),
+    both("PROXY", "client_concurrency", "proxy", "client_in_flight", Kind::Number),
     both("INACTIVE_CLIENTS", "ttl", "inactive_clients", "ttl_seconds", Kind::Number),
     both("INACTIVE_CLIENTS", "check_interval", "inactive_clients", "check_interval_seconds", Kind::Number),
+];
+
+/// The options of `[NAMES]`, which is new in version 7 of the reference; they count only when it is enabled.
+const NAMES: &[SharedOption] = &[
+    both("NAMES", "resolver_timeout_ms", "names", "timeout_milliseconds", Kind::Number),
+    both("NAMES", "resolver_max_response_bytes", "names", "max_response_bytes", Kind::Number),
 ];
 
 /// The names of `[INFORMATION]` and `[information]`, in groups that only make sense together.
@@ -67,6 +83,3 @@ const INFORMATION: &[&[&str]] = &[
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
-
-/// How this relay connects to others, for what it forwards: keys of `[PROXY]` with section and key here.
-const PROXY: &[(&str, (&str, &str))] = &[];

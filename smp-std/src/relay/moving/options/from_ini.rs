@@ -39,12 +39,19 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("TRANSPORT", "control_port", "commands are taken at a unix socket: smp-server control"),
     ("TRANSPORT", "log_tls_errors", "failed handshakes are counted, not logged"),
     ("TRANSPORT", "websockets", "there are no websockets"),
+    ("NAMES", "resolver_concurrency", "one bound holds for all clients, see names.concurrency"),
     ("WEB", "static_path", "pages are made by the relay itself"),
 ];
 
 /// Options whose values must not stand in another file.
-const SECRET: &[(&str, &str)] =
-    &[("AUTH", "control_port_admin_password"), ("AUTH", "control_port_user_password"), ("STORE_LOG", "db_connection")];
+const SECRET: &[(&str, &str)] = &[
+    ("AUTH", "control_port_admin_password"),
+    ("AUTH", "control_port_user_password"),
+    ("AUTH", "create_password"),
+    ("NAMES", "resolver_auth"),
+    ("PROXY", "socks_proxy"),
+    ("STORE_LOG", "db_connection"),
+];
 
 /// Makes a configuration of the reference's. `exists` tells whether a file the options name can be read.
 #[must_use]
@@ -68,7 +75,7 @@ pub fn translate(ini: &Ini, exists: impl Fn(&Path) -> bool) -> Translation {
     } else {
         writer.leave_section("INFORMATION", "the old server ignored it without source_code");
     }
-    writer.proxy();
+    writer.names();
     writer.finish()
 }
 
@@ -112,10 +119,19 @@ impl Writer<'_> {
         }
     }
 
-    /// Host choice and SOCKS5 of what this relay forwards.
-    fn proxy(&mut self) {
-        for (key, toml) in super::PROXY {
-            self.option("PROXY", key, *toml, Kind::Text);
+    /// The resolver of names.
+    fn names(&mut self) {
+        if self.ini.switch("NAMES", "enable", false) != Some(true) {
+            return self.leave_section("NAMES", "names are not resolved");
+        }
+        self.done.insert(("NAMES".to_owned(), "enable".to_owned()));
+        let option = |key, toml| Some((key, ("names", toml, quoted(self.ini.get("NAMES", key)?))));
+        let both = [option("resolver_endpoint", "resolver"), option("resolver_auth", "authorization")];
+        let (names, values): (Vec<_>, Vec<_>) = both.into_iter().flatten().unzip();
+        let names: Vec<_> = names.into_iter().map(|key| ("NAMES", key)).collect();
+        self.group(&names, &values);
+        for option in super::NAMES {
+            self.option(option.ini.0, option.ini.1, option.toml, option.kind);
         }
     }
 
@@ -127,6 +143,11 @@ impl Writer<'_> {
             (Kind::Switch, "on") => "true".to_owned(),
             (Kind::Switch, "off") => "false".to_owned(),
             (Kind::Number, value) if value.parse::<u32>().is_ok() => value.to_owned(),
+            (Kind::Words, value) => {
+                let words: Vec<_> = value.split([' ', ',']).filter(|word| !word.is_empty()).map(quoted).collect();
+                format!("[{}]", words.join(", "))
+            }
+            (Kind::Socket, value) => quoted(&local(value)),
             _ => return self.leave(section, key, "its value is not understood"),
         };
         self.group(&[(section, key)], &[(toml.0, toml.1, value)]);
@@ -199,6 +220,15 @@ impl Writer<'_> {
 fn socket(port: &str) -> Option<String> {
     let port: u16 = port.parse().ok()?;
     (port != 0).then(|| quoted(&format!("[::]:{port}")))
+}
+
+/// Where something on this machine listens, however it is written.
+fn local(value: &str) -> String {
+    match value.split_once(':') {
+        None => format!("127.0.0.1:{value}"),
+        Some(("" | "localhost", port)) => format!("127.0.0.1:{port}"),
+        Some(_) => value.to_owned(),
+    }
 }
 
 /// Writes the value of an option that stands in `text`, commented out or not. Whether it does.

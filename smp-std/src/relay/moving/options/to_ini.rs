@@ -38,9 +38,7 @@ pub fn write_ini(config: &Config, toml: &str, journal: bool) -> String {
     ini.line("log_tls_errors", "off");
     ini.line("websockets", "off");
     ini.section("PROXY");
-    for (key, toml) in super::PROXY {
-        ini.copy(key, *toml, Kind::Text);
-    }
+    ini.shared("PROXY", &[]);
     ini.section("INACTIVE_CLIENTS");
     ini.line("disconnect", switch(config.inactive_clients.disconnect));
     ini.line("ttl", &config.inactive_clients.ttl_seconds.to_string());
@@ -53,6 +51,16 @@ pub fn write_ini(config: &Config, toml: &str, journal: bool) -> String {
         ini.line("https", &address.port().to_string());
         ini.copy("cert", ("web", "certificate"), Kind::Text);
         ini.copy("key", ("web", "key"), Kind::Text);
+    }
+    // Unknown to version 6 of the reference, which passes it over.
+    if config.names.resolver.is_some() {
+        ini.section("NAMES");
+        ini.line("enable", "on");
+        ini.copy("resolver_endpoint", ("names", "resolver"), Kind::Text);
+        ini.copy("resolver_auth", ("names", "authorization"), Kind::Text);
+        for option in super::NAMES {
+            ini.copy(option.ini.1, option.toml, option.kind);
+        }
     }
     ini.text
 }
@@ -81,12 +89,17 @@ impl Ini {
     fn copy(&mut self, key: &str, toml: (&str, &str), kind: Kind) {
         let value = self.table.get(toml.0).and_then(|section| section.get(toml.1));
         let value = match (kind, value) {
-            (Kind::Text, Some(toml::Value::String(text))) => text.clone(),
+            (Kind::Text | Kind::Socket, Some(toml::Value::String(text))) => text.clone(),
+            (Kind::Words, Some(toml::Value::Array(words))) => {
+                words.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(" ")
+            }
             (Kind::Number, Some(toml::Value::Integer(number))) => number.to_string(),
             (Kind::Switch, Some(toml::Value::Boolean(value))) => switch(*value).to_owned(),
             _ => return,
         };
-        self.line(key, &value);
+        if !value.is_empty() {
+            self.line(key, &value);
+        }
     }
 
     /// The options of a section that mean the same in both files, except those written already.
