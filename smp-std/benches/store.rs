@@ -300,6 +300,7 @@ fn message_for(queue: u64, number: u64) -> AppendMessage {
         message_id: id(number),
         time: 1_700_000_000,
         notification: true,
+        notify: None,
         body: Bytes::from_owner(noise::<BODY>(queue << 32 | number)),
         quota: 128,
         expire_before: Some(0),

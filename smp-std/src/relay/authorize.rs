@@ -17,7 +17,7 @@ use smp_proto::wire::Reader;
 
 use super::reply::{Body, Reply, ShortBytes};
 use super::stats::Stats;
-use super::store::{Id, QueueMode, QueueRecord, Store, StoreError};
+use super::store::{Id, QueueMode, QueueRecord, Side, Store, StoreError};
 
 /// A command with everything that is needed to execute it.
 #[derive(Debug)]
@@ -142,6 +142,8 @@ impl Terms<'_> {
             | Command::Acknowledge(_)
             | Command::Suspend
             | Command::Delete
+            | Command::EnableNotifications(_)
+            | Command::DisableNotifications
             | Command::QueueInfo => {
                 let record = look_up(transmission.entity_id, |id| store.queue_by_recipient(id))?;
                 self.verify(transmission, record.iter().flat_map(|record| record.recipient_keys.iter()))?;
@@ -169,15 +171,19 @@ impl Terms<'_> {
                 self.authorize_service(transmission)?;
                 Ok(None)
             }
+            Command::SubscribeNotifications => {
+                let record = look_up(transmission.entity_id, |id| store.queue_by_side(Side::Notifier, id))?;
+                let key = record.as_ref().and_then(|record| record.notifier.as_ref()).map(|notifier| &notifier.key);
+                self.verify(transmission, key)?;
+                // Blocked queues have their notifier all the same.
+                Ok(record)
+            }
             // Commands of versions and services that this relay does not offer yet.
             Command::SetRecipientKeys(_)
             | Command::SetLink(_)
             | Command::DeleteLink
-            | Command::EnableNotifications(_)
-            | Command::DisableNotifications
             | Command::SecureByLink(_)
-            | Command::GetLink
-            | Command::SubscribeNotifications => Err(SmpError::Command(CommandError::Prohibited)),
+            | Command::GetLink => Err(SmpError::Command(CommandError::Prohibited)),
         }
     }
 

@@ -5,6 +5,7 @@ mod disk;
 mod information;
 mod metrics;
 pub mod names;
+mod notifications;
 mod proxy;
 mod rates;
 mod reload;
@@ -25,6 +26,7 @@ pub use disk::DiskConfig;
 pub use information::{HostingType, Information};
 pub use metrics::MetricsConfig;
 pub use names::Names;
+pub use notifications::Notifications;
 pub use proxy::Proxy;
 pub use rates::Rates;
 pub use services::Services;
@@ -51,6 +53,8 @@ pub struct Config {
     pub limits: Limits,
     /// When connections that do nothing are closed.
     pub inactive_clients: InactiveClients,
+    /// What waits for notification servers.
+    pub notifications: Notifications,
     /// Forwarding for clients that hide from other relays, and for relays that hide them.
     pub proxy: Proxy,
     /// Who runs the relay, for its web page.
@@ -359,6 +363,7 @@ impl Config {
             .or_else(|| self.disk.check())
             .or_else(|| self.stats.check())
             .or_else(|| self.services.check())
+            .or_else(|| self.notifications.check())
         {
             Some(what) => Err(ConfigError::Value(what)),
             None => Ok(()),

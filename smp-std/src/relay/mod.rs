@@ -155,6 +155,10 @@ impl store::CommitObserver for Wakeups {
             None => self.0.message_waiting(recipient_id),
         }
     }
+
+    fn notification_waiting(&self, notifier_id: &store::Id, time: i64) {
+        self.0.notification_waiting(notifier_id, time);
+    }
 }
 
 impl Relay {
@@ -198,6 +202,8 @@ impl Relay {
         self.tasks.spawn(Arc::clone(self).sweep_services());
         self.tasks.spawn(Arc::clone(self).watch_disk());
         self.tasks.spawn(Arc::clone(self).greet_resolver());
+        self.tasks.spawn(Arc::clone(self).sweep_notifications());
+        self.tasks.spawn(Arc::clone(self).deliver_notifications());
         tokio::select! {
             () = self.stopping.cancelled() => {}
             () = self.store.failed() => self.stopping.cancel(),

@@ -7,8 +7,32 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
-use super::store::Id;
+use super::Relay;
+use super::hub::Part;
+use super::store::{Id, Notified};
+
+impl Relay {
+    /// Lets connections write the notifications that came since the last time, again and again.
+    pub(super) async fn deliver_notifications(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(self.config().notifications.interval()) => self.hub.tick(),
+            }
+        }
+    }
+
+    /// Counts what became of the notification of a message.
+    pub(super) fn count_notification(&self, notified: &Notified) {
+        let stats = &self.stats.queues;
+        stats.notifications_lost.add(notified.lost);
+        if notified.stored && !self.hub.is_subscribed(Part::Notifier, &notified.notifier_id) {
+            stats.notifications_unsubscribed.one();
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Listening {
@@ -41,6 +65,8 @@ pub(crate) struct Notifications {
     due: BinaryHeap<Reverse<(i64, Id)>>,
     /// The tick came: what is due may be written.
     released: bool,
+    /// What is in the block that is written now: the sequence number behind the last of each notifier.
+    delivered: HashMap<Id, u64>,
 }
 
 impl Notifications {
@@ -103,6 +129,12 @@ impl Notifications {
         if let Some(listening) = self.notifiers.get_mut(notifier) {
             listening.next = next;
         }
+        self.delivered.insert(*notifier, next);
+    }
+
+    /// What was pushed since the last call: notifiers, and the sequence number behind the last notification of each.
+    pub(crate) fn take_delivered(&mut self) -> HashMap<Id, u64> {
+        std::mem::take(&mut self.delivered)
     }
 
     /// Another connection took the subscription with this token, or the notifier was deleted. False when the
@@ -154,7 +186,10 @@ mod tests {
         notifications.release();
         assert!(notifications.has_due());
         assert_eq!(notifications.next_due(), Some(Due { notifier: SECOND, token: 6, time: 20, next: 0 }));
+        notifications.pushed(&SECOND, 2);
         notifications.pushed(&SECOND, 3);
+        assert_eq!(notifications.take_delivered(), HashMap::from([(SECOND, 3)]));
+        assert!(notifications.take_delivered().is_empty());
         notifications.waiting(SECOND, 40);
         assert_eq!(notifications.next_due(), Some(Due { notifier: FIRST, token: 5, time: 30, next: 0 }));
         assert_eq!(notifications.next_due(), Some(Due { notifier: SECOND, token: 6, time: 40, next: 3 }));

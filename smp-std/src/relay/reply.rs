@@ -1,24 +1,27 @@
 //! What the relay is about to say: responses and events that own what they carry until they are written to a block.
 
 use bytes::Bytes;
+use rand::Rng;
 use smallvec::SmallVec;
 use smp_crypto::delivery::{SEALED_LENGTH, seal};
 use smp_crypto::key::SharedSecret;
-use smp_crypto::secret_box::BoxKey;
+use smp_crypto::notification;
+use smp_crypto::secret_box::{BoxKey, Nonce};
 use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, MessageId, QueueId, ServiceId, SessionId};
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::broker::BrokerMessage;
 use smp_proto::smp::error::{ErrorText, NameError, SmpError};
-use smp_proto::smp::message;
+use smp_proto::smp::message::{self, NotificationMetadata};
+use smp_proto::smp::notifier::{EncryptedNotification, NotifierIds};
 use smp_proto::smp::recipient::{QueueIds, QueueMode as WireMode};
 use smp_proto::smp::service::{IdsHash, ServiceQueues};
 use smp_proto::transport::transmission::encode_unauthorized;
 use smp_proto::version::SmpVersion;
-use smp_proto::wire::{Error, Time, Writer};
+use smp_proto::wire::{Error, ShortString, Time, Writer};
 
 use super::forward::ForwardedReply;
 use super::names::ResolverFailure;
-use super::store::{Id, MessageKind, QueueMode, QueueRecord, QueueSet, StoredMessage};
+use super::store::{Id, MessageKind, PendingNotification, QueueMode, QueueRecord, QueueSet, StoredMessage};
 
 /// An identifier as a client sent it: usually 24 bytes, up to 255.
 pub(crate) type ShortBytes = SmallVec<[u8; ID_LENGTH]>;
@@ -49,6 +52,8 @@ pub(crate) enum Body {
     Message(Box<Delivery>),
     /// The response to a command that a proxy forwarded.
     Forwarded(Box<ForwardedReply>),
+    NotifierId(Box<CreatedNotifier>),
+    Notification(Box<Notification>),
     End,
     Deleted,
     /// The record of a name, as JSON.
@@ -66,6 +71,36 @@ pub(crate) struct CreatedQueue {
     pub(crate) mode: QueueMode,
     /// The service it is associated with.
     pub(crate) service: Option<Id>,
+}
+
+/// A notifier that was just created.
+#[derive(Debug)]
+pub(crate) struct CreatedNotifier {
+    pub(crate) notifier_id: Id,
+    pub(crate) relay_dh_key: X25519PublicKey,
+}
+
+/// A notification on its way to its notifier; encrypted when it is written.
+#[derive(Debug)]
+pub(crate) struct Notification {
+    pub(crate) pending: PendingNotification,
+    pub(crate) secret: SharedSecret,
+}
+
+impl Notification {
+    /// Writes `NMSG`, with a random nonce (wire reference, section 10.6).
+    fn encode(&self, writer: &mut Writer<'_>, version: SmpVersion) -> Result<(), Error> {
+        let mut nonce = [0; 24];
+        rand::rng().fill_bytes(&mut nonce);
+        let metadata = NotificationMetadata {
+            message_id: MessageId::from_array(&self.pending.message_id),
+            time: Time(self.pending.time),
+        };
+        let sealed =
+            notification::seal(&BoxKey::from(&self.secret), &Nonce(nonce), &metadata).map_err(|_| Error::TooLong)?;
+        let metadata = ShortString::new(&sealed)?;
+        BrokerMessage::Notification(EncryptedNotification { nonce: &nonce, metadata }).encode(writer, version)
+    }
 }
 
 /// A message on its way to its recipient; encrypted when it is written.
@@ -177,6 +212,12 @@ impl Body {
             .encode(writer, version),
             Self::Message(delivery) => delivery.encode(writer),
             Self::Forwarded(reply) => reply.encode(writer),
+            Self::NotifierId(created) => BrokerMessage::NotifierId(NotifierIds {
+                notifier_id: QueueId::from_array(&created.notifier_id),
+                relay_dh_key: created.relay_dh_key,
+            })
+            .encode(writer, version),
+            Self::Notification(notification) => notification.encode(writer, version),
         }
     }
 }

@@ -1,15 +1,18 @@
-//! What happens by the clock: messages expire, and connections that do nothing are closed (wire reference, sections 10.5
-//! and 10.9).
+//! What happens by the clock: messages and notifications expire, and connections that do nothing are closed (wire
+//! reference, sections 10.5, 10.6 and 10.9).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Relay;
-use super::store::{OccupiedPage, StoreError};
+use super::store::{NotifierPage, OccupiedPage, StoreError};
 
 /// Queues looked at in one go.
 const PAGE: usize = 1_000;
+
+/// Between two looks at the notifications of all queues (wire reference, section 10.6).
+const NOTIFICATIONS_INTERVAL: Duration = Duration::from_secs(3_600);
 
 impl Relay {
     /// Removes expired messages at the start and then again and again.
@@ -58,6 +61,48 @@ impl Relay {
             match next {
                 Some(next) => after = Some(next),
                 None => return Ok(expired),
+            }
+        }
+    }
+
+    /// Removes expired notifications at the start and then every hour.
+    pub(super) async fn sweep_notifications(self: Arc<Self>) {
+        loop {
+            let hours = i64::from(self.config().notifications.expire_hours);
+            match self.expire_notifications(self.now().saturating_sub(hours * 3_600)).await {
+                Ok(()) => {}
+                Err(error) => tracing::error!(%error, "expired notifications could not be removed"),
+            }
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(NOTIFICATIONS_INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn expire_notifications(&self, before: i64) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let store = self.store.clone();
+            let page = tokio::task::spawn_blocking(move || store.notified_notifiers(after.as_ref(), PAGE)).await;
+            let NotifierPage { notifiers, next } = page.map_err(|_| StoreError::Failed)??;
+            let mut pending = Vec::new();
+            for (notifier, _) in notifiers.into_iter().filter(|(_, oldest)| *oldest < before) {
+                if self.stopping.is_cancelled() {
+                    return Ok(());
+                }
+                pending.push(self.store.expire_notifications(notifier, before).await?);
+            }
+            for answer in pending {
+                match answer.await {
+                    Ok(count) => self.stats.queues.notifications_expired.add(count),
+                    Err(error @ (StoreError::Failed | StoreError::Closed)) => return Err(error),
+                    Err(error) => tracing::error!(%error, "a notifier could not be looked through"),
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
             }
         }
     }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use smp_std::relay::store::{
-    Backend, Counts, FjallBackend, FjallOptions, Id, LinkData, MemoryBackend, OccupiedPage, Operation, QueueRecord,
-    QueueSet, QueueState, Reply, ReservedPage, ServiceRecord, ServiceSide, Side, Store, StoreError, StoreOptions,
-    StoredMessage,
+    Backend, Counts, FjallBackend, FjallOptions, Id, LinkData, MemoryBackend, NotificationState, NotifierPage,
+    OccupiedPage, Operation, PendingNotification, QueueRecord, QueueSet, QueueState, Reply, ReservedPage,
+    ServiceRecord, ServiceSide, Side, Store, StoreError, StoreOptions, StoredMessage,
 };
 use tokio::time::timeout;
 
@@ -112,6 +112,18 @@ impl Backend for Shared {
         limit: usize,
     ) -> Result<Vec<Id>, StoreError> {
         self.0.inner.members(service, side, after, limit)
+    }
+
+    fn notification_state(&self, notifier_id: &Id) -> Result<NotificationState, StoreError> {
+        self.0.inner.notification_state(notifier_id)
+    }
+
+    fn notification(&self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError> {
+        self.0.inner.notification(notifier_id, sequence)
+    }
+
+    fn notified(&self, after: Option<&Id>, limit: usize) -> Result<NotifierPage, StoreError> {
+        self.0.inner.notified(after, limit)
     }
 }
 

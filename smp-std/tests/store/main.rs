@@ -9,6 +9,7 @@ mod durability;
 mod layout;
 mod links;
 mod model;
+mod notifications;
 mod rules;
 mod services;
 
@@ -17,8 +18,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
 use smp_std::relay::store::{
-    Acknowledged, AppendMessage, Appended, Creation, FjallOptions, Id, LinkData, QueueRecord, SharedSecret, Store,
-    StoreOptions,
+    Acknowledged, AppendMessage, Appended, Creation, FjallOptions, Id, LinkData, NotificationLimits, Notifier,
+    QueueRecord, SharedSecret, Store, StoreOptions,
 };
 use tempfile::TempDir;
 
@@ -129,12 +130,21 @@ fn queue(number: u64) -> QueueRecord {
     QueueRecord::new(id(number), id(number + 1_000_000), key(number as u8), SharedSecret::new([number as u8; 32]))
 }
 
+/// Notifier `number`, with id `id(number + 2_000_000)`.
+fn notifier(number: u64) -> Notifier {
+    Notifier { id: id(number + 2_000_000), key: key(number as u8), secret: SharedSecret::new([number as u8; 32]) }
+}
+
+/// How many notifications wait in most tests.
+const LIMITS: NotificationLimits = NotificationLimits { per_notifier: 256, total: 1_000_000 };
+
 fn message(queue: u64, number: u64) -> AppendMessage {
     AppendMessage {
         recipient_id: id(queue),
         message_id: id(number),
         time: number as i64,
         notification: number % 2 == 1,
+        notify: Some(LIMITS),
         body: body(number),
         quota: 128,
         expire_before: None,

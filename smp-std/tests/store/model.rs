@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use smp_std::relay::store::{
     AppendMessage, AppendOutcome, Blocked, Blocking, BlockingReason, Counts, Creation, HeaderKind, KeyReplacement,
-    LinkDeletion, LinkSetting, MessageHeader, MessageKind, Notice, Pending, QueueMode, QueueName, QueueStatus,
-    RecipientKeys, Securing, Side, StoreError, Suspension, Unblocking,
+    LinkDeletion, LinkSetting, MessageHeader, MessageKind, Notice, NotificationLimits, NotifierRemoval,
+    NotifierSetting, Pending, PendingNotification, QueueMode, QueueName, QueueStatus, RecipientKeys, Securing, Side,
+    StoreError, Suspension, Unblocking,
 };
 
-use crate::{Engine, Fixture, Random, body, for_every_engine, id, key, link_data, queue};
+use crate::{Engine, Fixture, Random, body, for_every_engine, id, key, link_data, notifier, queue};
 
 for_every_engine!(seed_1, seed_2, seed_3);
 
@@ -25,6 +26,8 @@ async fn seed_3(engine: Engine) {
 }
 
 const QUEUES: u64 = 6;
+const NOTIFIERS: u64 = 8;
+const LIMITS: NotificationLimits = NotificationLimits { per_notifier: 4, total: 10 };
 
 #[derive(Default)]
 struct Model {
@@ -45,6 +48,40 @@ struct ModelQueue {
     full: bool,
     /// Number, time, whether it is a mark.
     messages: VecDeque<(u64, i64, bool)>,
+    notifier: Option<ModelNotifier>,
+}
+
+struct ModelNotifier {
+    number: u64,
+    /// Of the next notification.
+    sequence: u64,
+    /// Sequence number, message number, time.
+    waiting: VecDeque<(u64, u64, i64)>,
+}
+
+impl Model {
+    fn notifications(&self) -> u64 {
+        self.queues.values().filter_map(|queue| queue.notifier.as_ref()).map(|it| it.waiting.len() as u64).sum()
+    }
+
+    /// What of a notification is stored, and how many are lost for it.
+    fn notify(&mut self, target: u64, number: u64, time: i64) -> Option<(bool, u64)> {
+        let all = self.notifications();
+        let notifier = self.queues.get_mut(&target)?.notifier.as_mut()?;
+        let full = notifier.waiting.len() as u64 == u64::from(LIMITS.per_notifier);
+        let lost = u64::from(full || all == LIMITS.total);
+        let made_room = lost == 1 && notifier.waiting.pop_front().is_some();
+        let stored = lost == 0 || made_room;
+        if stored {
+            notifier.waiting.push_back((notifier.sequence, number, time));
+            notifier.sequence += 1;
+        }
+        Some((stored, lost))
+    }
+
+    fn with_notifier(&mut self, number: u64) -> Option<&mut ModelNotifier> {
+        self.queues.values_mut().filter_map(|queue| queue.notifier.as_mut()).find(|notifier| notifier.number == number)
+    }
 }
 
 impl ModelQueue {
@@ -93,7 +130,9 @@ enum Expected {
     Blocking(Pending<Blocking>, Blocking),
     Unblocking(Pending<Unblocking>, Unblocking),
     Release(Pending<u64>, u64),
-    Append(Pending<smp_std::relay::store::Appended>, ExpectedAppend, u64),
+    Append(Pending<smp_std::relay::store::Appended>, ExpectedAppend, u64, Option<(bool, u64)>),
+    SetNotifier(Pending<NotifierSetting>, NotifierSetting),
+    RemoveNotifier(Pending<NotifierRemoval>, NotifierRemoval),
     /// With the header of the next message, if the answer came before any later operation.
     Acknowledge(Pending<Option<smp_std::relay::store::Acknowledged>>, Option<Option<MessageHeader>>),
     Expire(Pending<u64>, u64),
@@ -126,8 +165,11 @@ impl Expected {
             Self::Acknowledge(pending, expected) => {
                 assert_eq!(pending.await?.map(|acknowledged| acknowledged.deleted), expected);
             }
-            Self::Append(pending, expected, expired) => {
+            Self::SetNotifier(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::RemoveNotifier(pending, expected) => assert_eq!(pending.await?, expected),
+            Self::Append(pending, expected, expired, notified) => {
                 let appended = pending.await?;
+                assert_eq!(appended.notified.map(|notified| (notified.stored, notified.lost)), notified);
                 assert_eq!(appended.expired, expired);
                 let outcome = match appended.outcome {
                     AppendOutcome::Stored { was_empty, message } => {
@@ -173,6 +215,8 @@ async fn run(engine: Engine, seed: u64) {
             expected.check().await.unwrap();
         }
         if number % 10 == 0 {
+            // Behind whatever nobody waits for.
+            fixture.store().expire_messages(id(QUEUES), 0).await.unwrap().await.unwrap();
             compare(&fixture, &model);
         }
         if random.below(150) == 0 {
@@ -189,7 +233,7 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
         return step_around(fixture, model, random).await;
     }
     let present = model.queues.get_mut(&target);
-    match random.below(40) {
+    match random.below(50) {
         0..=2 => create(fixture, model, random, target).await,
         3 => {
             let deleted = model.queues.remove(&target);
@@ -244,6 +288,75 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
             });
             Expected::Acknowledge(store.acknowledge(id(target), id(message)).await.unwrap(), expected)
         }
+        23..=25 => {
+            let number = random.below(NOTIFIERS);
+            let taken = model.with_notifier(number).is_some();
+            let new = ModelNotifier { number, sequence: 0, waiting: VecDeque::new() };
+            let expected = match model.queues.get_mut(&target) {
+                None => NotifierSetting::NotFound,
+                Some(_) if taken => NotifierSetting::IdTaken,
+                Some(queue) => {
+                    let previous = queue.notifier.replace(new).map(|previous| notifier(previous.number).id);
+                    NotifierSetting::Set { previous }
+                }
+            };
+            let pending = store.set_notifier(id(target), Box::new(notifier(number))).await.unwrap();
+            Expected::SetNotifier(pending, expected)
+        }
+        26 => {
+            let expected = match present.map(|queue| queue.notifier.take()) {
+                None => NotifierRemoval::NotFound,
+                Some(None) => NotifierRemoval::NotSet,
+                Some(Some(previous)) => NotifierRemoval::Removed { notifier_id: notifier(previous.number).id },
+            };
+            Expected::RemoveNotifier(store.remove_notifier(id(target)).await.unwrap(), expected)
+        }
+        27..=28 => {
+            let number = random.below(NOTIFIERS);
+            let before = random.below(100) as i64;
+            let mut expected = 0;
+            if let Some(notifier) = model.with_notifier(number) {
+                while notifier.waiting.pop_front_if(|(_, _, time)| *time < before).is_some() {
+                    expected += 1;
+                }
+            }
+            Expected::Expire(store.expire_notifications(notifier(number).id, before).await.unwrap(), expected)
+        }
+        29..=30 => {
+            let number = random.below(NOTIFIERS);
+            let mut expected = 2;
+            let total = model.notifications();
+            if let Some(notifier) = model.with_notifier(number)
+                && notifier.waiting.len() + 2 <= LIMITS.per_notifier as usize
+                && total + 2 <= LIMITS.total
+            {
+                let first = notifier.sequence;
+                notifier.waiting.extend([(first, 1, 50), (first + 1, 2, 60)]);
+                notifier.sequence += 2;
+                expected = 0;
+            } else if model.with_notifier(number).is_some() {
+                // Not told apart here which go.
+                return Expected::Expire(store.expire_notifications(id(0), 0).await.unwrap(), 0);
+            }
+            let new = [(1, 50), (2, 60)].map(|(number, time)| PendingNotification { message_id: id(number), time });
+            Expected::Expire(store.insert_notifications(notifier(number).id, new, LIMITS).await.unwrap(), expected)
+        }
+        _ if random.below(5) == 0 => {
+            // Nobody waits for what was delivered to be gone, but nobody sees it again either.
+            let number = random.below(NOTIFIERS);
+            let notifier_id = notifier(number).id;
+            let mut from = 0;
+            if let Some(notifier) = model.with_notifier(number) {
+                let delivered = random.below(4);
+                for _ in 0..delivered {
+                    from = notifier.waiting.pop_front().map_or(from, |(sequence, _, _)| sequence + 1);
+                }
+                if from > 0 {
+                    store.forget_notifications(notifier_id, from).await.unwrap();
+                }
+            }
+            Expected::Expire(store.expire_messages(id(QUEUES), 0).await.unwrap(), 0)
+        }
         _ => {
             let quota = random.below(5);
             let time = random.below(100) as i64;
@@ -253,6 +366,8 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
                 message_id: id(number),
                 time,
                 notification: number.is_multiple_of(2),
+                // Of messages that are moved from elsewhere nobody is notified.
+                notify: number.is_multiple_of(4).then_some(LIMITS),
                 body: body(number),
                 quota,
                 expire_before,
@@ -280,7 +395,11 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
                     }
                 }
             };
-            Expected::Append(store.append_message(append).await.unwrap(), expected, expired)
+            let notified = match expected {
+                ExpectedAppend::Stored(..) if number.is_multiple_of(4) => model.notify(target, number, time),
+                _ => None,
+            };
+            Expected::Append(store.append_message(append).await.unwrap(), expected, expired, notified)
         }
     }
 }
@@ -431,9 +550,11 @@ fn compare(fixture: &Fixture, model: &Model) {
         queues: model.queues.len() as u64,
         messages: model.queues.values().map(|queue| queue.messages.len() as u64).sum(),
         reserved: model.reserved.len() as u64,
+        notifications: model.notifications(),
         ..Counts::default()
     };
     assert_eq!(store.counts(), counts);
+    compare_notifiers(fixture, model);
     let mut reserved = BTreeSet::new();
     let mut after = None;
     loop {
@@ -475,4 +596,37 @@ fn compare(fixture: &Fixture, model: &Model) {
             assert_eq!(stored, body(expected.messages[0].0));
         }
     }
+}
+
+fn compare_notifiers(fixture: &Fixture, model: &Model) {
+    let store = fixture.store();
+    let mut with_some = Vec::new();
+    for number in 0..NOTIFIERS {
+        let notifier_id = notifier(number).id;
+        let holder = model
+            .queues
+            .iter()
+            .find(|(_, queue)| queue.notifier.as_ref().is_some_and(|notifier| notifier.number == number));
+        let record = store.queue_by_side(Side::Notifier, &notifier_id).unwrap();
+        assert_eq!(record.map(|record| record.recipient_id), holder.map(|(queue, _)| id(*queue)));
+        let waiting = store.notifications(&notifier_id, 0, 100).unwrap();
+        let waiting: Vec<_> = waiting.into_iter().map(|(at, it)| (at, number_of(&it.message_id), it.time)).collect();
+        let expected = holder.and_then(|(_, queue)| queue.notifier.as_ref()).map(|notifier| notifier.waiting.clone());
+        assert_eq!(waiting, Vec::from(expected.unwrap_or_default()));
+        if let Some((_, _, time)) = waiting.first() {
+            with_some.push((notifier_id, *time));
+        }
+    }
+    with_some.sort_unstable();
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.notified_notifiers(after.as_ref(), 2).unwrap();
+        found.extend(page.notifiers);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, with_some);
 }

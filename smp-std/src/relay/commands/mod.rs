@@ -3,6 +3,7 @@
 
 mod limits;
 mod names;
+mod notifier;
 mod recipient;
 mod sender;
 mod services;
@@ -46,8 +47,10 @@ pub(super) enum Effect {
     Subscribe(Id),
     /// The message was removed; deliver the next one.
     Acknowledged(Arc<QueueRecord>, Option<StoredMessage>),
-    /// The queue is gone.
-    Deleted(Id),
+    /// The queue is gone, and its notifier if it had one.
+    Deleted(Id, Option<Id>),
+    /// The notifier is gone.
+    NotifierDeleted(Id),
 }
 
 impl From<Body> for Outcome {
@@ -110,7 +113,7 @@ impl Executor<'_> {
             };
         };
         let queue = record.recipient_id;
-        if !matches!(authorized.command, Command::Suspend | Command::Delete) {
+        if !matches!(authorized.command, Command::Suspend | Command::Delete | Command::SubscribeNotifications) {
             let today = self.relay.today();
             if record.activity_day != today {
                 self.relay.store.touch_queue(queue, today);
@@ -131,6 +134,9 @@ impl Executor<'_> {
                 })
             }
             Command::Delete => self.delete(queue).await,
+            Command::EnableNotifications(keys) => self.set_notifier(record, keys).await,
+            Command::DisableNotifications => self.remove_notifier(queue).await,
+            Command::SubscribeNotifications => self.subscribe_notifications(record),
             Command::QueueInfo => queue_info::describe(&self.relay.store, record, self.subscriptions)
                 .map(|json| Answer::Now(Body::Info(json))),
             _ => Err(SmpError::Command(CommandError::Prohibited)),

@@ -20,7 +20,7 @@ use crate::relay::subscriptions::Mode;
 const FETCHED_QUEUES: usize = 10_000;
 
 /// How often ids are drawn anew when they are taken, which does not happen unless the random source is broken.
-const ID_ATTEMPTS: usize = 3;
+pub(super) const ID_ATTEMPTS: usize = 3;
 
 impl Executor<'_> {
     pub(super) async fn create(&mut self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
@@ -267,7 +267,11 @@ impl Executor<'_> {
                     relay.stats.queue_deleted(&deleted.record);
                     relay.deleted_for_service(deleted.record.recipient_service.as_ref(), &queue, &peer);
                     relay.hub.deleted(Part::Recipient, &queue, &peer);
-                    Outcome { body: Body::Ok, effect: Effect::Deleted(queue) }
+                    let notifier = deleted.record.notifier.as_ref().map(|notifier| notifier.id);
+                    if let Some(notifier) = &notifier {
+                        relay.hub.deleted(Part::Notifier, notifier, &peer);
+                    }
+                    Outcome { body: Body::Ok, effect: Effect::Deleted(queue, notifier) }
                 }
                 Ok(None) => Body::Error(SmpError::Auth).into(),
                 Err(error) => Body::Error(store_error(&error)).into(),

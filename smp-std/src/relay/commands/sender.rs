@@ -44,16 +44,20 @@ impl Executor<'_> {
             message_id: new_id(),
             time: now,
             notification: send.notify,
+            notify: send.notify.then(|| config.notification_limits()),
             body: Bytes::copy_from_slice(send.body),
             quota: u64::from(messages.quota),
             expire_before: if messages.expire_on_send { self.relay.expire_before(now) } else { None },
         };
         let pending = self.relay.store.append_message(append).await.map_err(|error| store_error(&error))?;
-        // The recipient's connection hears of the message from the store, whatever becomes of this one.
+        // The recipient's and the notifier's connections hear of it from the store, whatever becomes of this one.
         let (relay, queue, notify) = (Arc::clone(self.relay), record.recipient_id, send.notify);
         later(pending, move |appended| {
             let counters = &relay.stats.queues;
             counters.messages_expired.add(appended.expired);
+            if let Some(notified) = &appended.notified {
+                relay.count_notification(notified);
+            }
             match appended.outcome {
                 AppendOutcome::Stored { .. } => {
                     relay.stats.message_sent(&queue, notify);

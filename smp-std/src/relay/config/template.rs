@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Engine, control, disk, information, metrics, names, proxy, rates, services, stats, web};
+use super::{
+    Config, Engine, control, disk, information, metrics, names, notifications, proxy, rates, services, stats, web,
+};
 
 /// What `init` was told; the rest of the file are defaults.
 #[derive(Clone, Default)]
@@ -136,6 +138,7 @@ check_interval_seconds = {check}
         proxy::template(),
         rates::template(),
         disk::template(),
+        notifications::template(),
         information::template(),
         web::template(),
         names::template(),

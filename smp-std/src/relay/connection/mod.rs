@@ -3,6 +3,7 @@
 //! While nothing happens the task holds no buffers. A client that does not read is not read either once enough responses
 //! wait for it, so it slows down nobody but itself.
 
+mod notify;
 mod output;
 mod pace;
 mod service;
@@ -79,7 +80,7 @@ pub(super) struct Connection {
     responses: VecDeque<Slot>,
     /// Responses that may overtake those.
     unordered: Unordered,
-    /// Responses to SUB and NEW among the ordered ones; messages must not overtake these.
+    /// Responses to SUB, NSUB and NEW among the ordered ones; messages must not overtake these.
     subscribing: usize,
     /// Those among them that hold messages.
     holding: usize,
@@ -284,8 +285,16 @@ impl Connection {
                     (body, _) => body,
                 }
             }
-            Effect::Deleted(queue) => {
+            Effect::Deleted(queue, notifier) => {
                 self.subscriptions.remove(&queue);
+                if let Some(notifier) = notifier {
+                    self.notifications.remove(&notifier);
+                }
+                self.count_subscriptions();
+                outcome.body
+            }
+            Effect::NotifierDeleted(notifier) => {
+                self.notifications.remove(&notifier);
                 self.count_subscriptions();
                 outcome.body
             }

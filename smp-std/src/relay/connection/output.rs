@@ -1,4 +1,4 @@
-//! What a connection says: responses, then events, then messages, packed into blocks (wire reference, sections 6.1, 10.3).
+//! What a connection says: responses, then events, then notifications and messages, packed into blocks (wire reference, sections 6.1, 10.3).
 
 use std::sync::atomic::Ordering;
 
@@ -22,13 +22,14 @@ impl Connection {
         if length > 0 {
             self.session.sealer.seal(&mut block, length).map_err(|_| NetError::Closed)?;
             self.tls.write_block(&block).await?;
+            self.forget_delivered().await;
             self.peer.last_sent.store(self.relay.uptime(), Ordering::Relaxed);
         }
         self.relay.blocks.give(block);
         Ok(())
     }
 
-    /// Packs responses, then events, then messages, as long as they fit. Returns the length of the content, 0 when it
+    /// Packs responses, then events, notifications and messages, as long as they fit. Returns the length of the content, 0 when it
     /// turned out that there is nothing to say.
     fn fill(&mut self, content: &mut [u8]) -> usize {
         let Ok(mut batch) = BatchWriter::new(content) else { return 0 };
@@ -64,6 +65,9 @@ impl Connection {
         self.relay.stats.queues.subscriptions_ended.add(ended);
         self.relay.stats.queues.subscriptions_ended_batches.add(ended.min(1));
         if !self.events.is_empty() {
+            return finish(batch);
+        }
+        if !self.notify(&mut batch) {
             return finish(batch);
         }
         while let Some((queue, mode, origin)) = self.next_due() {
@@ -127,7 +131,7 @@ impl Connection {
         }
     }
 
-    fn push(&self, batch: &mut BatchWriter<'_>, reply: &Reply) -> Pushed {
+    pub(super) fn push(&self, batch: &mut BatchWriter<'_>, reply: &Reply) -> Pushed {
         let (version, session_id) = (self.session.context.version(), self.session.context.session_id());
         match batch.push(|writer| reply.encode(writer, version, session_id)) {
             Ok(()) => Pushed::Written,
@@ -140,7 +144,7 @@ impl Connection {
     }
 }
 
-enum Pushed {
+pub(super) enum Pushed {
     Written,
     Full,
     Impossible,

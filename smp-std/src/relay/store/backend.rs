@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::StoreError;
 use super::link_data::LinkData;
+use super::notification::{NotificationState, NotifierPage, PendingNotification};
 use super::operation::{Operation, Reply, Side};
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::rules;
@@ -65,6 +66,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Ids of the queues a service has on one side, in their order, from the first behind `after`, at most `limit`.
     fn members(&self, service: &Id, side: ServiceSide, after: Option<&Id>, limit: usize)
     -> Result<Vec<Id>, StoreError>;
+    /// Where the notifications of a notifier are; the default for a notifier that never had any.
+    fn notification_state(&self, notifier_id: &Id) -> Result<NotificationState, StoreError>;
+
+    /// The notification of a notifier with this sequence number.
+    fn notification(&self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError>;
+
+    /// Looks at the next `limit` notifiers behind `after` that ever had notifications and returns those that have some
+    /// now.
+    fn notified(&self, after: Option<&Id>, limit: usize) -> Result<NotifierPage, StoreError>;
 }
 
 /// A page of queues with messages.
@@ -170,6 +180,18 @@ pub trait Rows {
     fn put_member(&mut self, service: &Id, side: ServiceSide, queue: &Id);
     /// Removes a queue from those of a service.
     fn remove_member(&mut self, service: &Id, side: ServiceSide, queue: &Id);
+    /// Reads where a notifier's notifications are; the default when nothing was ever written.
+    fn notification_state(&mut self, notifier_id: &Id) -> Result<NotificationState, StoreError>;
+    /// Writes where a notifier's notifications are.
+    fn put_notification_state(&mut self, notifier_id: &Id, state: NotificationState);
+    /// Removes the state of a notifier that goes. Its notifications are removed one by one.
+    fn remove_notification_state(&mut self, notifier_id: &Id);
+    /// Reads a notification.
+    fn notification(&mut self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError>;
+    /// Writes a notification with a sequence number never used before of its notifier.
+    fn put_notification(&mut self, notifier_id: &Id, sequence: u64, notification: PendingNotification);
+    /// Removes a notification.
+    fn remove_notification(&mut self, notifier_id: &Id, sequence: u64);
 
     /// The counts, to be adjusted.
     fn counts(&mut self) -> &mut Counts;

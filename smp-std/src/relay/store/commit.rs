@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::StoreError;
 use super::backend::Backend;
+use super::notification::Delivered;
 use super::operation::{AppendOutcome, Operation, Reply};
 use super::record::Id;
 
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) failed: AtomicBool,
     /// The bytes that may wait. Closed when the thread stops.
     pub(super) budget: Arc<Semaphore>,
+    /// Notifications that were delivered and are on their way out.
+    pub(super) delivered: Delivered,
     /// Wakes those who wait for `failed`.
     pub(super) failure: Notify,
 }
@@ -57,6 +60,11 @@ impl Shared {
 pub trait CommitObserver: Send + Sync + 'static {
     /// A message or a quota mark waits in this queue, which this service receives for, if any.
     fn message_appended(&self, recipient_id: &Id, service: Option<&Id>);
+
+    /// A notification of a message of the second `time` waits for this notifier.
+    fn notification_waiting(&self, notifier_id: &Id, time: i64) {
+        let _ = (notifier_id, time);
+    }
 }
 
 /// Tells the observer what a durable operation means for others.
@@ -66,6 +74,9 @@ fn observe(observer: Option<&dyn CommitObserver>, operation: &Operation, result:
         && matches!(appended.outcome, AppendOutcome::Stored { .. } | AppendOutcome::QuotaMarked { .. })
     {
         observer.message_appended(&append.recipient_id, appended.recipient_service.as_ref());
+        if let Some(notified) = appended.notified.filter(|notified| notified.stored) {
+            observer.notification_waiting(&notified.notifier_id, append.time);
+        }
     }
 }
 
@@ -150,6 +161,9 @@ pub(super) fn run(
                 Ok(replies) => {
                     let answers = replies.into_iter().zip(&batch.operations).zip(batch.waiting);
                     for ((result, operation), (reply, permit)) in answers {
+                        if let Operation::ForgetNotifications { notifier_id, next } = operation {
+                            shared.delivered.settle(notifier_id, *next);
+                        }
                         observe(observer, operation, &result);
                         if let Some(reply) = reply {
                             // The one who asked may be gone.

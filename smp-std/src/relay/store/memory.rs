@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::backend::{Backend, OccupiedPage, ReservedPage, Rows};
 use super::link_data::LinkData;
+use super::notification::{NotificationState, NotifierPage, PendingNotification};
 use super::operation::{Operation, Reply, Side};
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
@@ -27,9 +28,11 @@ pub struct MemoryBackend {
     services: ServiceTables,
     service_count: AtomicU64,
     reserved: Shards<(Side, Id), u32>,
+    notifiers: Shards<Id, Notifications>,
     queue_count: AtomicU64,
     message_count: AtomicU64,
     reserved_count: AtomicU64,
+    notification_count: AtomicU64,
 }
 
 struct Entry {
@@ -37,6 +40,12 @@ struct Entry {
     state: QueueState,
     messages: VecDeque<StoredMessage>,
     link: Option<Box<LinkData>>,
+}
+
+#[derive(Default)]
+struct Notifications {
+    state: NotificationState,
+    waiting: VecDeque<PendingNotification>,
 }
 
 impl MemoryBackend {
@@ -49,9 +58,11 @@ impl MemoryBackend {
             services: ServiceTables::default(),
             service_count: AtomicU64::new(0),
             reserved: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            notifiers: (0..SHARDS).map(|_| RwLock::default()).collect(),
             queue_count: AtomicU64::new(0),
             message_count: AtomicU64::new(0),
             reserved_count: AtomicU64::new(0),
+            notification_count: AtomicU64::new(0),
         }
     }
 
@@ -91,6 +102,7 @@ impl Backend for MemoryBackend {
         self.message_count.store(rows.counts.messages, Ordering::Relaxed);
         self.service_count.store(rows.counts.services, Ordering::Relaxed);
         self.reserved_count.store(rows.counts.reserved, Ordering::Relaxed);
+        self.notification_count.store(rows.counts.notifications, Ordering::Relaxed);
         Ok(replies)
     }
 
@@ -139,6 +151,7 @@ impl Backend for MemoryBackend {
             messages: self.message_count.load(Ordering::Relaxed),
             services: self.service_count.load(Ordering::Relaxed),
             reserved: self.reserved_count.load(Ordering::Relaxed),
+            notifications: self.notification_count.load(Ordering::Relaxed),
         }
     }
 
@@ -184,23 +197,56 @@ impl Backend for MemoryBackend {
     ) -> Result<Vec<Id>, StoreError> {
         Ok(self.services.members(service, side, after, limit))
     }
+
+    fn notification_state(&self, notifier_id: &Id) -> Result<NotificationState, StoreError> {
+        Ok(self.with_notifications(notifier_id, |notifications| notifications.state).unwrap_or_default())
+    }
+
+    fn notification(&self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError> {
+        Ok(self.with_notifications(notifier_id, |notifications| notifications.at(sequence)).flatten())
+    }
+
+    fn notified(&self, after: Option<&Id>, limit: usize) -> Result<NotifierPage, StoreError> {
+        let mut notifiers = Vec::new();
+        let next = walk(&self.notifiers, after, limit, |id, notifications| {
+            if let Some(oldest) = notifications.waiting.front() {
+                notifiers.push((*id, oldest.time));
+            }
+        });
+        Ok(NotifierPage { notifiers, next })
+    }
 }
 
 impl MemoryBackend {
+    fn with_notifications<T>(&self, notifier_id: &Id, f: impl FnOnce(&Notifications) -> T) -> Option<T> {
+        read(shard(&self.notifiers, notifier_id)?).get(notifier_id).map(f)
+    }
+
     /// Visits up to `limit` queues behind `after`; the last one visited if the limit ended the walk.
-    fn walk(&self, after: Option<&Id>, limit: usize, mut visit: impl FnMut(&Id, &Entry)) -> Option<Id> {
-        let mut visited = 0;
-        for shard in self.queues.iter().skip(after.map_or(0, shard_index)) {
-            let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id));
-            for (id, entry) in read(shard).range((start, Bound::Unbounded)) {
-                visit(id, entry);
-                visited += 1;
-                if visited == limit {
-                    return Some(*id);
-                }
+    fn walk(&self, after: Option<&Id>, limit: usize, visit: impl FnMut(&Id, &Entry)) -> Option<Id> {
+        walk(&self.queues, after, limit, visit)
+    }
+}
+
+/// Visits up to `limit` entries behind `after`; the last one visited if the limit ended the walk.
+fn walk<T>(shards: &Shards<Id, T>, after: Option<&Id>, limit: usize, mut visit: impl FnMut(&Id, &T)) -> Option<Id> {
+    let mut visited = 0;
+    for shard in shards.iter().skip(after.map_or(0, shard_index)) {
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id));
+        for (id, entry) in read(shard).range((start, Bound::Unbounded)) {
+            visit(id, entry);
+            visited += 1;
+            if visited == limit {
+                return Some(*id);
             }
         }
-        None
+    }
+    None
+}
+
+impl Notifications {
+    fn at(&self, sequence: u64) -> Option<PendingNotification> {
+        self.waiting.get(usize::try_from(sequence.checked_sub(self.state.head)?).ok()?).copied()
     }
 }
 
@@ -354,6 +400,46 @@ impl Rows for MemoryRows<'_> {
 
     fn remove_member(&mut self, service: &Id, side: ServiceSide, queue: &Id) {
         self.backend.services.remove_member(service, side, queue);
+    }
+
+    fn notification_state(&mut self, notifier_id: &Id) -> Result<NotificationState, StoreError> {
+        self.backend.notification_state(notifier_id)
+    }
+
+    fn put_notification_state(&mut self, notifier_id: &Id, state: NotificationState) {
+        if let Some(shard) = shard(&self.backend.notifiers, notifier_id) {
+            let mut notifiers = write(shard);
+            let notifications = notifiers.entry(*notifier_id).or_default();
+            // As with messages, what was removed goes together with the move of the head.
+            while notifications.state.head < state.head {
+                notifications.waiting.pop_front();
+                notifications.state.head = notifications.state.head.saturating_add(1);
+            }
+            notifications.state = state;
+            if notifications.waiting.is_empty() {
+                notifications.waiting = VecDeque::new();
+            }
+        }
+    }
+
+    fn remove_notification_state(&mut self, notifier_id: &Id) {
+        if let Some(shard) = shard(&self.backend.notifiers, notifier_id) {
+            write(shard).remove(notifier_id);
+        }
+    }
+
+    fn notification(&mut self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError> {
+        self.backend.notification(notifier_id, sequence)
+    }
+
+    fn put_notification(&mut self, notifier_id: &Id, _sequence: u64, notification: PendingNotification) {
+        if let Some(shard) = shard(&self.backend.notifiers, notifier_id) {
+            write(shard).entry(*notifier_id).or_default().waiting.push_back(notification);
+        }
+    }
+
+    fn remove_notification(&mut self, _notifier_id: &Id, _sequence: u64) {
+        // Done by `put_notification_state`, or with the whole notifier.
     }
 
     fn counts(&mut self) -> &mut Counts {

@@ -15,6 +15,7 @@
 //!     message_id,
 //!     time: 1_700_000_000,
 //!     notification: false,
+//!     notify: None,
 //!     body: "encrypted".into(),
 //!     quota: 128,
 //!     expire_before: None,
@@ -38,6 +39,7 @@ mod import;
 mod journal;
 mod link_data;
 mod memory;
+mod notification;
 mod operation;
 mod overlay;
 mod pending;
@@ -54,9 +56,11 @@ pub use front::{Store, StoreOptions};
 pub use import::{ImportStep, Imported, QueueChange};
 pub use link_data::LinkData;
 pub use memory::MemoryBackend;
+pub use notification::{NotificationLimits, NotificationState, NotifierPage, PendingNotification};
 pub use operation::{
     Acknowledged, AppendMessage, AppendOutcome, Appended, Blocking, Creation, DeletedQueue, KeyReplacement,
-    LinkDeletion, LinkSetting, Operation, QueueName, Removal, Reply, Securing, Side, Suspension, Unblocking,
+    LinkDeletion, LinkSetting, Notified, NotifierRemoval, NotifierSetting, Operation, QueueName, Removal, Reply,
+    Securing, Side, Suspension, Unblocking,
 };
 pub use pending::Pending;
 pub use record::{

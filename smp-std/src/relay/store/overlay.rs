@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::StoreError;
 use super::backend::{Backend, Rows};
 use super::link_data::LinkData;
+use super::notification::{NotificationState, PendingNotification};
 use super::operation::Side;
 use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
@@ -45,6 +46,10 @@ pub(super) struct Changes {
     pub(super) queue_sets: HashMap<(Id, ServiceSide), QueueSet>,
     /// Queues of services: whether they have them.
     pub(super) members: HashMap<(Id, ServiceSide, Id), bool>,
+    /// Where notifications are.
+    pub(super) notification_states: HashMap<Id, Option<NotificationState>>,
+    /// Notifications by notifier and sequence number.
+    pub(super) notifications: HashMap<(Id, u64), Option<PendingNotification>>,
     /// How much there is then.
     pub(super) counts: Counts,
 }
@@ -58,6 +63,8 @@ impl Changes {
             && self.reserved.is_empty()
             && self.messages.is_empty()
             && self.services.is_empty()
+            && self.notification_states.is_empty()
+            && self.notifications.is_empty()
     }
 }
 
@@ -69,6 +76,8 @@ pub(super) struct Overlay<'a, S> {
     read: Read,
     /// Messages that were not there before this batch: removing one leaves nothing to write.
     new: HashSet<(Id, u64)>,
+    /// The same of notifications.
+    new_notifications: HashSet<(Id, u64)>,
 }
 
 #[derive(Default)]
@@ -90,9 +99,11 @@ impl<'a, S: Source> Overlay<'a, S> {
             fingerprints: HashMap::new(),
             queue_sets: HashMap::new(),
             members: HashMap::new(),
+            notification_states: HashMap::new(),
+            notifications: HashMap::new(),
             counts,
         };
-        Self { source, changes, read: Read::default(), new: HashSet::new() }
+        Self { source, changes, read: Read::default(), new: HashSet::new(), new_notifications: HashSet::new() }
     }
 
     pub(super) fn into_changes(self) -> Changes {
@@ -243,6 +254,47 @@ impl<S: Source> Rows for Overlay<'_, S> {
 
     fn remove_member(&mut self, service: &Id, side: ServiceSide, queue: &Id) {
         self.changes.members.insert((*service, side, *queue), false);
+    }
+
+    fn notification_state(&mut self, notifier_id: &Id) -> Result<NotificationState, StoreError> {
+        match self.changes.notification_states.get(notifier_id) {
+            Some(state) => Ok(state.unwrap_or_default()),
+            None => self.source.notification_state(notifier_id),
+        }
+    }
+
+    fn put_notification_state(&mut self, notifier_id: &Id, state: NotificationState) {
+        self.changes.notification_states.insert(*notifier_id, Some(state));
+    }
+
+    fn remove_notification_state(&mut self, notifier_id: &Id) {
+        self.changes.notification_states.insert(*notifier_id, None);
+    }
+
+    fn notification(&mut self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError> {
+        let key = (*notifier_id, sequence);
+        match self.changes.notifications.get(&key) {
+            Some(notification) => Ok(*notification),
+            None if self.new_notifications.contains(&key) => Ok(None),
+            None => self.source.notification(notifier_id, sequence),
+        }
+    }
+
+    fn put_notification(&mut self, notifier_id: &Id, sequence: u64, notification: PendingNotification) {
+        let key = (*notifier_id, sequence);
+        // As with messages, what this batch removed and puts again is not new.
+        if self.changes.notifications.insert(key, Some(notification)).is_none() {
+            self.new_notifications.insert(key);
+        }
+    }
+
+    fn remove_notification(&mut self, notifier_id: &Id, sequence: u64) {
+        let key = (*notifier_id, sequence);
+        if self.new_notifications.contains(&key) {
+            self.changes.notifications.remove(&key);
+        } else {
+            self.changes.notifications.insert(key, None);
+        }
     }
 
     fn counts(&mut self) -> &mut Counts {

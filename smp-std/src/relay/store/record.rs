@@ -385,4 +385,6 @@ pub struct Counts {
     pub services: u64,
     /// Ids of deleted queues that must not be used again yet.
     pub reserved: u64,
+    /// Notifications that wait for their notifiers.
+    pub notifications: u64,
 }

@@ -26,6 +26,7 @@ const RESERVATION: &str = "reservation";
 
 const COUNT_RESERVED: u8 = 1;
 const COUNT_SERVICES: u8 = 2;
+const COUNT_NOTIFICATIONS: u8 = 3;
 
 const KIND_MESSAGE: u8 = 0;
 const KIND_MESSAGE_NOTIFIED: u8 = 1;
@@ -76,11 +77,11 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<MessageHeader, StoreError> {
 
 /// Writes the counts.
 pub(super) fn encode_counts(counts: Counts) -> Vec<u8> {
-    let Counts { queues, messages, services, reserved } = counts;
+    let Counts { queues, messages, services, reserved, notifications } = counts;
     let mut out = vec![FORMAT];
     out.extend_from_slice(&queues.to_be_bytes());
     out.extend_from_slice(&messages.to_be_bytes());
-    for (tag, count) in [(COUNT_RESERVED, reserved), (COUNT_SERVICES, services)] {
+    for (tag, count) in [(COUNT_RESERVED, reserved), (COUNT_SERVICES, services), (COUNT_NOTIFICATIONS, notifications)] {
         if count != 0 {
             field(&mut out, tag, &[&count.to_be_bytes()]);
         }
@@ -95,15 +96,17 @@ pub(super) fn decode_counts(bytes: &[u8]) -> Result<Counts, StoreError> {
     let messages = read_u64(&mut reader, COUNTS)?;
     let mut reserved = 0;
     let mut services = 0;
+    let mut notifications = 0;
     more_fields(&mut reader, COUNTS, |tag, value| {
         match tag {
             COUNT_RESERVED => reserved = read_u64(value, COUNTS)?,
             COUNT_SERVICES => services = read_u64(value, COUNTS)?,
+            COUNT_NOTIFICATIONS => notifications = read_u64(value, COUNTS)?,
             found => return Err(StoreError::NewerFormat { what: COUNTS, found }),
         }
         Ok(())
     })?;
-    Ok(Counts { queues, messages, services, reserved })
+    Ok(Counts { queues, messages, services, reserved, notifications })
 }
 
 /// Writes the day on which an id was reserved: 5 bytes.
@@ -222,13 +225,13 @@ mod tests {
     #[test]
     fn counts_and_reservations_come_back() {
         for (reserved, services) in [(0, 0), (300, 0), (0, 5), (300, 5)] {
-            let counts = Counts { queues: 7, messages: 9, services, reserved };
+            let counts = Counts { queues: 7, messages: 9, services, reserved, notifications: services * 3 };
             let bytes = encode_counts(counts);
             assert_eq!(decode_counts(&bytes).unwrap(), counts);
             for length in 0..bytes.len() {
                 // Without its last fields it is a count of an older version.
                 let truncated = decode_counts(&bytes[..length]);
-                assert!(truncated.is_err() || length == 17 || length == 27, "{length}");
+                assert!(truncated.is_err() || length == 17 || length == 27 || length == 37, "{length}");
             }
             let newer = decode_counts(&[&bytes[..], &[9, 0]].concat()).unwrap_err();
             assert!(matches!(newer, StoreError::NewerFormat { what: COUNTS, found: 9 }));

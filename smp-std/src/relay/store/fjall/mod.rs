@@ -12,12 +12,14 @@
 //! | `services` | see there | services, and which queues they have |
 //! | `links` | recipient id | link data; large ones go to files apart from the index |
 //! | `reserved` | side (1 byte), id | the day on which the queue that had this id was deleted |
+//! | `notifications` | see there | notifications that wait for their notifiers |
 //! | `store` | `format`, `counts` | version of this layout; counts |
 //!
 //! Finding a queue's oldest message takes point reads only; nothing is ever scanned past what was deleted. A batch is
 //! one write and one `fdatasync` of the engine's journal, whatever it contains. A message that is acknowledged before
 //! its memory table is flushed (within thousands of messages) is never written a second time.
 
+mod notifications;
 mod rows;
 mod services;
 
@@ -28,11 +30,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
 
+use self::notifications::Notifications;
 use self::rows::{message_key, name_key, read_name_key, walk};
 use self::services::Services;
 use super::backend::{Backend, OccupiedPage, ReservedPage};
 use super::codec;
 use super::link_data::LinkData;
+use super::notification::{NotificationState, NotifierPage, PendingNotification};
 use super::operation::{Operation, Reply, Side};
 use super::overlay::{Overlay, Source};
 use super::record::{Counts, HeaderKind, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
@@ -82,11 +86,13 @@ pub struct FjallBackend {
     links: Keyspace,
     reserved: Keyspace,
     services: Services,
+    notifications: Notifications,
     store: Keyspace,
     queue_count: AtomicU64,
     message_count: AtomicU64,
     service_count: AtomicU64,
     reserved_count: AtomicU64,
+    notification_count: AtomicU64,
     // Last, so that it outlives the keyspaces.
     database: Database,
 }
@@ -134,11 +140,13 @@ impl FjallBackend {
             services: Services::open(keyspace("services")?)?,
             links: database.keyspace("links", links).map_err(error)?,
             reserved: keyspace("reserved")?,
+            notifications: Notifications::over(keyspace("notifications")?),
             store: keyspace("store")?,
             queue_count: AtomicU64::new(0),
             message_count: AtomicU64::new(0),
             service_count: AtomicU64::new(0),
             reserved_count: AtomicU64::new(0),
+            notification_count: AtomicU64::new(0),
             database,
         };
         backend.check_layout()?;
@@ -164,6 +172,7 @@ impl FjallBackend {
         self.message_count.store(counts.messages, Ordering::Relaxed);
         self.service_count.store(counts.services, Ordering::Relaxed);
         self.reserved_count.store(counts.reserved, Ordering::Relaxed);
+        self.notification_count.store(counts.notifications, Ordering::Relaxed);
     }
 
     /// Writes what a batch changed, once for each row.
@@ -196,6 +205,7 @@ impl FjallBackend {
                 None => batch.remove(&self.reserved, name_key(*side, id)),
             }
         }
+        self.notifications.write_added(&mut batch, &changes);
         for (id, record) in &changes.queues {
             match record {
                 Some(record) => batch.insert(&self.queues, *id, codec::encode_record(record)),
@@ -214,6 +224,7 @@ impl FjallBackend {
                 None => batch.remove(&self.states, *id),
             }
         }
+        self.notifications.write_rest(&mut batch, &changes);
         for ((id, sequence), _) in removed {
             let key = Slice::from(message_key(&id, sequence));
             batch.remove(&self.headers, key.clone());
@@ -298,6 +309,7 @@ impl Backend for FjallBackend {
             messages: self.message_count.load(Ordering::Relaxed),
             services: self.service_count.load(Ordering::Relaxed),
             reserved: self.reserved_count.load(Ordering::Relaxed),
+            notifications: self.notification_count.load(Ordering::Relaxed),
         }
     }
 
@@ -345,6 +357,18 @@ impl Backend for FjallBackend {
         limit: usize,
     ) -> Result<Vec<Id>, StoreError> {
         self.services.members(service, side, after, limit)
+    }
+
+    fn notification_state(&self, notifier_id: &Id) -> Result<NotificationState, StoreError> {
+        self.notifications.state(notifier_id)
+    }
+
+    fn notification(&self, notifier_id: &Id, sequence: u64) -> Result<Option<PendingNotification>, StoreError> {
+        self.notifications.notification(notifier_id, sequence)
+    }
+
+    fn notified(&self, after: Option<&Id>, limit: usize) -> Result<NotifierPage, StoreError> {
+        self.notifications.notified(after, limit)
     }
 }
 

@@ -3,6 +3,7 @@
 mod blocking;
 mod links;
 mod messages;
+mod notifier;
 mod queues;
 mod reads;
 mod services;
@@ -20,6 +21,7 @@ use super::backend::Backend;
 use super::commit::{self, BatchLimits, CommitObserver, Request, Shared};
 use super::fjall::{FjallBackend, FjallOptions};
 use super::memory::MemoryBackend;
+use super::notification::Delivered;
 use super::operation::{Acknowledged, Operation, Removal, Reply};
 use super::pending::Pending;
 use super::record::{Id, StoredMessage};
@@ -85,7 +87,12 @@ impl Store {
     /// Opens a store over a storage engine. Fails only when no thread can be started.
     pub fn with_backend(backend: Arc<dyn Backend>, options: StoreOptions) -> Result<Self, StoreError> {
         let budget = Arc::new(Semaphore::new(options.budget.get() as usize));
-        let shared = Arc::new(Shared { failed: AtomicBool::new(false), budget, failure: Notify::new() });
+        let shared = Arc::new(Shared {
+            failed: AtomicBool::new(false),
+            budget,
+            delivered: Delivered::default(),
+            failure: Notify::new(),
+        });
         let (sender, receiver) = mpsc::channel();
         let limits = BatchLimits { operations: options.batch_operations.max(1), bytes: options.batch_bytes.max(1) };
         let thread = std::thread::Builder::new().name("store commit".into()).spawn({

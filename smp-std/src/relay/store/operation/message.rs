@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::notifier::Notified;
+use crate::relay::store::notification::NotificationLimits;
 use crate::relay::store::record::{Blocked, Id, MessageHeader, StoredMessage};
 
 /// A message for a queue.
@@ -15,6 +17,9 @@ pub struct AppendMessage {
     pub time: i64,
     /// The sender asked for a notification.
     pub notification: bool,
+    /// When it did and the queue has a notifier, a notification waits for that, within these limits; `None` for messages
+    /// that are moved from elsewhere.
+    pub notify: Option<NotificationLimits>,
     /// The body as sent.
     pub body: Bytes,
     /// How many messages the queue holds before it is full.
@@ -38,6 +43,8 @@ pub struct Appended {
     pub expired: u64,
     /// The service that receives for the queue.
     pub recipient_service: Option<Id>,
+    /// What the queue's notifier gets, when it gets something.
+    pub notified: Option<Notified>,
 }
 
 /// What became of a message.

@@ -3,6 +3,7 @@
 mod blocking;
 mod link;
 mod message;
+mod notifier;
 mod queue;
 
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use smp_proto::key::AuthorizationKey;
 pub use self::blocking::{Blocking, Unblocking};
 pub use self::link::{LinkDeletion, LinkSetting};
 pub use self::message::{Acknowledged, AppendMessage, AppendOutcome, Appended, Removal};
+pub use self::notifier::{Notified, NotifierRemoval, NotifierSetting};
 pub use self::queue::{Creation, DeletedQueue, KeyReplacement, Securing, Suspension};
 use super::import::{ImportStep, Imported};
 use super::link_data::LinkData;
-use super::record::{Blocked, Id, QueueRecord, RecipientKeys};
+use super::notification::{NotificationLimits, PendingNotification};
+use super::record::{Blocked, Id, Notifier, QueueRecord, RecipientKeys};
 use super::service::{Association, ServiceAdmission, ServiceRecord, ServiceSide};
 
 /// The names of a queue besides the recipient's. The recipient's id names the queue in the store.
@@ -165,6 +168,42 @@ pub enum Operation {
     },
     /// Takes over what another program kept.
     Import(Box<ImportStep>),
+    /// Gives a queue a notifier in the place of the one it has, whose notifications go (NKEY). Fails when the notifier's
+    /// id is taken.
+    SetNotifier {
+        /// The queue's recipient id.
+        recipient_id: Id,
+        /// The new notifier.
+        notifier: Box<Notifier>,
+    },
+    /// Takes a queue's notifier away, and its notifications (NDEL).
+    RemoveNotifier {
+        /// The queue's recipient id.
+        recipient_id: Id,
+    },
+    /// Removes notifications that were delivered. Waits for another operation's write, at most half a minute.
+    ForgetNotifications {
+        /// The notifier.
+        notifier_id: Id,
+        /// The sequence number behind the last that was delivered.
+        next: u64,
+    },
+    /// Removes expired notifications (wire reference, 10.6).
+    ExpireNotifications {
+        /// The notifier.
+        notifier_id: Id,
+        /// Notifications of messages received before this second (since 1970-01-01, UTC) are expired.
+        before: i64,
+    },
+    /// Adds notifications that were kept elsewhere.
+    InsertNotifications {
+        /// The notifier.
+        notifier_id: Id,
+        /// The notifications, the oldest first.
+        notifications: Box<[PendingNotification]>,
+        /// How many may wait.
+        limits: NotificationLimits,
+    },
 }
 
 impl std::fmt::Debug for Operation {
@@ -189,6 +228,11 @@ impl std::fmt::Debug for Operation {
             Self::TouchService { .. } => "TouchService(..)",
             Self::ForgetService { .. } => "ForgetService(..)",
             Self::AssociateQueue { .. } => "AssociateQueue(..)",
+            Self::SetNotifier { .. } => "SetNotifier(..)",
+            Self::RemoveNotifier { .. } => "RemoveNotifier(..)",
+            Self::ForgetNotifications { .. } => "ForgetNotifications(..)",
+            Self::ExpireNotifications { .. } => "ExpireNotifications(..)",
+            Self::InsertNotifications { .. } => "InsertNotifications(..)",
         })
     }
 }
@@ -197,7 +241,7 @@ impl Operation {
     /// Whether nobody waits for it, so that it needs no write of its own.
     #[must_use]
     pub fn is_deferrable(&self) -> bool {
-        matches!(self, Self::TouchQueue { .. } | Self::TouchService { .. })
+        matches!(self, Self::TouchQueue { .. } | Self::TouchService { .. } | Self::ForgetNotifications { .. })
     }
 
     /// About how many bytes it occupies while it waits and when it is written.
@@ -210,6 +254,7 @@ impl Operation {
             Self::SetRecipientKeys { keys, .. } => keys.count().saturating_mul(size_of::<AuthorizationKey>()),
             Self::AdmitService { record, .. } => record.chain.iter().map(|certificate| certificate.len()).sum(),
             Self::ReleaseIds(ids) => size_of_val(&**ids),
+            Self::InsertNotifications { notifications, .. } => size_of_val::<[PendingNotification]>(notifications),
             _ => 0,
         };
         body.saturating_add(512)
@@ -257,4 +302,14 @@ pub enum Reply {
     Forgotten(bool),
     /// Of [`Operation::AssociateQueue`]; `None` if there is no such queue.
     Association(Option<Association>),
+    /// Of [`Operation::SetNotifier`].
+    NotifierSetting(NotifierSetting),
+    /// Of [`Operation::RemoveNotifier`].
+    NotifierRemoval(NotifierRemoval),
+    /// Of [`Operation::ForgetNotifications`].
+    NotificationsForgotten,
+    /// Of [`Operation::ExpireNotifications`]: how many were removed.
+    NotificationsExpired(u64),
+    /// Of [`Operation::InsertNotifications`]: how many were dropped because too many wait.
+    NotificationsLost(u64),
 }

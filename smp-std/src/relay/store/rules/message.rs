@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 
-use super::link;
+use super::{link, notifier};
 use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
+use crate::relay::store::notification::PendingNotification;
 use crate::relay::store::operation::{AppendMessage, AppendOutcome, Appended, Removal};
 use crate::relay::store::record::{HeaderKind, Id, MessageHeader, QueueState, StoredMessage};
 
 pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<Appended, StoreError> {
     let recipient_id = &append.recipient_id;
-    let refused = |outcome| Ok(Appended { outcome, expired: 0, recipient_service: None });
+    let refused = |outcome| Ok(Appended { outcome, expired: 0, recipient_service: None, notified: None });
     let Some(record) = rows.queue(recipient_id)? else { return refused(AppendOutcome::NotFound) };
     if record.status.is_suspended() {
         return refused(AppendOutcome::Suspended);
@@ -24,6 +25,12 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
         Some(before) => expired_count(rows, recipient_id, state, before)?,
         None => 0,
     };
+    let notify = match (&record.notifier, append.notify) {
+        (Some(notifier), Some(limits)) if append.notification => {
+            Some((notifier.id, rows.notification_state(&notifier.id)?, limits))
+        }
+        _ => None,
+    };
     remove_oldest(rows, recipient_id, &mut state, expired)?;
     if record.is_secured_for_one() {
         // A one-time link has done its work, also when there is no room for the message.
@@ -33,7 +40,8 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
         if expired > 0 {
             rows.put_state(recipient_id, state);
         }
-        return Ok(Appended { outcome: AppendOutcome::QuotaExceeded, expired, recipient_service: None });
+        let outcome = AppendOutcome::QuotaExceeded;
+        return Ok(Appended { outcome, expired, recipient_service: None, notified: None });
     }
 
     let was_empty = state.is_empty();
@@ -51,13 +59,22 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
     let counts = rows.counts();
     counts.messages = counts.messages.saturating_add(1);
 
+    let notified = match notify {
+        // The recipient learns from the mark that a message was dropped; nobody else does.
+        Some((notifier_id, mut state, limits)) if !full => {
+            let notification = PendingNotification { message_id: append.message_id, time: append.time };
+            Some(notifier::enqueue(rows, &notifier_id, &mut state, notification, limits))
+        }
+        _ => None,
+    };
+
     let message = StoredMessage::from_parts(header, body);
     let outcome = if full {
         AppendOutcome::QuotaMarked { was_empty, message }
     } else {
         AppendOutcome::Stored { was_empty, message }
     };
-    Ok(Appended { outcome, expired, recipient_service: record.recipient_service })
+    Ok(Appended { outcome, expired, recipient_service: record.recipient_service, notified })
 }
 
 pub(super) fn acknowledge(

@@ -1,11 +1,13 @@
 //! What operations do, over any [`Rows`].
 //!
-//! Every rule reads all it needs before it writes, so an operation that meets an unreadable value changes nothing.
+//! Families of queues' companions have files of their own. Every rule reads all it needs before it writes, so an
+//! operation that meets an unreadable value changes nothing.
 
 mod blocking;
 mod import;
 mod link;
 mod message;
+mod notifier;
 mod queue;
 mod reservation;
 pub(super) mod service;
@@ -58,6 +60,19 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
         }
         Operation::AssociateQueue { side, id, service } => {
             service::associate(rows, *side, id, *service).map(Reply::Association)
+        }
+        Operation::SetNotifier { recipient_id, notifier } => {
+            notifier::set(rows, recipient_id, notifier).map(Reply::NotifierSetting)
+        }
+        Operation::RemoveNotifier { recipient_id } => notifier::remove(rows, recipient_id).map(Reply::NotifierRemoval),
+        Operation::ForgetNotifications { notifier_id, next } => {
+            notifier::forget(rows, notifier_id, *next).map(|()| Reply::NotificationsForgotten)
+        }
+        Operation::ExpireNotifications { notifier_id, before } => {
+            notifier::expire(rows, notifier_id, *before).map(Reply::NotificationsExpired)
+        }
+        Operation::InsertNotifications { notifier_id, notifications, limits } => {
+            notifier::insert(rows, notifier_id, notifications, *limits).map(Reply::NotificationsLost)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smp_proto::key::AuthorizationKey;
 
 use super::blocking::set_status;
-use super::{find, is_taken, names, reservation};
+use super::{find, is_taken, names, notifier, reservation};
 use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::link_data::LinkData;
@@ -78,8 +78,15 @@ pub(super) fn suspend(rows: &mut impl Rows, recipient_id: &Id) -> Result<Suspens
 pub(super) fn delete(rows: &mut impl Rows, recipient_id: &Id, today: u32) -> Result<Option<DeletedQueue>, StoreError> {
     let Some(record) = rows.queue(recipient_id)? else { return Ok(None) };
     let state = rows.state(recipient_id)?;
+    let notifications = match &record.notifier {
+        Some(notifier) => Some((notifier.id, rows.notification_state(&notifier.id)?)),
+        None => None,
+    };
     for sequence in state.head..state.tail {
         rows.remove_message(recipient_id, sequence);
+    }
+    if let Some((notifier_id, state)) = notifications {
+        notifier::remove_pending(rows, &notifier_id, state);
     }
     for (side, id) in names(&record) {
         rows.remove_name(side, &id);
