@@ -56,6 +56,8 @@ pub(crate) struct Peer {
     /// Stands in the hub's list of those who wait for the tick.
     awaits_tick: AtomicBool,
     ticked: AtomicBool,
+    /// Seconds since the relay started at which the connection was established.
+    pub(crate) connected: AtomicU64,
     /// Seconds since the relay started at which the last block was received.
     pub(crate) last_received: AtomicU64,
     /// Seconds since the relay started at which the last block was sent.

@@ -3,11 +3,13 @@
 //! One task serves each connection, one thread writes to disk for all of them ([`store`]), and the hub
 //! tells connections of each other. Nothing is answered `OK` before it is on disk.
 
+pub mod audit;
 mod authorize;
 mod blocks;
 mod commands;
 pub mod config;
 mod connection;
+pub mod control;
 mod disk;
 mod forward;
 mod gauges;
@@ -54,7 +56,7 @@ use self::gauges::StoreDisk;
 use self::hub::{Hub, Peer};
 use self::limits::{Admission, Admitted, HandshakeSlot, Refused};
 use self::names::Resolver;
-pub use self::operator::{Loader, Operator};
+pub use self::operator::{Loader, LogSetter, Operator};
 use self::rates::AddressRates;
 use self::receivers::Connected;
 use self::session::Greeter;
@@ -98,6 +100,8 @@ pub struct Relay {
     stopping: CancellationToken,
     tasks: TaskTracker,
     operator: OnceLock<Operator>,
+    /// Held while an operator changes a queue.
+    moderating: tokio::sync::Mutex<()>,
     /// What the store took of its disk, and when that was.
     store_disk: Mutex<Option<(Instant, StoreDisk)>>,
 }
@@ -187,6 +191,7 @@ impl Relay {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             operator: OnceLock::new(),
+            moderating: tokio::sync::Mutex::default(),
             store_disk: Mutex::default(),
         }))
     }
@@ -305,6 +310,7 @@ impl Relay {
             self.stats.connections.established.one();
             let peer = Arc::new(Peer::default());
             let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
+            peer.connected.store(self.uptime(), Ordering::Relaxed);
             peer.last_received.store(self.uptime(), Ordering::Relaxed);
             peer.last_sent.store(self.uptime(), Ordering::Relaxed);
             self.peers.lock().insert(number, Arc::clone(&peer));

@@ -4,6 +4,8 @@
     reason = "the comments of arguments are help for people, where brackets mean optional"
 )]
 
+mod backup;
+mod control;
 mod moving;
 mod start;
 
@@ -18,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use smp_proto::wire::Base64;
 use smp_std::identity::{Identity, KeyAlgorithm};
+use smp_std::relay::LogSetter;
 use smp_std::relay::config::{self, Choices, Config, Engine};
 use tracing_subscriber::EnvFilter;
 
@@ -47,6 +50,8 @@ Examples:
   smp-server start --dir /srv/smp
   smp-server address --dir /srv/smp
   smp-server import --config-dir /etc/opt/simplex --data-dir /var/opt/simplex --dir /srv/smp
+  smp-server control --dir /srv/smp stats      ask the relay that runs there
+  smp-server backup --dir /srv/smp --to /backup/smp
 
 Exit codes: 0 stopped as asked, 1 failed (stderr says why and what to do), 2 wrong usage.";
 
@@ -62,6 +67,21 @@ enum Command {
     Import(moving::ImportOptions),
     /// Write what a stopped relay has as the reference server's files.
     Export(moving::ExportOptions),
+    /// Ask or tell the running relay something: "help" lists what. Without words, commands come on stdin.
+    Control {
+        /// The command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        words: Vec<String>,
+    },
+    /// Copy the relay, running or not, to a new or empty directory from which it can be started.
+    Backup {
+        /// Where to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Leave out keys and certificates.
+        #[arg(long)]
+        without_identity: bool,
+    },
 }
 
 #[derive(Args, Clone)]
@@ -131,13 +151,19 @@ fn password(text: &str) -> Result<String, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
-        .init();
-    match run(&arguments) {
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.init();
+    let set_log = move |text: &str| {
+        let filter = EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    };
+    match run(&arguments, Box::new(set_log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("smp-server: {error:#}");
@@ -146,7 +172,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
+fn run(arguments: &Arguments, set_log: LogSetter) -> Result<()> {
     let options = &arguments.options;
     match &arguments.command {
         Some(Command::Init) => {
@@ -156,6 +182,8 @@ fn run(arguments: &Arguments) -> Result<()> {
             initialise(options)?;
             print_line(&load(options)?.address())
         }
+        Some(Command::Control { words }) => control::control(&options.dir, words),
+        Some(Command::Backup { to, without_identity }) => backup::backup(options, to, !without_identity),
         Some(Command::Address) => print_line(&load(options)?.address()),
         Some(Command::Import(import)) => {
             options.refuse_settings()?;
@@ -174,7 +202,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             } else if options.sign_algorithm.is_some() {
                 bail!("--sign-algorithm is for new identities; {} has one already", options.dir.display());
             }
-            start::start(options)
+            start::start(options, set_log)
         }
     }
 }

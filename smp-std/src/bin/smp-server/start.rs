@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use smp_std::net::Listener;
 use smp_std::relay::config::{Config, Engine};
 use smp_std::relay::store::{FjallOptions, Store, StoreOptions};
-use smp_std::relay::{Operator, Relay, Wakeups, offered_versions};
+use smp_std::relay::{LogSetter, Operator, Relay, Wakeups, offered_versions};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Loaded, Options, load, print_line};
@@ -20,15 +20,15 @@ use super::{Loaded, Options, load, print_line};
 /// Queues and messages, inside the relay's directory.
 const STORE_FOLDER: &str = "store";
 
-pub(crate) fn start(options: &Options) -> Result<()> {
+pub(crate) fn start(options: &Options, set_log: LogSetter) -> Result<()> {
     let loaded = load(options)?;
     let _lock = lock(&loaded.directory)?;
     raise_file_limit(loaded.config.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(loaded, options.clone()))
+    runtime.block_on(serve(loaded, options.clone(), set_log))
 }
 
-async fn serve(loaded: Loaded, options: Options) -> Result<()> {
+async fn serve(loaded: Loaded, options: Options, set_log: LogSetter) -> Result<()> {
     let mut loaded = loaded;
     let wakeups = Wakeups::default();
     let store = open_store(&loaded.directory, &loaded.config, &wakeups).context("cannot open the store")?;
@@ -70,13 +70,12 @@ async fn serve(loaded: Loaded, options: Options) -> Result<()> {
         Ok(Loaded { config, identity, .. }) => Ok((config, identity)),
         Err(error) => Err(format!("{error:#}")),
     };
-    relay.attend(Operator { directory, load: Box::new(load) }).await?;
+    relay.attend(Operator { directory, load: Box::new(load), set_log: Some(set_log) }).await?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
     let reloaded = Arc::clone(&relay);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            // What comes of it stands in the log.
-            let _ = reloaded.reload_files();
+            reloaded.hang_up().await;
             raise_file_limit(reloaded.config().limits.connections);
         }
     });
@@ -131,7 +130,7 @@ fn listen(address: SocketAddr) -> io::Result<Listener> {
     }
 }
 
-fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<Store> {
+pub(crate) fn open_store(directory: &Path, config: &Config, wakeups: &Wakeups) -> Result<Store> {
     let budget = config.store.in_flight_mib.saturating_mul(1 << 20);
     let options = StoreOptions {
         budget: NonZeroU32::new(budget).context("store.in_flight_mib must be at least 1")?,

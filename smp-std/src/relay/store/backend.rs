@@ -1,5 +1,6 @@
 //! What a storage engine must offer.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,6 +42,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Looks at the next `limit` reserved ids behind `after`.
     fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError>;
+
+    /// Copies what is durable now to a new store in `folder`, while others read and write.
+    fn backup(&self, _folder: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Engine("it keeps nothing on disk".into()))
+    }
 
     /// How much the store holds. Costs nothing.
     fn counts(&self) -> Counts;

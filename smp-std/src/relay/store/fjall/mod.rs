@@ -19,6 +19,7 @@
 //! one write and one `fdatasync` of the engine's journal, whatever it contains. A message that is acknowledged before
 //! its memory table is flushed (within thousands of messages) is never written a second time.
 
+mod backup;
 mod notifications;
 mod rows;
 mod services;
@@ -93,6 +94,7 @@ pub struct FjallBackend {
     service_count: AtomicU64,
     reserved_count: AtomicU64,
     notification_count: AtomicU64,
+    options: FjallOptions,
     // Last, so that it outlives the keyspaces.
     database: Database,
 }
@@ -147,6 +149,7 @@ impl FjallBackend {
             service_count: AtomicU64::new(0),
             reserved_count: AtomicU64::new(0),
             notification_count: AtomicU64::new(0),
+            options: *options,
             database,
         };
         backend.check_layout()?;
@@ -301,6 +304,10 @@ impl Backend for FjallBackend {
             Ok(())
         })?;
         Ok(ReservedPage { ids, next: next.as_ref().map(read_name_key).transpose()? })
+    }
+
+    fn backup(&self, folder: &Path) -> Result<(), StoreError> {
+        backup::copy(&self.database, folder, &self.options)
     }
 
     fn counts(&self) -> Counts {

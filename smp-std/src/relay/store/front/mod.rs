@@ -1,5 +1,6 @@
 //! The store as the relay uses it: one file for each family of changes, one for reads.
 
+mod backup;
 mod blocking;
 mod links;
 mod messages;
