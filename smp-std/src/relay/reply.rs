@@ -1,5 +1,7 @@
 //! What the relay is about to say: responses and events that own what they carry until they are written to a block.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rand::Rng;
 use smallvec::SmallVec;
@@ -7,7 +9,7 @@ use smp_crypto::delivery::{SEALED_LENGTH, seal};
 use smp_crypto::key::SharedSecret;
 use smp_crypto::notification;
 use smp_crypto::secret_box::{BoxKey, Nonce};
-use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, MessageId, QueueId, ServiceId, SessionId};
+use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, LinkId, MessageId, QueueId, ServiceId, SessionId};
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::broker::BrokerMessage;
 use smp_proto::smp::error::{ErrorText, NameError, SmpError};
@@ -65,12 +67,33 @@ pub(crate) enum Body {
 /// A queue that was just created.
 #[derive(Debug)]
 pub(crate) struct CreatedQueue {
-    pub(crate) recipient_id: Id,
-    pub(crate) sender_id: Id,
+    pub(crate) record: Arc<QueueRecord>,
     pub(crate) relay_dh_key: X25519PublicKey,
-    pub(crate) mode: QueueMode,
-    /// The service it is associated with.
-    pub(crate) service: Option<Id>,
+    /// The relay's key for the notifier that the record has.
+    pub(crate) notifier_dh_key: Option<X25519PublicKey>,
+}
+
+impl CreatedQueue {
+    fn ids(&self) -> QueueIds<'_> {
+        let record = &self.record;
+        let notifier = record.notifier.as_ref().zip(self.notifier_dh_key);
+        QueueIds {
+            recipient_id: QueueId::from_array(&record.recipient_id),
+            sender_id: QueueId::from_array(&record.sender_id),
+            relay_dh_key: self.relay_dh_key,
+            mode: match record.mode {
+                QueueMode::Unknown => None,
+                QueueMode::Messaging => Some(WireMode::Messaging),
+                QueueMode::Contact => Some(WireMode::Contact),
+            },
+            link_id: record.link_id.as_ref().map(LinkId::from_array),
+            service_id: record.recipient_service.as_ref().map(ServiceId::from_array),
+            notifier: notifier.map(|(notifier, relay_dh_key)| NotifierIds {
+                notifier_id: QueueId::from_array(&notifier.id),
+                relay_dh_key,
+            }),
+        }
+    }
 }
 
 /// A notifier that was just created.
@@ -196,20 +219,7 @@ impl Body {
                 BrokerMessage::Error(SmpError::Name(error)).encode(writer, version)
             }
             Self::Error(error) => BrokerMessage::Error(*error).encode(writer, version),
-            Self::Ids(created) => BrokerMessage::Ids(QueueIds {
-                recipient_id: QueueId::from_array(&created.recipient_id),
-                sender_id: QueueId::from_array(&created.sender_id),
-                relay_dh_key: created.relay_dh_key,
-                mode: match created.mode {
-                    QueueMode::Unknown => None,
-                    QueueMode::Messaging => Some(WireMode::Messaging),
-                    QueueMode::Contact => Some(WireMode::Contact),
-                },
-                link_id: None,
-                service_id: created.service.as_ref().map(ServiceId::from_array),
-                notifier: None,
-            })
-            .encode(writer, version),
+            Self::Ids(created) => BrokerMessage::Ids(created.ids()).encode(writer, version),
             Self::Message(delivery) => delivery.encode(writer),
             Self::Forwarded(reply) => reply.encode(writer),
             Self::NotifierId(created) => BrokerMessage::NotifierId(NotifierIds {

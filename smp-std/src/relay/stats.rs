@@ -155,7 +155,7 @@ counters! {
         subscriptions_ended,
         /// Blocks with END.
         subscriptions_ended_batches,
-        /// NKEY and NEW with a notifier.
+        /// NKEY.
         notifiers_created,
         /// NEW with a notifier.
         notifiers_created_with_queue,

@@ -35,6 +35,7 @@ pub struct TestRelay {
     pub address: SocketAddr,
     pub fingerprint: [u8; 32],
     identity: Identity,
+    store: Store,
     task: JoinHandle<Result<(), RelayError>>,
     _directory: tempfile::TempDir,
 }
@@ -64,17 +65,22 @@ impl TestRelay {
             ..StoreOptions::default()
         };
         let store = open(options);
-        let relay = Relay::new(config, &identity, store, &wakeups).unwrap();
+        let relay = Relay::new(config, &identity, store.clone(), &wakeups).unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_address().unwrap();
         let serving = Arc::clone(&relay);
         let task = tokio::spawn(async move { serving.serve(vec![listener]).await });
-        Self { relay, address, fingerprint: *identity.fingerprint(), identity, task, _directory: directory }
+        Self { relay, address, fingerprint: *identity.fingerprint(), identity, store, task, _directory: directory }
     }
 
     /// Replaces the configuration.
     pub fn reload(&self, config: Config) {
         self.relay.reload(config, &self.identity).unwrap();
+    }
+
+    /// What the relay keeps.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     pub async fn stop(self) {
@@ -195,23 +201,48 @@ impl RawClient {
         buffer: &mut [u8],
     ) -> ([u8; 24], Vec<u8>) {
         let correlation: [u8; 24] = rand::random();
+        let transmission = self.encode_correlated(&correlation, key, entity, command, buffer);
+        (correlation, transmission)
+    }
+
+    fn encode_correlated(
+        &self,
+        correlation: &[u8; 24],
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: impl FnOnce(&mut smp_proto::wire::Writer<'_>) -> Result<(), smp_proto::wire::Error>,
+        buffer: &mut [u8],
+    ) -> Vec<u8> {
         let context = &self.session.context;
         let bytes = AuthorizedBytes::write(
             buffer,
             context.session_id(),
-            CorrelationId::from_array(&correlation),
+            CorrelationId::from_array(correlation),
             EntityId::new(entity).unwrap(),
             command,
         )
         .unwrap();
         let made = key.map(|key| {
-            authorize(key, context.peer_key(), CorrelationId::from_array(&correlation), bytes.as_bytes()).unwrap()
+            authorize(key, context.peer_key(), CorrelationId::from_array(correlation), bytes.as_bytes()).unwrap()
         });
         let authorization = made.as_ref().map_or(Authorization::None, |made| made.as_authorization());
         let mut out = vec![0; BLOCK_LENGTH * 2];
         let mut writer = smp_proto::wire::Writer::new(&mut out);
         bytes.encode(&mut writer, self.version(), &authorization, None).unwrap();
-        (correlation, writer.written().to_vec())
+        writer.written().to_vec()
+    }
+
+    /// As [`Self::encode`], with a correlation id that was chosen before.
+    pub fn encode_as(
+        &self,
+        correlation: &[u8; 24],
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &Command<'_>,
+    ) -> Vec<u8> {
+        let version = self.version();
+        let mut buffer = vec![0; BLOCK_LENGTH];
+        self.encode_correlated(correlation, key, entity, |writer| command.encode(writer, version), &mut buffer)
     }
 
     /// Sends transmissions in one block.

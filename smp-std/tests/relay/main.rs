@@ -5,6 +5,7 @@ mod destination;
 mod harness;
 mod limits;
 mod names;
+mod new_queue;
 mod routing;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Commands carried out (wire reference, section 7). What takes a write becomes a future that resolves when the change
 //! is on disk; what needs none is answered at once. One file for each family of commands.
 
+mod create;
 mod limits;
 mod names;
 mod notifier;
@@ -18,7 +19,6 @@ use smp_proto::smp::Command;
 use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::version::SmpVersion;
 
-use self::limits::delayed;
 use self::names::lower_case;
 use super::authorize::{Authorized, store_error};
 use super::hub::{Part, Peer};
@@ -98,10 +98,7 @@ impl Executor<'_> {
         let Some(record) = &authorized.record else {
             return match &authorized.command {
                 Command::Ping => Ok(Answer::Now(Body::Pong)),
-                Command::New(new) => {
-                    let wait = self.admit_queue()?;
-                    Ok(delayed(self.create(new).await?, wait))
-                }
+                Command::New(new) => self.create(&authorized.correlation, new).await,
                 Command::SubscribeService(expected) | Command::SubscribeNotifierService(expected) => {
                     self.subscribe_service(expected)
                 }

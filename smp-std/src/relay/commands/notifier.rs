@@ -6,7 +6,7 @@ use smp_crypto::key::X25519SecretKey;
 use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::smp::notifier::NotifierKeys;
 
-use super::recipient::ID_ATTEMPTS;
+use super::create::ID_ATTEMPTS;
 use super::{Answer, Effect, Executor, Outcome, new_id};
 use crate::relay::authorize::store_error;
 use crate::relay::hub::Part;

@@ -1,103 +1,22 @@
-//! Commands of recipients: queues created, received from, changed and deleted (wire reference, sections 7.2, 7.3, 7.5).
+//! Commands of recipients: queues received from, changed and deleted (wire reference, sections 7.3 and 7.5).
 
 use std::sync::Arc;
 
-use smp_crypto::key::X25519SecretKey;
 use smp_proto::id::MessageId;
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::error::{CommandError, SmpError};
-use smp_proto::smp::recipient::{self, NewQueue, SubscriptionMode};
-use subtle::ConstantTimeEq;
 
-use super::{Answer, Effect, Executor, Outcome, later, new_id};
+use super::{Answer, Effect, Executor, Outcome, later};
 use crate::relay::authorize::store_error;
 use crate::relay::hub::Part;
-use crate::relay::reply::{Body, CreatedQueue, Delivery};
-use crate::relay::store::{Creation, Id, QueueMode, QueueName, QueueRecord, Securing, ServiceSide, SharedSecret};
+use crate::relay::reply::{Body, Delivery};
+use crate::relay::store::{Id, QueueName, QueueRecord, Securing, ServiceSide};
 use crate::relay::subscriptions::Mode;
 
 /// Queues that one connection may GET from: what it fetched is remembered until it ends.
 const FETCHED_QUEUES: usize = 10_000;
 
-/// How often ids are drawn anew when they are taken, which does not happen unless the random source is broken.
-pub(super) const ID_ATTEMPTS: usize = 3;
-
 impl Executor<'_> {
-    pub(super) async fn create(&mut self, new: &NewQueue<'_>) -> Result<Answer, SmpError<'static>> {
-        let config = self.relay.config();
-        let queues = &config.queues;
-        let subscribe = new.subscription == SubscriptionMode::Subscribe;
-        if !queues.allow_new {
-            return Err(SmpError::Auth);
-        }
-        if let Some(password) = &queues.password {
-            let given = new.password.as_ref().map(|password| password.as_bytes()).unwrap_or_default();
-            if !bool::from(password.as_bytes().ct_eq(given)) {
-                return Err(SmpError::Auth);
-            }
-        }
-        let service = self.service_id();
-        match (subscribe, service) {
-            // Services have no queues that they do not receive from.
-            (false, Some(_)) => return Err(SmpError::Command(CommandError::Prohibited)),
-            (true, None) => self.check_subscription_limit()?,
-            (true, Some(_)) | (false, None) => {}
-        }
-        let mode = match new.request.map(|request| request.mode()) {
-            None => QueueMode::Unknown,
-            Some(recipient::QueueMode::Messaging) => QueueMode::Messaging,
-            Some(recipient::QueueMode::Contact) => QueueMode::Contact,
-        };
-        let relay_key = X25519SecretKey::generate(&mut rand::rng());
-        // A key of small order would make every message of this queue readable to all.
-        let secret =
-            relay_key.diffie_hellman(&new.recipient_dh_key).map_err(|_| SmpError::Command(CommandError::Syntax))?;
-        let mut record = self.new_record(new.recipient_key, SharedSecret::new(*secret.as_bytes()));
-        record.mode = mode;
-        record.recipient_service = service;
-        self.receive_for_service();
-        let relay_dh_key = relay_key.public_key();
-        // Submitted here and not when the future is polled first, so that several NEW of a block share a write.
-        let mut record = Arc::new(record);
-        let mut pending = self.relay.store.create_queue(Arc::clone(&record)).await;
-        let relay = Arc::clone(self.relay);
-        Ok(Answer::Later(Box::pin(async move {
-            for _ in 0..ID_ATTEMPTS {
-                let created = match pending {
-                    Ok(pending) => pending.await,
-                    Err(error) => Err(error),
-                };
-                match created {
-                    Ok(Creation::Created) => {
-                        relay.stats.queues.queues_created.one();
-                        let (recipient_id, sender_id) = (record.recipient_id, record.sender_id);
-                        let created = CreatedQueue { recipient_id, sender_id, relay_dh_key, mode, service };
-                        if service.is_some() {
-                            relay.service_counters(ServiceSide::Recipient).associated.one();
-                        }
-                        let effect =
-                            if subscribe && service.is_none() { Effect::Subscribe(recipient_id) } else { Effect::None };
-                        return Outcome { body: Body::Ids(Box::new(created)), effect };
-                    }
-                    Ok(Creation::IdTaken) => {
-                        let mut other = QueueRecord::clone(&record);
-                        (other.recipient_id, other.sender_id) = (new_id(), new_id());
-                        record = Arc::new(other);
-                        pending = relay.store.create_queue(Arc::clone(&record)).await;
-                    }
-                    Err(error) => return Body::Error(store_error(&error)).into(),
-                }
-            }
-            Body::Error(SmpError::Internal).into()
-        })))
-    }
-
-    pub(super) fn new_record(&self, recipient_key: AuthorizationKey, secret: SharedSecret) -> QueueRecord {
-        let mut record = QueueRecord::new(new_id(), new_id(), recipient_key, secret);
-        record.activity_day = self.relay.today();
-        record
-    }
-
     pub(super) async fn subscribe(&mut self, queue: Id) -> Result<Answer, SmpError<'static>> {
         let counters = &self.relay.stats.queues;
         match self.subscriptions.mode(&queue) {
