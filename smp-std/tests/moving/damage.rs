@@ -121,6 +121,22 @@ fn quota_marks_are_kept_as_the_reference_keeps_them() {
     assert_eq!((queue.size, queue.messages[0].id), (1, [2; 24]));
 }
 
+#[test]
+fn notifications_of_unknown_notifiers_are_kept_aside() {
+    let (rejected, all, _) = with(
+        "var/smp-server-ntfs.log",
+        text(|log| log.replacen("EMWvrnNF", "AAAAAAAA", 1).replacen(" 1795293598 kpHI", " x kpHI", 1)),
+    );
+    assert_eq!(
+        rejected,
+        [
+            ("notification log".to_owned(), Reason::Field("time"), 1),
+            ("notification log".to_owned(), Reason::UnknownNotifier, 1)
+        ]
+    );
+    assert_eq!(all.notifications.values().map(Vec::len).sum::<usize>(), 1);
+}
+
 /// Which queues and messages a damaged file still has: those whose lines it did not touch, at least.
 #[test]
 fn random_damage_never_costs_what_it_did_not_touch() {

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use smp_std::relay::moving::{ImportReport, Sources, import};
 use smp_std::relay::store::{
-    Backend, FjallBackend, FjallOptions, Id, LinkData, QueueRecord, QueueState, ServiceRecord, StoredMessage,
+    Backend, FjallBackend, FjallOptions, Id, LinkData, PendingNotification, QueueRecord, QueueState, ServiceRecord,
+    StoredMessage,
 };
 use tempfile::TempDir;
 
@@ -54,6 +55,7 @@ fn imported(sources: &Sources) -> (TempDir, ImportReport) {
 struct Everything {
     queues: BTreeMap<Id, Queue>,
     services: BTreeMap<Id, Arc<ServiceRecord>>,
+    notifications: BTreeMap<Id, Vec<PendingNotification>>,
 }
 
 #[derive(PartialEq, Debug)]
@@ -79,7 +81,13 @@ fn everything(directory: &Path) -> Everything {
     for service in backend.services(None, usize::MAX).unwrap() {
         all.services.insert(service.id, service);
     }
+    for (notifier_id, _) in backend.notified(None, usize::MAX).unwrap().notifiers {
+        let state = backend.notification_state(&notifier_id).unwrap();
+        let waiting = (state.head..state.tail).map(|at| backend.notification(&notifier_id, at).unwrap().unwrap());
+        all.notifications.insert(notifier_id, waiting.collect());
+    }
     let counts = backend.counts();
+    assert_eq!(counts.notifications, all.notifications.values().map(|waiting| waiting.len() as u64).sum::<u64>());
     assert_eq!(counts.queues, all.queues.len() as u64);
     assert_eq!(counts.messages, all.queues.values().map(|queue| queue.size).sum::<u64>());
     assert_eq!(counts.services, all.services.len() as u64);

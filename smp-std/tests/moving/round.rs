@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use smp_crypto::key::SharedSecret;
+use smp_crypto::secret_box::{BoxKey, Nonce};
+use smp_std::relay::moving::messages::LoggedNotification;
 use smp_std::relay::moving::{MessageForm, Sources, export, import};
 
 use crate::{Copied, KINDS, everything, imported, sample};
@@ -26,7 +29,7 @@ fn an_export_is_what_the_reference_compacts_to() {
     let (directory, _) = imported(&Sources::below(&sample("memory")));
     let out = tempfile::tempdir().unwrap();
     let report = export(directory.path(), out.path(), MessageForm::Log).unwrap();
-    assert_eq!((report.queues, report.messages), (10, 138));
+    assert_eq!((report.queues, report.messages, report.notifications), (10, 138, 3));
     assert!(report.left_out.is_empty());
     for name in ["smp-server-store.log", "smp-server-messages.log"] {
         let (ours, theirs) = (out.path().join("var").join(name), sample("memory").join("var-after-restart").join(name));
@@ -36,6 +39,40 @@ fn an_export_is_what_the_reference_compacts_to() {
     for name in ["ca.crt", "ca.key", "server.crt", "server.key", "fingerprint"] {
         let theirs = fs::read(sample("memory").join("etc").join(name)).unwrap();
         assert_eq!(fs::read(out.path().join("etc").join(name)).unwrap(), theirs, "{name}");
+    }
+}
+
+/// Notifications are sealed with a nonce of their own; what is in them stands beside it.
+#[test]
+fn notifications_are_sealed_for_the_same_recipient() {
+    let (directory, report) = imported(&Sources::below(&sample("memory")));
+    assert_eq!((report.taken.notifications, report.counts.notifications), (3, 3));
+    let out = tempfile::tempdir().unwrap();
+    export(directory.path(), out.path(), MessageForm::Log).unwrap();
+    let read = |path: &Path| -> Vec<LoggedNotification> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| LoggedNotification::parse(line.as_bytes()).unwrap()).collect()
+    };
+    let ours = read(&out.path().join("var/smp-server-ntfs.log"));
+    let theirs = read(&sample("memory").join("var/smp-server-ntfs.log"));
+    assert_eq!((ours.len(), theirs.len()), (3, 3));
+    let all = everything(directory.path());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_ne!(ours.nonce, theirs.nonce);
+        let notifier =
+            |id| all.queues.values().filter_map(|queue| queue.record.notifier.as_ref()).find(|it| it.id == id);
+        let secret = *notifier(ours.notifier_id).unwrap().secret.as_bytes();
+        let key = BoxKey::from(&SharedSecret::from_bytes(secret));
+        for logged in [ours, theirs] {
+            let mut sealed = logged.metadata.clone();
+            let opened = smp_crypto::notification::open(&key, &Nonce(logged.nonce), &mut sealed).unwrap();
+            assert_eq!(opened.message_id.as_bytes(), theirs.message_id);
+            assert_eq!(opened.time.0, theirs.time);
+            assert_eq!(
+                (logged.message_id, logged.time, logged.notifier_id),
+                (theirs.message_id, theirs.time, theirs.notifier_id)
+            );
+        }
     }
 }
 

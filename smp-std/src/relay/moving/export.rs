@@ -5,18 +5,24 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use smp_crypto::key::SharedSecret;
+use smp_crypto::notification;
+use smp_crypto::secret_box::{BoxKey, Nonce};
+use smp_proto::id::MessageId;
+use smp_proto::smp::message::NotificationMetadata;
+use smp_proto::wire::Time;
 use zeroize::Zeroizing;
 
 use super::error::MovingError;
 use super::files::{create_folders, create_private, sync_folder};
-use super::messages::LoggedMessage;
+use super::messages::{LoggedMessage, LoggedNotification};
 use super::store_log::{LoggedQueue, StoreLogLine};
 use super::{journal, options};
 use crate::identity::Identity;
 use crate::relay::config::{self, Config, Engine};
 use crate::relay::store::{
-    Backend, FjallBackend, FjallOptions, HeaderKind, Id, QueueChange, QueueRecord, QueueStatus, ServiceSide,
-    StoreError, StoredMessage,
+    Backend, FjallBackend, FjallOptions, HeaderKind, Id, PendingNotification, QueueChange, QueueRecord, QueueStatus,
+    ServiceSide, Side, StoreError, StoredMessage,
 };
 
 /// Queues read at a time.
@@ -136,7 +142,43 @@ impl Writer<'_> {
         if let Some(log) = messages {
             log.finish()?;
         }
-        store_log.finish()
+        store_log.finish()?;
+        self.notifications()
+    }
+
+    /// Notifications that wait, sealed for their recipients as if they were delivered now.
+    fn notifications(&mut self) -> Result<(), MovingError> {
+        let mut log = Log::new(&self.var.join("smp-server-ntfs.log"))?;
+        let mut after = None;
+        loop {
+            let page = self.backend.notified(after.as_ref(), PAGE)?;
+            for (notifier_id, _) in page.notifiers {
+                let Some(recipient_id) = self.backend.recipient_id(Side::Notifier, &notifier_id)? else { continue };
+                let record = self.backend.queue(&recipient_id)?;
+                let Some(notifier) = record.as_ref().and_then(|record| record.notifier.as_ref()) else { continue };
+                let key = BoxKey::from(&SharedSecret::from_bytes(*notifier.secret.as_bytes()));
+                let state = self.backend.notification_state(&notifier_id)?;
+                for sequence in state.head..state.tail {
+                    let missing = StoreError::Corrupt("notifier: a notification is missing");
+                    let PendingNotification { message_id, time } =
+                        self.backend.notification(&notifier_id, sequence)?.ok_or(missing)?;
+                    let mut nonce = [0; 24];
+                    let random = getrandom::fill(&mut nonce).map_err(|_| io::Error::other("no random numbers"));
+                    random.map_err(MovingError::at(&log.path))?;
+                    let metadata =
+                        NotificationMetadata { message_id: MessageId::from_array(&message_id), time: Time(time) };
+                    let sealed = notification::seal(&key, &Nonce(nonce), &metadata)
+                        .map_err(|_| StoreError::Corrupt("notification"))?;
+                    let metadata = sealed.to_vec();
+                    log.line(&LoggedNotification { notifier_id, message_id, time, nonce, metadata }.to_line())?;
+                    add(&mut self.report.notifications, 1);
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return log.finish(),
+            }
+        }
     }
 
     fn services(&mut self, log: &mut Log) -> Result<(), MovingError> {

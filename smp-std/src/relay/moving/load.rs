@@ -11,7 +11,9 @@ use super::messages::{LoggedMessage, LoggedNotification};
 use super::rejected::Rejected;
 use super::store_log::StoreLogLine;
 use super::{Line, Lines, MovingError, Reason};
-use crate::relay::store::{Backend, Id, ImportStep, Imported, Operation, Reply, StoreError, StoredMessage};
+use crate::relay::store::{
+    Backend, Id, ImportStep, Imported, Operation, PendingNotification, Reply, StoreError, StoredMessage,
+};
 
 /// Steps in one write, at most.
 const BATCH: usize = 4096;
@@ -88,6 +90,7 @@ impl<'a> Loader<'a> {
                     continue;
                 }
                 Imported::UnknownQueue => Reason::UnknownQueue,
+                Imported::UnknownNotifier => Reason::UnknownNotifier,
                 Imported::IdTaken => Reason::IdTaken,
                 Imported::OtherKey => Reason::OtherKey,
                 Imported::OtherLink => Reason::OtherLink,
@@ -132,9 +135,12 @@ impl<'a> Loader<'a> {
 
     /// The notification log.
     pub(super) fn notification_log(&mut self, path: &Path) -> Result<(), MovingError> {
-        self.lines(path, "notification log", |_loader, line, _place| {
-            let LoggedNotification { .. } = LoggedNotification::parse(line.bytes)?;
-            Ok(())
+        self.lines(path, "notification log", |loader, line, place| {
+            // What is encrypted in it is what stands beside it; it is sealed anew when it is delivered.
+            let LoggedNotification { notifier_id, message_id, time, .. } = LoggedNotification::parse(line.bytes)?;
+            let notification = PendingNotification { message_id, time };
+            let step = ImportStep::Notification { notifier_id, notification };
+            loader.push("notification log", place, line.bytes, step).map_err(Stop::Error)
         })
     }
 
@@ -170,6 +176,7 @@ fn count(taken: &mut Taken, operation: &Operation) {
     let Operation::Import(step) = operation else { return };
     match step.as_ref() {
         ImportStep::Message { .. } => taken.messages = taken.messages.saturating_add(1),
+        ImportStep::Notification { .. } => taken.notifications = taken.notifications.saturating_add(1),
         ImportStep::Service(_) => taken.services = taken.services.saturating_add(1),
         _ => {}
     }

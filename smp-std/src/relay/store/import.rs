@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smp_proto::key::AuthorizationKey;
 
 use super::link_data::LinkData;
+use super::notification::PendingNotification;
 use super::record::{Blocked, Id, Notifier, QueueRecord, RecipientKeys, StoredMessage};
 use super::service::{ServiceRecord, ServiceSide};
 
@@ -81,6 +82,13 @@ pub enum ImportStep {
         /// The message.
         message: StoredMessage,
     },
+    /// A notification that waits.
+    Notification {
+        /// The notifier it is for.
+        notifier_id: Id,
+        /// What it tells of.
+        notification: PendingNotification,
+    },
     /// The queue was full and has not been empty since. Nothing happens to a queue that is empty.
     Full {
         /// The queue's recipient id.
@@ -96,7 +104,7 @@ impl ImportStep {
             Self::Change { change: QueueChange::Link(_, data), .. } => data.length(),
             Self::Message { message, .. } => message.body().len(),
             Self::Service(record) => record.chain.iter().map(|certificate| certificate.len()).sum(),
-            Self::Change { .. } | Self::Full { .. } => 0,
+            Self::Change { .. } | Self::Notification { .. } | Self::Full { .. } => 0,
         }
     }
 }
@@ -109,6 +117,8 @@ pub enum Imported {
     Done,
     /// There is no such queue.
     UnknownQueue,
+    /// There is no such notifier.
+    UnknownNotifier,
     /// Another queue has one of the ids; nothing was changed.
     IdTaken,
     /// The queue is secured with another key, which stays.

@@ -7,6 +7,7 @@ use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::import::{ImportStep, Imported, QueueChange};
 use crate::relay::store::link_data::LinkData;
+use crate::relay::store::notification::PendingNotification;
 use crate::relay::store::operation::{Creation, Side};
 use crate::relay::store::record::{HeaderKind, Id, QueueRecord, QueueStatus, StoredMessage};
 use crate::relay::store::service::{ServiceRecord, ServiceSide};
@@ -26,6 +27,7 @@ pub(super) fn import(rows: &mut impl Rows, step: &ImportStep) -> Result<Imported
             None => Ok(Imported::UnknownQueue),
         },
         ImportStep::Message { recipient_id, message } => append(rows, recipient_id, message),
+        ImportStep::Notification { notifier_id, notification } => notify(rows, notifier_id, *notification),
         ImportStep::Full { recipient_id } => {
             let mut state = rows.state(recipient_id)?;
             if !state.is_empty() && !state.quota_exceeded {
@@ -127,6 +129,20 @@ fn change_queue(rows: &mut impl Rows, record: &QueueRecord, change: &QueueChange
     if changed != *record {
         rows.put_queue(Arc::new(changed));
     }
+    Ok(Imported::Done)
+}
+
+/// Whatever the limits are: they hold again with the next notification that is added.
+fn notify(rows: &mut impl Rows, notifier_id: &Id, notification: PendingNotification) -> Result<Imported, StoreError> {
+    if rows.recipient_id(Side::Notifier, notifier_id)?.is_none() {
+        return Ok(Imported::UnknownNotifier);
+    }
+    let mut state = rows.notification_state(notifier_id)?;
+    rows.put_notification(notifier_id, state.tail, notification);
+    state.tail = state.tail.saturating_add(1);
+    rows.put_notification_state(notifier_id, state);
+    let counts = rows.counts();
+    counts.notifications = counts.notifications.saturating_add(1);
     Ok(Imported::Done)
 }
 
