@@ -26,7 +26,7 @@ const STEPS: [Step; 10] = [
         name: "test",
         about: "unit tests, vectors and stories",
         slow: false,
-        needs: &[Need::C, Need::OpenSsl],
+        needs: &[Need::C, Need::OpenSsl, Need::Networks],
         run: tests,
     },
     Step { name: "doctest", about: "examples in the documentation", slow: false, needs: &[Need::C], run: doctests },

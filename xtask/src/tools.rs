@@ -20,6 +20,9 @@ pub(crate) enum Need {
     OpenSsl,
     /// The browser `chromium`: tests look at web pages with it, where it can be had.
     Chromium,
+    /// The `ip` program: stories take place in networks of their own. Only root can make those, so that nobody else needs
+    /// it.
+    Networks,
     /// The core library for a microcontroller.
     BareMetal,
 }
@@ -34,6 +37,7 @@ impl Need {
             Self::Cxx => compiler("CXX", "c++", &["g++"]),
             Self::OpenSsl => openssl(),
             Self::Chromium => Ok(chromium()),
+            Self::Networks => networks(),
             Self::BareMetal => crate::bare::route(workspace).map(|route| route.to_string()),
         }
     }
@@ -83,6 +87,22 @@ fn chromium() -> String {
     }
 }
 
+/// Without root there are no networks to be made, and the stories say that they are left out.
+fn networks() -> Result<String, Failure> {
+    let version = || Run::new("ip").arg("-V").output().map(|text| text.trim().to_owned());
+    if !is_root() {
+        return Ok("not root: the stories in network namespaces are left out".to_owned());
+    }
+    version().or_else(|_| {
+        install(&["iproute2"])?;
+        version()
+    })
+}
+
+fn is_root() -> bool {
+    Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0")
+}
+
 /// Installs Debian packages, as root or by a sudo that asks no password.
 pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
     let names = packages.join(" ");
@@ -92,7 +112,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
              again"
         )));
     }
-    let root = Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0");
+    let root = is_root();
     if !root && !Run::new("sudo").args(["-n", "true"]).succeeds() {
         return Err(Failure::new(format!(
             "missing packages. Run this, then try again:\n  \

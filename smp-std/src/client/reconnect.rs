@@ -1,5 +1,7 @@
 //! A connection that comes back, with its subscriptions.
 
+mod backoff;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,42 +16,10 @@ use super::{
     QueueStatus,
 };
 
+pub use backoff::Backoff;
+
 /// How many events may wait for the application.
 const EVENT_CAPACITY: usize = 16;
-
-/// How long to wait between two attempts to connect.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Backoff {
-    /// The pause after the first failure.
-    pub first: Duration,
-    /// The longest pause.
-    pub most: Duration,
-    /// By how much each pause is longer than the one before, in percent.
-    pub growth: u32,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { first: Duration::from_secs(1), most: Duration::from_secs(300), growth: 80 }
-    }
-}
-
-impl Backoff {
-    /// The pause after so many failures in a row, before it is spread.
-    fn pause(&self, failures: u32) -> Duration {
-        let factor = 1.0 + f64::from(self.growth) / 100.0;
-        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        let seconds = self.first.as_secs_f64() * factor.powi(exponent);
-        Duration::try_from_secs_f64(seconds).unwrap_or(self.most).min(self.most)
-    }
-
-    /// The pause, spread from half to one and a half times as long, so that the clients of a relay that comes back do not
-    /// all come at once.
-    fn spread(&self, failures: u32) -> Duration {
-        self.pause(failures).mul_f64(0.5 + rand::random::<f64>())
-    }
-}
 
 /// A connection that is made again when it breaks, and then subscribes again to the queues it was subscribed to.
 ///
@@ -402,23 +372,4 @@ impl Supervisor {
 
 fn unless_temporary(error: ClientError) -> Result<(), ClientError> {
     if error.is_temporary() { Ok(()) } else { Err(error) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_are_spread() {
-        let backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60), growth: 100 };
-        assert_eq!(backoff.pause(1), Duration::from_secs(1));
-        assert_eq!(backoff.pause(2), Duration::from_secs(2));
-        assert_eq!(backoff.pause(5), Duration::from_secs(16));
-        for failures in [7, 100, u32::MAX] {
-            assert_eq!(backoff.pause(failures), Duration::from_secs(60));
-        }
-        let pauses: Vec<Duration> = (0..50).map(|_| backoff.spread(3)).collect();
-        assert!(pauses.iter().all(|pause| (2.0..=6.0).contains(&pause.as_secs_f64())));
-        assert!(pauses.iter().any(|pause| pause != &pauses[0]));
-    }
 }

@@ -22,7 +22,8 @@ pub enum ProxyFailure {
     Refused(RelayError),
     /// The proxy has no session with the relay any more: ask for a new one.
     NoSession,
-    /// The proxy cannot connect to the relay, or lost the connection.
+    /// The proxy cannot connect to the relay, or lost the connection. Proxies say no more when they found that the relay
+    /// is not the one its address names.
     Network,
     /// The relay did not answer the proxy in time.
     TimedOut,
@@ -114,7 +115,7 @@ impl fmt::Display for ProxyFailure {
             Self::Password => f.write_str("the proxy wants a password in its address, or another one"),
             Self::Refused(error) => write!(f, "the proxy refused: {error}"),
             Self::NoSession => f.write_str("the proxy has no session with the relay any more"),
-            Self::Network => f.write_str("the proxy cannot reach the relay"),
+            Self::Network => f.write_str("the proxy cannot reach the relay, or found another one at its address"),
             Self::TimedOut => f.write_str("the relay did not answer the proxy in time"),
             Self::NoUsableHost => f.write_str("the proxy cannot reach any of the relay's hosts"),
             Self::NoCommonVersion => f.write_str("the relay speaks no version that can be forwarded"),

@@ -279,10 +279,8 @@ async fn relays_are_no_proxies_for_themselves_and_known_ones_need_none() {
     assert_eq!(count(), 0);
 }
 
-#[tokio::test]
-async fn a_sender_secures_its_queue_and_sends_through_the_proxy() {
-    let proxy = Proxy::start(&[Step::Good, Step::Good, NO_SESSION]).await;
-    let router = router(policy(ProxyMode::Always, &[&proxy], false));
+/// The address of a queue on the relay behind the proxies.
+fn uri() -> QueueUri {
     let key = smp_crypto::key::X25519SecretKey::generate(&mut rand::rng()).public_key();
     let relay = relay_address();
     let address = QueueAddress {
@@ -291,10 +289,38 @@ async fn a_sender_secures_its_queue_and_sends_through_the_proxy() {
         dh_key: key,
         mode: Some(QueueMode::Messaging),
     };
-    let uri = QueueUri::new(VersionRange::CLIENT, &address).unwrap();
+    QueueUri::new(VersionRange::CLIENT, &address).unwrap()
+}
+
+#[tokio::test]
+async fn a_sender_secures_its_queue_and_sends_through_the_proxy() {
+    let proxy = Proxy::start(&[Step::Good, Step::Good, NO_SESSION]).await;
+    let router = router(policy(ProxyMode::Always, &[&proxy], false));
+    let uri = uri();
     let route = router.route(&uri.server()).unwrap();
     let mut queue = SendQueue::new(&uri, route.version().await.unwrap()).unwrap();
     queue.send(&route, b"hello").await.unwrap();
     // SKEY, SEND that found no session, another session, SEND.
     assert_eq!(proxy.log(), "PFFPF");
+}
+
+/// What a person sees of a proxy that lies about the relay.
+#[tokio::test]
+async fn smp_send_refuses_another_certificate_and_says_so() {
+    let proxy = Proxy::start(&[Step::Lie; 10]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy_address, uri) = (proxy.server.to_string(), uri().to_string());
+    let program = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_smp"))
+            .env("XDG_STATE_HOME", folder.path())
+            .args(["send", "--wait", "20", "--via", &proxy_address, &uri, "text"])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    });
+    let output = program.await.unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{errors}");
+    assert!(errors.contains("not the one its address names"), "{errors}");
+    assert_eq!(proxy.log(), "P", "nothing was sent, and it was not tried again");
 }
