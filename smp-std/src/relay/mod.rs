@@ -21,6 +21,7 @@ pub mod moving;
 mod names;
 mod notifications;
 mod operator;
+mod proxy;
 mod queue_info;
 mod rates;
 mod receivers;
@@ -57,6 +58,7 @@ use self::hub::{Hub, Peer};
 use self::limits::{Admission, Admitted, HandshakeSlot, Refused};
 use self::names::Resolver;
 pub use self::operator::{Loader, LogSetter, Operator};
+use self::proxy::Proxy;
 use self::rates::AddressRates;
 use self::receivers::Connected;
 use self::session::Greeter;
@@ -87,6 +89,7 @@ pub struct Relay {
     fingerprint: [u8; 32],
     admission: Admission,
     blocks: Blocks,
+    proxy: Proxy,
     disk: Disk,
     queue_rates: AddressRates,
     resolver: RwLock<Option<Arc<Resolver>>>,
@@ -171,6 +174,7 @@ impl Relay {
         let greeter = Greeter::new(identity, &config)?;
         let resolver = Resolver::new(&config.names).map_err(|error| RelayError::Resolver(error.to_string()))?;
         let admission = Admission::new(&config.limits);
+        let proxy = Proxy::new(&config.proxy);
         Ok(Arc::new(Self {
             config: RwLock::new(Arc::new(config)),
             store,
@@ -179,6 +183,7 @@ impl Relay {
             fingerprint: *identity.fingerprint(),
             admission,
             blocks: Blocks::new(),
+            proxy,
             disk: Disk::default(),
             queue_rates: AddressRates::default(),
             resolver: RwLock::new(resolver),

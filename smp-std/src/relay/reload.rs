@@ -28,6 +28,7 @@ impl Relay {
             None => None,
         };
         self.admission.set_limits(&config.limits);
+        self.proxy.set_limits(&config.proxy);
         *self.greeter.write() = Arc::new(greeter);
         if let Some((web, certificate)) = site {
             web.show(&config, certificate);

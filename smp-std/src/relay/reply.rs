@@ -23,6 +23,7 @@ use smp_proto::wire::{Error, ShortString, Time, Writer};
 
 use super::forward::ForwardedReply;
 use super::names::ResolverFailure;
+use super::proxy::{Failure, ProxyAnswer};
 use super::store::{Id, MessageKind, PendingNotification, QueueMode, QueueRecord, QueueSet, StoredMessage};
 
 /// An identifier as a client sent it: usually 24 bytes, up to 255.
@@ -56,6 +57,12 @@ pub(crate) enum Body {
     Forwarded(Box<ForwardedReply>),
     NotifierId(Box<CreatedNotifier>),
     Notification(Box<Notification>),
+    /// A session with another relay: the parameters of PKEY.
+    ProxyKey(Arc<[u8]>),
+    /// Another relay's response.
+    ProxyResponse(Box<ProxyAnswer>),
+    /// Another relay could not be reached or did not answer.
+    NotForwarded(Failure),
     End,
     Deleted,
     /// The record of a name, as JSON.
@@ -228,6 +235,12 @@ impl Body {
             })
             .encode(writer, version),
             Self::Notification(notification) => notification.encode(writer, version),
+            Self::ProxyKey(key) => {
+                writer.bytes(b"PKEY ")?;
+                writer.bytes(key)
+            }
+            Self::ProxyResponse(answer) => BrokerMessage::ProxyResponse(answer.sealed()).encode(writer, version),
+            Self::NotForwarded(failure) => failure.encode(writer, version),
         }
     }
 }

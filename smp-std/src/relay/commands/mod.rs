@@ -5,6 +5,7 @@ mod create;
 mod limits;
 mod names;
 mod notifier;
+mod proxy;
 mod recipient;
 mod sender;
 mod services;

@@ -16,6 +16,7 @@ use crate::net::NetError;
 use crate::relay::authorize::{Authorized, Terms};
 use crate::relay::commands::{Answer, Outcome, Waiting, reply};
 use crate::relay::forward::{self, Opened};
+use crate::relay::proxy::Share;
 use crate::relay::reply::{Body, Reply, ShortBytes};
 
 /// Responses that are given when they are ready, and those that are.
@@ -25,6 +26,8 @@ pub(super) struct Unordered {
     pub(super) ready: VecDeque<Reply>,
     /// The secret shared with the proxy that the client is; made when it first forwards something.
     layer: Option<Arc<ProxyLayer>>,
+    /// What the client may have of the blocks that proxied responses wait in.
+    share: Option<Arc<Share>>,
 }
 
 struct Pending {
@@ -39,9 +42,10 @@ impl Unordered {
         self.waiting.len().saturating_add(self.ready.len())
     }
 
-    /// What is still being carried out.
+    /// What is still being carried out and has to be. What other relays do, they do without being waited for.
     pub(super) fn into_waiting(self) -> impl Iterator<Item = Waiting> {
-        self.waiting.into_iter().map(|pending| pending.answer)
+        let here = self.layer.is_some();
+        self.waiting.into_iter().filter(move |_| here).map(|pending| pending.answer)
     }
 
     /// Ready when a response has become ready; takes all that have.
@@ -109,6 +113,11 @@ impl Connection {
                 let answer = self.execute_forwarded(&authorized.correlation, parameter, block.as_mut_slice()).await;
                 self.relay.blocks.give(block);
                 answer
+            }
+            Command::ProxySession(request) => Ok(self.relay.proxy_session(request)),
+            Command::ProxyForward(forward) => {
+                let share = self.unordered.share.get_or_insert_with(|| self.relay.proxy.client());
+                self.relay.proxy_forward(share, &authorized.correlation, &authorized.entity, forward)
             }
             _ => Ok(self.carry_out(&authorized, self.session.context.version()).await),
         };

@@ -1,0 +1,251 @@
+//! The proxy of private routing: it passes sealed commands of its clients on to other relays, over one connection to each
+//! relay for all clients (wire reference, sections 4.4 and 12).
+//!
+//! It knows which relay a client talks to and never writes that anywhere.
+
+mod budget;
+mod dial;
+mod failure;
+mod table;
+mod upstream;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use smp_crypto::hash::sha256;
+use smp_proto::address::ServerAddress;
+use smp_proto::wire::{Decode, Encode};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::budget::{Held, Share};
+pub(crate) use self::failure::Failure;
+pub(super) use self::upstream::Upstream;
+
+use self::budget::Budget;
+use self::table::{Found, Table};
+use self::upstream::{Connection, Request, Response, Waiter};
+use super::Relay;
+use super::config;
+
+/// Connections to relays that are being made at one time.
+const CONNECTING: usize = 64;
+
+/// What becomes of a connection that is being made.
+type Outcome = Option<Result<Arc<Upstream>, Failure>>;
+
+/// Times of a connection to a relay.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    command: Duration,
+    ping: Duration,
+    idle: Duration,
+}
+
+/// All that a relay has as a proxy.
+pub(super) struct Proxy {
+    table: Mutex<Table>,
+    blocks: Arc<Budget>,
+    in_flight: Arc<Budget>,
+    connecting: Semaphore,
+}
+
+/// A connection to a relay, now or later.
+pub(super) enum Session {
+    Now(Result<Arc<Upstream>, Failure>),
+    Later(watch::Receiver<Outcome>),
+}
+
+impl Session {
+    /// Waits for the connection.
+    pub(super) async fn get(self) -> Result<Arc<Upstream>, Failure> {
+        match self {
+            Self::Now(result) => result,
+            Self::Later(mut outcome) => match outcome.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or(Err(Failure::Internal)),
+                // The relay stops.
+                Err(_) => Err(Failure::Network),
+            },
+        }
+    }
+}
+
+/// A relay's response that waits to be written to the client, who alone can open it.
+#[derive(Debug)]
+pub(crate) struct ProxyAnswer {
+    block: Box<smp_crypto::session::Block>,
+    sealed: std::ops::Range<usize>,
+    _held: Held,
+}
+
+impl ProxyAnswer {
+    /// The parameter of PRES.
+    pub(crate) fn sealed(&self) -> &[u8] {
+        self.block.get(self.sealed.clone()).unwrap_or_default()
+    }
+}
+
+/// The budget of blocks.
+const fn blocks(config: &config::Proxy) -> usize {
+    config.memory_mib.saturating_mul((1 << 20) / smp_proto::transport::BLOCK_LENGTH)
+}
+
+impl Proxy {
+    pub(super) fn new(config: &config::Proxy) -> Self {
+        Self {
+            table: Mutex::default(),
+            blocks: Budget::new(blocks(config)),
+            in_flight: Budget::new(config.in_flight),
+            connecting: Semaphore::new(CONNECTING),
+        }
+    }
+
+    /// Applies what of the configuration is not read whenever it is used.
+    pub(super) fn set_limits(&self, config: &config::Proxy) {
+        self.blocks.set_total(blocks(config));
+        self.in_flight.set_total(config.in_flight);
+    }
+
+    /// What one client may have of blocks.
+    pub(super) fn client(&self) -> Arc<Share> {
+        self.blocks.share()
+    }
+
+    /// The connection with this session identifier.
+    pub(super) fn find(&self, session_id: &[u8]) -> Option<Arc<Upstream>> {
+        self.table.lock().find(session_id)
+    }
+
+    /// Connections to relays.
+    pub(super) fn connections(&self) -> usize {
+        self.table.lock().connections()
+    }
+
+    /// Commands that clients wait for.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.used()
+    }
+
+    /// Blocks on their way, of 16 KiB each.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.used()
+    }
+}
+
+impl Relay {
+    /// The connection to a relay: the one there is, or the one that is made now.
+    pub(super) fn connect_upstream(self: &Arc<Self>, address: &ServerAddress<'_>) -> Session {
+        let mut encoded = vec![0; smp_proto::transport::BLOCK_LENGTH];
+        let Ok(encoded) = address.to_slice(&mut encoded).map(|encoded| encoded.to_vec()) else {
+            return Session::Now(Err(Failure::Host));
+        };
+        let name = sha256(&[&encoded]);
+        let limit = self.config().proxy.connections;
+        let sender = match self.proxy.table.lock().get(&name, limit, Instant::now()) {
+            Found::Connected(upstream) => {
+                upstream.used(self.uptime());
+                return Session::Now(Ok(upstream));
+            }
+            Found::Connecting(outcome) => return Session::Later(outcome),
+            Found::Failed(failure) => return Session::Now(Err(failure)),
+            Found::New(sender) => sender,
+        };
+        let outcome = sender.subscribe();
+        self.tasks.spawn(Arc::clone(self).run_upstream(name, encoded, sender));
+        Session::Later(outcome)
+    }
+
+    /// Makes a connection and serves it until it ends.
+    async fn run_upstream(self: Arc<Self>, name: [u8; 32], address: Vec<u8>, sender: watch::Sender<Outcome>) {
+        let result = tokio::select! {
+            result = self.dial_upstream(&address) => result,
+            () = self.stopping.cancelled() => Err(Failure::Network),
+        };
+        drop(address);
+        let config = self.config();
+        let connection = match result {
+            Ok((upstream, connection)) => {
+                self.proxy.table.lock().connected(name, &upstream);
+                sender.send_replace(Some(Ok(upstream)));
+                connection
+            }
+            Err(failure) => {
+                let until = Instant::now() + Duration::from_secs(config.proxy.failure_memory_seconds);
+                self.proxy.table.lock().failed(name, failure.clone(), until);
+                sender.send_replace(Some(Err(failure)));
+                return;
+            }
+        };
+        drop((config, sender));
+        let upstream = connection.upstream();
+        let session_id = upstream.session_id.clone();
+        // Whoever finds it from now on finds a new one.
+        connection.run(|| self.proxy.table.lock().ended(&name, &session_id)).await;
+    }
+
+    async fn dial_upstream(self: &Arc<Self>, address: &[u8]) -> Result<(Arc<Upstream>, Connection), Failure> {
+        let config = self.config();
+        let config = &config.proxy;
+        let address = ServerAddress::from_bytes(address).map_err(|_| Failure::Internal)?;
+        let turn = tokio::time::timeout(config.connect_timeout(), self.proxy.connecting.acquire()).await;
+        let _turn = turn.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Internal)?;
+        // Boxed: what a handshake needs is much more than what a connection needs afterwards.
+        let link = Box::pin(dial::connect(&address, &config.policy(), config.connect_timeout())).await?;
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let upstream = Arc::new(Upstream {
+            session_id: Box::from(link.session.context.session_id().as_bytes()),
+            key: Arc::clone(&link.key),
+            layer: Arc::clone(&link.layer),
+            own: config.is_own(&address),
+            requests,
+            blocks: self.proxy.blocks.share(),
+            in_flight: self.proxy.in_flight.share(),
+            last_used: AtomicU64::new(self.uptime()),
+            closing: CancellationToken::new(),
+        });
+        let times = Times {
+            command: config.command_timeout(),
+            ping: Duration::from_secs(config.ping_interval_seconds),
+            idle: Duration::from_secs(config.idle_timeout_seconds),
+        };
+        let connection = Connection::new(Arc::clone(self), Arc::clone(&upstream), link, receiver, times);
+        Ok((upstream, connection))
+    }
+}
+
+impl Upstream {
+    /// Sends a forwarded command on its way; gives the response for the client, or why there is none.
+    pub(super) fn forward(
+        self: Arc<Self>,
+        relay: &Relay,
+        client: &Arc<Share>,
+        forward: &smp_proto::smp::proxy::ForwardedTransmission<'_>,
+    ) -> Result<impl Future<Output = Result<ProxyAnswer, Failure>> + Send + 'static, Failure> {
+        self.used(relay.uptime());
+        let (Some(in_flight), Some(held)) = (self.in_flight.take(), self.blocks.take()) else {
+            relay.stats.limits.forwarding.one();
+            return Err(Failure::Timeout);
+        };
+        let correlation = rand::random();
+        let block = self.seal(&relay.blocks, &correlation, forward)?;
+        let (responder, response) = oneshot::channel();
+        let waiter = Waiter { in_flight, client: Arc::clone(client), responder };
+        // When the connection has just ended, the waiter is dropped with the request.
+        let _ = self.requests.send(Request { correlation, block, held, waiter });
+        Ok(async move {
+            let Response { mut block, parameter, held } = response.await.unwrap_or(Err(Failure::Network))?;
+            let end = parameter.end;
+            let sealed = block.get_mut(parameter).ok_or(Failure::Internal)?;
+            let id = smp_proto::id::CorrelationId::from_array(&correlation);
+            let length = match self.layer.open_response(id, sealed) {
+                Ok(response) => response.encrypted.len(),
+                Err(smp_crypto::Error::Format(_)) => return Err(Failure::Response("BLOCK")),
+                Err(_) => return Err(Failure::Crypto),
+            };
+            Ok(ProxyAnswer { block, sealed: end.saturating_sub(length)..end, _held: held })
+        })
+    }
+}

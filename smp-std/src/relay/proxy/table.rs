@@ -1,0 +1,169 @@
+//! Which relays there are connections to, and which could not be reached lately.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Failure, Outcome, Upstream};
+
+/// Failures that are remembered; when there are more, the oldest is forgotten.
+const FAILURES: usize = 1_000;
+
+/// SHA-256 of a relay's address, with all its hosts, its port and its fingerprint.
+type Name = [u8; 32];
+
+/// Which relays there are connections to. Addresses themselves are not kept.
+#[derive(Default)]
+pub(super) struct Table {
+    relays: HashMap<Name, Entry>,
+    sessions: HashMap<Box<[u8]>, Arc<Upstream>>,
+    /// Entries of relays that could not be reached.
+    failed: usize,
+}
+
+enum Entry {
+    Connecting(watch::Receiver<Outcome>),
+    Connected(Arc<Upstream>),
+    Failed(Failure, Instant),
+}
+
+/// What there is of a relay.
+pub(super) enum Found {
+    Connected(Arc<Upstream>),
+    Connecting(watch::Receiver<Outcome>),
+    Failed(Failure),
+    /// Nothing; whoever asked makes the connection and tells here.
+    New(watch::Sender<Outcome>),
+}
+
+impl Table {
+    /// What there is of a relay, among at most `limit` connections.
+    pub(super) fn get(&mut self, name: &Name, limit: usize, now: Instant) -> Found {
+        match self.relays.get(name) {
+            Some(Entry::Connected(upstream)) => return Found::Connected(Arc::clone(upstream)),
+            Some(Entry::Connecting(outcome)) => return Found::Connecting(outcome.clone()),
+            Some(Entry::Failed(failure, until)) if now < *until => return Found::Failed(failure.clone()),
+            Some(Entry::Failed(..)) => self.remove(name),
+            None => {}
+        }
+        while self.connections() >= limit {
+            if !self.evict() {
+                // All of them are in use.
+                return Found::Failed(Failure::Timeout);
+            }
+        }
+        let (sender, receiver) = watch::channel(None);
+        self.relays.insert(*name, Entry::Connecting(receiver));
+        Found::New(sender)
+    }
+
+    /// A connection that was being made is there.
+    pub(super) fn connected(&mut self, name: Name, upstream: &Arc<Upstream>) {
+        self.remove(&name);
+        self.relays.insert(name, Entry::Connected(Arc::clone(upstream)));
+        self.sessions.insert(upstream.session_id.clone(), Arc::clone(upstream));
+    }
+
+    /// A connection could not be made.
+    pub(super) fn failed(&mut self, name: Name, failure: Failure, until: Instant) {
+        self.remove(&name);
+        if self.failed >= FAILURES {
+            let oldest = self.relays.iter().filter_map(|(name, entry)| match entry {
+                Entry::Failed(_, until) => Some((*until, *name)),
+                _ => None,
+            });
+            if let Some((_, oldest)) = oldest.min() {
+                self.remove(&oldest);
+            }
+        }
+        self.relays.insert(name, Entry::Failed(failure, until));
+        self.failed = self.failed.saturating_add(1);
+    }
+
+    /// A connection has ended.
+    pub(super) fn ended(&mut self, name: &Name, session_id: &[u8]) {
+        let Some(upstream) = self.sessions.remove(session_id) else { return };
+        // Another may have taken its place.
+        if let Some(Entry::Connected(current)) = self.relays.get(name)
+            && Arc::ptr_eq(current, &upstream)
+        {
+            self.remove(name);
+        }
+    }
+
+    /// The connection with this session identifier.
+    pub(super) fn find(&self, session_id: &[u8]) -> Option<Arc<Upstream>> {
+        self.sessions.get(session_id).cloned()
+    }
+
+    /// Connections, also those being made.
+    pub(super) fn connections(&self) -> usize {
+        self.relays.len().saturating_sub(self.failed)
+    }
+
+    fn remove(&mut self, name: &Name) {
+        if let Some(Entry::Failed(..)) = self.relays.remove(name) {
+            self.failed = self.failed.saturating_sub(1);
+        }
+    }
+
+    /// Closes the connection that nobody has used for longest; `false` when all are in use.
+    fn evict(&mut self) -> bool {
+        let idle = self.relays.iter().filter_map(|(name, entry)| match entry {
+            Entry::Connected(upstream) if upstream.is_idle() => {
+                Some((upstream.last_used.load(Ordering::Relaxed), *name))
+            }
+            _ => None,
+        });
+        let Some((_, name)) = idle.min() else { return false };
+        if let MapEntry::Occupied(entry) = self.relays.entry(name)
+            && let Entry::Connected(upstream) = entry.remove()
+        {
+            self.sessions.remove(&upstream.session_id);
+            upstream.closing.cancel();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn name(number: u16) -> Name {
+        let mut name = [0; 32];
+        name[..2].copy_from_slice(&number.to_be_bytes());
+        name
+    }
+
+    #[tokio::test]
+    async fn failures_are_remembered_for_their_time_and_not_without_bound() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        for number in 0..3_000 {
+            let Found::New(_sender) = table.get(&name(number), 10, now) else { panic!("not new") };
+            assert!(matches!(table.get(&name(number), 10, now), Found::Connecting(_)));
+            let until = now + Duration::from_millis(30_000 + u64::from(number));
+            table.failed(name(number), Failure::Network, until);
+        }
+        assert_eq!((table.relays.len(), table.connections()), (FAILURES, 0));
+        assert!(matches!(table.get(&name(2_999), 10, now), Found::Failed(Failure::Network)));
+        assert!(matches!(table.get(&name(2_999), 10, now + Duration::from_secs(40)), Found::New(_)));
+        assert_eq!(table.connections(), 1);
+        assert!(matches!(table.get(&name(0), 10, now), Found::New(_)));
+    }
+
+    #[tokio::test]
+    async fn there_are_only_so_many_connections() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        let _first: Vec<_> = (0..5).map(|number| table.get(&name(number), 5, now)).collect();
+        assert!(matches!(table.get(&name(9), 5, now), Found::Failed(Failure::Timeout)));
+        assert_eq!(table.connections(), 5);
+    }
+}
