@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use smp_proto::address::Host;
+use smp_proto::version::{SmpVersion, VersionRange};
 
 pub use control::ControlConfig;
 pub use disk::DiskConfig;
@@ -87,6 +88,10 @@ pub struct Server {
     pub hosts: Vec<String>,
     /// Port of the relay's address; that of the first socket when absent.
     pub port: Option<u16>,
+    /// The versions offered to clients, all that are known when absent. Not in the file: for tests of how others get along
+    /// with older relays.
+    #[serde(skip)]
+    pub versions: Option<VersionRange<SmpVersion>>,
 }
 
 impl Default for Server {
@@ -95,6 +100,7 @@ impl Default for Server {
             listen: vec![SocketAddr::from(([0u16; 8], DEFAULT_PORT))],
             hosts: vec!["localhost".to_owned()],
             port: None,
+            versions: None,
         }
     }
 }

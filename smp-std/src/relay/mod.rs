@@ -68,9 +68,7 @@ use self::web::{Greeted, Site, Web};
 use crate::identity::Identity;
 use crate::net::Listener;
 
-/// The highest version this relay offers; the lowest is 6. What later versions bring (queue modes with link data, services,
-/// names) is not here yet. Of what the offered ones have, forwarding (PRXY, PFWD, RFWD) and notifications (NKEY, NDEL,
-/// NSUB) are not here yet either: they are answered with `CMD PROHIBITED`.
+/// The highest version this relay offers; the lowest is 6.
 pub const MAX_VERSION: SmpVersion = SmpVersion::MAX;
 
 /// The versions this relay offers to clients that name an application protocol; others are limited to version 6.

@@ -11,6 +11,7 @@ use smp_crypto::session::{
 use smp_proto::smp::error::TransportError;
 use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::transport::hello::CertificateChain;
+use smp_proto::version::{SmpVersion, VersionRange};
 use smp_proto::wire::LongString;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -26,6 +27,7 @@ use crate::net::{NetError, ServerTls, TlsStream};
 pub(super) struct Greeter {
     tls: ServerTls,
     chain: Vec<Vec<u8>>,
+    versions: VersionRange<SmpVersion>,
     key: LeafKey,
     tls_timeout: Duration,
     handshake_timeout: Duration,
@@ -86,11 +88,14 @@ impl Greeter {
         let chain = identity.chain().to_vec();
         let tls = identity.tls().map_err(|error| RelayError::Identity(error.to_string()))?;
         let key = LeafKey::of(identity).ok_or_else(|| RelayError::Identity("the key of server.crt".to_owned()))?;
+        let versions = config.server.versions.unwrap_or_else(offered_versions);
         // Fails now rather than at every connection.
-        configure(&certificates(&chain)?).map_err(|()| RelayError::Identity("the certificate chain".to_owned()))?;
+        configure(&certificates(&chain)?, versions)
+            .map_err(|()| RelayError::Identity("the certificate chain".to_owned()))?;
         Ok(Self {
             tls,
             chain,
+            versions,
             key,
             tls_timeout: config.limits.tls_timeout(),
             handshake_timeout: config.limits.handshake_timeout(),
@@ -112,7 +117,7 @@ impl Greeter {
 
     async fn hello(&self, tls: &mut TlsStream, relay: &Arc<Relay>) -> Result<Session, GreetError> {
         let certificates = certificates(&self.chain).map_err(|_| unusable())?;
-        let configuration = configure(&certificates).map_err(|()| unusable())?;
+        let configuration = configure(&certificates, self.versions).map_err(|()| unusable())?;
         let session_id = SessionIdentifier::new(tls.session_identifier()).map_err(SessionError::Parse)?;
         let handshake = match tls.alpn() {
             Some(_) => {
@@ -162,7 +167,10 @@ fn certificates(chain: &[Vec<u8>]) -> Result<Vec<LongString<'_>>, RelayError> {
         .map_err(|_| RelayError::Identity("a certificate is too long".to_owned()))
 }
 
-fn configure<'a>(certificates: &'a [LongString<'a>]) -> Result<ServerConfiguration<'a>, ()> {
+fn configure<'a>(
+    certificates: &'a [LongString<'a>],
+    versions: VersionRange<SmpVersion>,
+) -> Result<ServerConfiguration<'a>, ()> {
     let chain = CertificateChain::new(certificates).map_err(|_| ())?;
-    ServerConfiguration::new(offered_versions(), chain).map_err(|_| ())
+    ServerConfiguration::new(versions, chain).map_err(|_| ())
 }

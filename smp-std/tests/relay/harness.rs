@@ -58,6 +58,22 @@ impl TestRelay {
         directory: tempfile::TempDir,
         open: impl FnOnce(StoreOptions) -> Store,
     ) -> Self {
+        Self::start_on("127.0.0.1:0".parse().unwrap(), config, identity, directory, open).await
+    }
+
+    /// At an address where another one was.
+    pub async fn start_at(config: Config, address: SocketAddr, directory: tempfile::TempDir) -> Self {
+        let identity = Identity::load(directory.path()).unwrap();
+        Self::start_on(address, config, identity, directory, |options| Store::memory(options).unwrap()).await
+    }
+
+    async fn start_on(
+        address: SocketAddr,
+        config: Config,
+        identity: Identity,
+        directory: tempfile::TempDir,
+        open: impl FnOnce(StoreOptions) -> Store,
+    ) -> Self {
         let wakeups = Wakeups::default();
         let options = StoreOptions {
             budget: NonZeroU32::new(16 << 20).unwrap(),
@@ -66,7 +82,7 @@ impl TestRelay {
         };
         let store = open(options);
         let relay = Relay::new(config, &identity, store.clone(), &wakeups).unwrap();
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = Listener::bind(address).unwrap();
         let address = listener.local_address().unwrap();
         let serving = Arc::clone(&relay);
         let task = tokio::spawn(async move { serving.serve(vec![listener]).await });
@@ -86,6 +102,14 @@ impl TestRelay {
     pub async fn stop(self) {
         self.relay.stop();
         timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    /// Stops, and gives what the next one needs to take its place.
+    pub async fn stop_keeping(self) -> (SocketAddr, [u8; 32], tempfile::TempDir) {
+        let Self { relay, address, fingerprint, task, _directory, .. } = self;
+        relay.stop();
+        timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+        (address, fingerprint, _directory)
     }
 
     pub async fn tls(&self) -> TlsStream {

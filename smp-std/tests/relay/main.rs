@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod destination;
+mod fake;
 mod harness;
 mod limits;
 mod names;
 mod new_queue;
+mod proxy;
 mod routing;
 
 use std::time::Duration;

@@ -114,7 +114,7 @@ fn agree(
         signed_key: authentication.signed_key,
     };
     let mut buffer = vec![0; 2 * BLOCK_LENGTH];
-    let key = Arc::from(&*key.to_slice(&mut buffer).map_err(SessionError::Encode)?);
+    let key = Arc::from(key.to_slice(&mut buffer).map_err(SessionError::Encode)? as &[u8]);
     let layer = ProxyLayer::new(&secret);
     Ok((session, layer, key))
 }

@@ -118,24 +118,27 @@ impl Proxy {
     pub(super) fn find(&self, session_id: &[u8]) -> Option<Arc<Upstream>> {
         self.table.lock().find(session_id)
     }
-
-    /// Connections to relays.
-    pub(super) fn connections(&self) -> usize {
-        self.table.lock().connections()
-    }
-
-    /// Commands that clients wait for.
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.used()
-    }
-
-    /// Blocks on their way, of 16 KiB each.
-    pub(super) fn blocks(&self) -> usize {
-        self.blocks.used()
-    }
 }
 
 impl Relay {
+    /// How many connections to other relays there are, or are being made, for clients that have commands forwarded.
+    #[must_use]
+    pub fn upstream_connections(&self) -> usize {
+        self.proxy.table.lock().connections()
+    }
+
+    /// How many forwarded commands clients wait for.
+    #[must_use]
+    pub fn forwards_in_flight(&self) -> usize {
+        self.proxy.in_flight.used()
+    }
+
+    /// How many forwarded commands and responses are held in memory, of 16 KiB each.
+    #[must_use]
+    pub fn forwarded_blocks(&self) -> usize {
+        self.proxy.blocks.used()
+    }
+
     /// The connection to a relay: the one there is, or the one that is made now.
     pub(super) fn connect_upstream(self: &Arc<Self>, address: &ServerAddress<'_>) -> Session {
         let mut encoded = vec![0; smp_proto::transport::BLOCK_LENGTH];

@@ -271,15 +271,15 @@ impl Connection {
         };
         let command = self.deadlines.front().map(|(deadline, _)| *deadline);
         let blocked = self.blocked.map(|since| since + self.times.command);
-        [command, blocked, Some(self.idle_until())].into_iter().flatten().fold(ping, Instant::min)
+        // Not at once again while somebody waits.
+        let idle = Instant::now() + self.idle_time_left().max(Duration::from_secs(1));
+        [command, blocked, Some(idle)].into_iter().flatten().fold(ping, Instant::min)
     }
 
-    /// When the connection is closed, unless somebody uses it.
-    fn idle_until(&self) -> Instant {
+    /// How long the connection stays if nobody uses it.
+    fn idle_time_left(&self) -> Duration {
         let unused = self.relay.uptime().saturating_sub(self.upstream.last_used.load(Ordering::Relaxed));
-        let left = self.times.idle.saturating_sub(Duration::from_secs(unused));
-        // Not at once again while somebody waits.
-        Instant::now() + if self.upstream.is_idle() { left } else { left.max(Duration::from_secs(1)) }
+        self.times.idle.saturating_sub(Duration::from_secs(unused))
     }
 
     /// Does what is due; `false` when nobody needs the connection any more.
@@ -300,7 +300,7 @@ impl Connection {
                 }
             }
         }
-        if self.upstream.is_idle() && self.idle_until() <= now {
+        if self.upstream.is_idle() && self.idle_time_left().is_zero() {
             return Ok(false);
         }
         match self.ping {
