@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smp_crypto::authorization::authorize;
-use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
+use smp_crypto::authorization::{authorize, sign_service};
+use smp_crypto::key::{AuthorizationSecretKey, Ed25519SecretKey, X25519SecretKey};
 use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, Session, SessionIdentifier};
 use smp_proto::id::{CorrelationId, EntityId};
 use smp_proto::key::X25519PublicKey;
@@ -22,7 +22,7 @@ use smp_proto::wire::Reader;
 use smp_std::identity::{Identity, KeyAlgorithm};
 use smp_std::net::{ClientAlpn, ClientTls, Listener, TlsStream, connect_tcp};
 use smp_std::relay::config::Config;
-use smp_std::relay::store::{Store, StoreOptions};
+use smp_std::relay::store::{FjallOptions, Store, StoreOptions};
 use smp_std::relay::{Relay, RelayError, Wakeups};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -49,6 +49,14 @@ impl TestRelay {
         let directory = tempfile::tempdir().unwrap();
         let identity = Identity::create(directory.path(), algorithm, "localhost").unwrap();
         Self::start_with(config, identity, directory, |options| Store::memory(options).unwrap()).await
+    }
+
+    /// A relay with a store on disk.
+    pub async fn start_in(folder: &std::path::Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity::create(directory.path(), KeyAlgorithm::Ed25519, "localhost").unwrap();
+        let open = |options| Store::fjall(folder, &FjallOptions::default(), options).unwrap();
+        Self::start_with(Config::default(), identity, directory, open).await
     }
 
     /// With an identity that exists, and a store that `open` opens.
@@ -161,6 +169,15 @@ pub struct RawClient {
     pub inbox: std::collections::VecDeque<Received>,
     /// How many blocks came.
     pub blocks: usize,
+    /// The key of the session's service.
+    pub service: Option<Ed25519SecretKey>,
+}
+
+/// How a service has part in a command.
+#[derive(Clone, Copy)]
+pub struct Signing {
+    pub with_fingerprint: bool,
+    pub service_signature: bool,
 }
 
 /// A queue as its recipient knows it.
@@ -187,7 +204,11 @@ impl RawClient {
         let ClientStep::Session(session) = handshake.receive(&mut block).unwrap() else { panic!("no service") };
         tls.write_block(&block).await.unwrap();
         tls.flush().await.unwrap();
-        Self { tls, session, inbox: std::collections::VecDeque::new(), blocks: 0 }
+        Self::new(tls, session, None)
+    }
+
+    pub fn new(tls: TlsStream, session: Session, service: Option<Ed25519SecretKey>) -> Self {
+        Self { tls, session, inbox: std::collections::VecDeque::new(), blocks: 0, service }
     }
 
     pub fn version(&self) -> SmpVersion {
@@ -237,22 +258,60 @@ impl RawClient {
         command: impl FnOnce(&mut smp_proto::wire::Writer<'_>) -> Result<(), smp_proto::wire::Error>,
         buffer: &mut [u8],
     ) -> Vec<u8> {
+        let signs = |bytes: &[u8]| {
+            let words: [&[u8]; 3] = [b"NEW ", b"SUB", b"NSUB"];
+            words.iter().any(|word| bytes == *word || word.ends_with(b" ") && bytes.starts_with(word))
+        };
+        self.encode_signed(correlation, key, entity, command, buffer, |command| {
+            let sign = self.service.is_some() && signs(command);
+            Signing { with_fingerprint: sign, service_signature: sign }
+        })
+    }
+
+    /// As [`Self::encode_raw`], with the service's part in it as wanted.
+    pub fn encode_signing(
+        &self,
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &[u8],
+        signing: Signing,
+    ) -> ([u8; 24], Vec<u8>) {
+        let correlation: [u8; 24] = rand::random();
+        let mut buffer = vec![0; BLOCK_LENGTH * 2];
+        let command = |writer: &mut smp_proto::wire::Writer<'_>| writer.bytes(command);
+        let transmission = self.encode_signed(&correlation, key, entity, command, &mut buffer, |_| signing);
+        (correlation, transmission)
+    }
+
+    fn encode_signed(
+        &self,
+        correlation: &[u8; 24],
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: impl FnOnce(&mut smp_proto::wire::Writer<'_>) -> Result<(), smp_proto::wire::Error>,
+        buffer: &mut [u8],
+        signing: impl FnOnce(&[u8]) -> Signing,
+    ) -> Vec<u8> {
         let context = &self.session.context;
-        let bytes = AuthorizedBytes::write(
-            buffer,
-            context.session_id(),
-            CorrelationId::from_array(correlation),
-            EntityId::new(entity).unwrap(),
-            command,
-        )
-        .unwrap();
-        let made = key.map(|key| {
-            authorize(key, context.peer_key(), CorrelationId::from_array(correlation), bytes.as_bytes()).unwrap()
+        let correlation_id = CorrelationId::from_array(correlation);
+        let entity_id = EntityId::new(entity).unwrap();
+        let bytes = AuthorizedBytes::write(buffer, context.session_id(), correlation_id, entity_id, command).unwrap();
+        let head = 1 + context.session_id().as_bytes().len() + 1 + correlation.len() + 1 + entity.len();
+        let signing = signing(&bytes.as_bytes()[head..]);
+        let fingerprint = match context.service() {
+            Some(service) if signing.with_fingerprint => &service.fingerprint()[..],
+            _ => &[],
+        };
+        let authorized = [fingerprint, bytes.as_bytes()].concat();
+        let made = key.map(|key| authorize(key, context.peer_key(), correlation_id, &authorized).unwrap());
+        let signature = signing.service_signature.then(|| match &self.service {
+            Some(key) => sign_service(key, bytes.as_bytes()),
+            None => [7; 64],
         });
         let authorization = made.as_ref().map_or(Authorization::None, |made| made.as_authorization());
         let mut out = vec![0; BLOCK_LENGTH * 2];
         let mut writer = smp_proto::wire::Writer::new(&mut out);
-        bytes.encode(&mut writer, self.version(), &authorization, None).unwrap();
+        bytes.encode(&mut writer, self.version(), &authorization, signature.as_ref()).unwrap();
         writer.written().to_vec()
     }
 

@@ -9,6 +9,7 @@ mod names;
 mod new_queue;
 mod proxy;
 mod routing;
+mod services;
 
 use std::time::Duration;
 

@@ -157,7 +157,7 @@ impl Connection {
                 return Ok(Answer::Now(envelope.answer(refusal)));
             }
         };
-        let terms = Terms { version: envelope.version, is_forwarded: true, ..self.terms() };
+        let terms = Terms { version: envelope.version, is_forwarded: true, service: None, ..self.terms() };
         let authorized = match terms.authorize(&self.relay.store, transmission) {
             Ok(authorized) => authorized,
             Err(refusal) => return Ok(Answer::Now(envelope.answer(refusal))),
