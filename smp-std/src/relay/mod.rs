@@ -161,8 +161,15 @@ impl store::CommitObserver for Wakeups {
         }
     }
 
-    fn notification_waiting(&self, notifier_id: &store::Id, time: i64) {
-        self.0.notification_waiting(notifier_id, time);
+    fn notification_waiting(&self, notifier_id: &store::Id, time: i64, service: Option<&store::Id>) {
+        match service {
+            Some(service) => {
+                if let Some(peer) = self.0.services.notification_waiting(service, notifier_id, time) {
+                    self.0.await_tick(&peer);
+                }
+            }
+            None => self.0.notification_waiting(notifier_id, time),
+        }
     }
 }
 

@@ -28,15 +28,23 @@ impl Relay {
     pub(super) fn count_notification(&self, notified: &Notified) {
         let stats = &self.stats.queues;
         stats.notifications_lost.add(notified.lost);
-        if notified.stored && !self.hub.is_subscribed(Part::Notifier, &notified.notifier_id) {
+        let heard = match &notified.service {
+            Some(service) => self.hub.services.has_receiver(service),
+            None => self.hub.is_subscribed(Part::Notifier, &notified.notifier_id),
+        };
+        if notified.stored && !heard {
             stats.notifications_unsubscribed.one();
         }
     }
 }
 
+/// The token of no subscription.
+const BY_SERVICE: u64 = 0;
+
 #[derive(Clone, Copy, Debug)]
 struct Listening {
-    /// Of the subscription in the hub.
+    /// Of the subscription in the hub; [`BY_SERVICE`] when the notifier is one of the service's that the session receives
+    /// for. Nothing is kept of such a notifier while it has no notifications.
     token: u64,
     /// The sequence number behind the notification delivered last.
     next: u64,
@@ -87,6 +95,34 @@ impl Notifications {
         if let Some(time) = oldest {
             self.waiting(notifier, time);
         }
+    }
+
+    /// A notification of this time is there for one of the service's notifiers.
+    pub(crate) fn service_news(&mut self, notifier: Id, time: i64) {
+        self.notifiers.entry(notifier).or_insert(Listening { token: BY_SERVICE, next: 0, due: false });
+        self.waiting(notifier, time);
+    }
+
+    /// Nothing is known to wait for a notifier: forgets it if it is one of the service's. What was pushed and is not known
+    /// as delivered to the store yet must not be taken for new.
+    pub(crate) fn idle(&mut self, notifier: &Id) {
+        let forget = |listening: &Listening| listening.token == BY_SERVICE && !listening.due;
+        if !self.delivered.contains_key(notifier) && self.notifiers.get(notifier).is_some_and(forget) {
+            self.remove(notifier);
+        }
+    }
+
+    /// A notifier left the service.
+    pub(crate) fn lost_by_service(&mut self, notifier: &Id) {
+        self.lost(notifier, BY_SERVICE);
+    }
+
+    /// The session does not receive for the service any more.
+    pub(crate) fn end_service(&mut self) {
+        self.notifiers.retain(|_, listening| listening.token != BY_SERVICE);
+        let Self { notifiers, due, .. } = self;
+        due.retain(|Reverse((_, notifier))| notifiers.contains_key(notifier));
+        notifiers.shrink_to_fit();
     }
 
     /// A notification of this time is there.
@@ -162,7 +198,8 @@ impl Notifications {
 
     /// Every subscription with its token, for the hub to forget.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = (&Id, u64)> {
-        self.notifiers.iter().map(|(notifier, listening)| (notifier, listening.token))
+        let by_itself = self.notifiers.iter().filter(|(_, listening)| listening.token != BY_SERVICE);
+        by_itself.map(|(notifier, listening)| (notifier, listening.token))
     }
 }
 
@@ -239,5 +276,28 @@ mod tests {
         notifications.release();
         assert_eq!(notifications.next_due().map(|due| due.notifier), Some(SECOND));
         assert!(size_of::<(Id, Listening)>() <= 48);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_services_notifier_that_is_idle() {
+        let mut notifications = Notifications::default();
+        notifications.subscribe(SECOND, 6, None);
+        notifications.service_news(FIRST, 5);
+        notifications.service_news(FIRST, 9);
+        notifications.release();
+        assert_eq!(notifications.next_due(), Some(Due { notifier: FIRST, token: BY_SERVICE, time: 5, next: 0 }));
+        notifications.pushed(&FIRST, 1);
+        notifications.idle(&FIRST);
+        assert!(notifications.contains(&FIRST), "the store does not know yet that it was delivered");
+        assert_eq!(notifications.take_delivered().len(), 1);
+        notifications.idle(&FIRST);
+        notifications.idle(&SECOND);
+        assert!(!notifications.contains(&FIRST) && notifications.contains(&SECOND));
+        notifications.service_news(FIRST, 10);
+        assert_eq!(notifications.tokens().count(), 1, "the hub has the others");
+        notifications.end_service();
+        assert_eq!(notifications.subscribed(), 1);
+        notifications.release();
+        assert_eq!(notifications.next_due(), None);
     }
 }

@@ -100,6 +100,21 @@ impl Receivers {
         }
     }
 
+    /// Remembers that a notification of this time is on disk. Returns the session that receives for the service, which is to
+    /// be woken at the next tick.
+    pub(crate) fn notification_waiting(&self, service: &Id, notifier: &Id, time: i64) -> Option<Arc<Peer>> {
+        let mut receivers = self.receivers.lock();
+        let receiver = receivers.get_mut(service)?;
+        let oldest = receiver.news.entry(*notifier).or_insert(time);
+        *oldest = time.min(*oldest);
+        Some(Arc::clone(&receiver.peer))
+    }
+
+    /// Whether a session receives for the service.
+    pub(crate) fn has_receiver(&self, service: &Id) -> bool {
+        self.receivers.lock().contains_key(service)
+    }
+
     /// Takes up to `limit` queues with news, and tells whether there are more, of which the session is not told again.
     pub(crate) fn take_news(&self, service: &Id, token: u64, limit: usize) -> (Vec<(Id, i64)>, bool) {
         let mut receivers = self.receivers.lock();

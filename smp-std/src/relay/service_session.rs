@@ -39,8 +39,8 @@ pub(crate) struct ServiceSession {
 
 /// One look at all queues.
 struct Pass {
-    /// Queues with messages that are to be delivered.
-    queues: VecDeque<Id>,
+    /// Queues with messages that are to be delivered, or notifiers with notifications and the time of the oldest.
+    queues: VecDeque<(Id, i64)>,
     rest: Rest,
 }
 
@@ -54,7 +54,7 @@ enum Rest {
 
 #[derive(Default)]
 struct Page {
-    occupied: VecDeque<Id>,
+    occupied: VecDeque<(Id, i64)>,
     unreadable: Vec<Id>,
     next: Option<Id>,
 }
@@ -103,9 +103,7 @@ impl ServiceSession {
         if std::mem::replace(&mut self.subscribed, true) {
             return false;
         }
-        if self.side == Some(ServiceSide::Recipient) {
-            self.pass = Some(Pass { queues: VecDeque::new(), rest: Rest::Behind(None) });
-        }
+        self.pass = Some(Pass { queues: VecDeque::new(), rest: Rest::Behind(None) });
         true
     }
 
@@ -148,15 +146,22 @@ impl ServiceSession {
         queues
     }
 
+    /// Takes all queues with news.
+    pub(crate) fn take_all_news(&mut self, hub: &Hub) -> Vec<(Id, i64)> {
+        let Some(token) = self.receiver else { return Vec::new() };
+        self.news = false;
+        hub.services.take_news(&self.id, token, usize::MAX).0
+    }
+
     /// The next queue that had messages when it was looked at.
-    pub(crate) fn next_of_pass(&mut self) -> Option<Id> {
+    pub(crate) fn next_of_pass(&mut self) -> Option<(Id, i64)> {
         self.pass.as_mut()?.queues.pop_front()
     }
 
     /// There was no room for the message of a queue.
     pub(crate) fn postpone(&mut self, queue: Id) {
         if let Some(pass) = &mut self.pass {
-            pass.queues.push_front(queue);
+            pass.queues.push_front((queue, 0));
         }
     }
 
@@ -205,9 +210,15 @@ impl Page {
         let queues = store.service_queue_ids(service, side, after, PAGE)?;
         let mut page = Self { next: queues.last().filter(|_| queues.len() == PAGE).copied(), ..Self::default() };
         for queue in queues {
-            match store.queue_state(&queue) {
-                Ok(state) if state.is_empty() => {}
-                Ok(_) => page.occupied.push_back(queue),
+            let oldest = match side {
+                ServiceSide::Recipient => store.queue_state(&queue).map(|state| (!state.is_empty()).then_some(0)),
+                ServiceSide::Notifier => {
+                    store.notifications(&queue, 0, 1).map(|first| first.first().map(|(_, oldest)| oldest.time))
+                }
+            };
+            match oldest {
+                Ok(None) => {}
+                Ok(Some(time)) => page.occupied.push_back((queue, time)),
                 Err(error @ (StoreError::Failed | StoreError::Closed)) => return Err(error),
                 Err(_) => page.unreadable.push(queue),
             }

@@ -2,6 +2,7 @@
 //! 4.2, 4.3 and 6.4, and section 2 of its part on version 19).
 
 mod certificates;
+mod notifiers;
 mod queues;
 mod sessions;
 mod subscriptions;

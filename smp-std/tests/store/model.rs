@@ -297,7 +297,7 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
                 Some(_) if taken => NotifierSetting::IdTaken,
                 Some(queue) => {
                     let previous = queue.notifier.replace(new).map(|previous| notifier(previous.number).id);
-                    NotifierSetting::Set { previous }
+                    NotifierSetting::Set { previous, service: None }
                 }
             };
             let pending = store.set_notifier(id(target), Box::new(notifier(number))).await.unwrap();
@@ -307,7 +307,9 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
             let expected = match present.map(|queue| queue.notifier.take()) {
                 None => NotifierRemoval::NotFound,
                 Some(None) => NotifierRemoval::NotSet,
-                Some(Some(previous)) => NotifierRemoval::Removed { notifier_id: notifier(previous.number).id },
+                Some(Some(previous)) => {
+                    NotifierRemoval::Removed { notifier_id: notifier(previous.number).id, service: None }
+                }
             };
             Expected::RemoveNotifier(store.remove_notifier(id(target)).await.unwrap(), expected)
         }

@@ -38,7 +38,7 @@ async fn setting_and_removing_a_notifier(engine: Engine) {
     fixture.create(record).await;
     fixture.create(queue(2)).await;
     assert_eq!(set(&fixture, 3, 1).await, NotifierSetting::NotFound);
-    assert_eq!(set(&fixture, 1, 1).await, NotifierSetting::Set { previous: None });
+    assert_eq!(set(&fixture, 1, 1).await, NotifierSetting::Set { previous: None, service: None });
     assert_eq!(set(&fixture, 2, 1).await, NotifierSetting::IdTaken);
     assert_eq!(set(&fixture, 1, 1).await, NotifierSetting::IdTaken, "each has an id of its own");
     send(&fixture, 1, 5).await;
@@ -47,7 +47,7 @@ async fn setting_and_removing_a_notifier(engine: Engine) {
     assert_eq!((record.recipient_id, record.notifier.as_deref()), (id(1), Some(&notifier(1))));
     assert_eq!(record.notifier_service, None);
 
-    assert_eq!(set(&fixture, 1, 2).await, NotifierSetting::Set { previous: Some(notifier(1).id) });
+    assert_eq!(set(&fixture, 1, 2).await, NotifierSetting::Set { previous: Some(notifier(1).id), service: None });
     fixture.reopen();
     assert_eq!(fixture.store().queue_by_side(Side::Notifier, &notifier(1).id).unwrap(), None);
     assert!(waiting(&fixture, 1).is_empty() && waiting(&fixture, 2).is_empty());
@@ -56,7 +56,7 @@ async fn setting_and_removing_a_notifier(engine: Engine) {
     send(&fixture, 1, 6).await;
     let remove =
         async |fixture: &Fixture, queue| fixture.store().remove_notifier(id(queue)).await.unwrap().await.unwrap();
-    assert_eq!(remove(&fixture, 1).await, NotifierRemoval::Removed { notifier_id: notifier(2).id });
+    assert_eq!(remove(&fixture, 1).await, NotifierRemoval::Removed { notifier_id: notifier(2).id, service: None });
     assert_eq!(remove(&fixture, 1).await, NotifierRemoval::NotSet);
     assert_eq!(remove(&fixture, 3).await, NotifierRemoval::NotFound);
     fixture.reopen();

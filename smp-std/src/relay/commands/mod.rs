@@ -10,6 +10,8 @@ mod recipient;
 mod sender;
 mod services;
 
+pub(super) use self::notifier::{Listening, listen};
+
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -134,7 +136,7 @@ impl Executor<'_> {
             Command::Delete => self.delete(queue).await,
             Command::EnableNotifications(keys) => self.set_notifier(record, keys).await,
             Command::DisableNotifications => self.remove_notifier(queue).await,
-            Command::SubscribeNotifications => self.subscribe_notifications(record),
+            Command::SubscribeNotifications => self.subscribe_notifications(record).await,
             Command::QueueInfo => queue_info::describe(&self.relay.store, record, self.subscriptions)
                 .map(|json| Answer::Now(Body::Info(json))),
             _ => Err(SmpError::Command(CommandError::Prohibited)),

@@ -8,10 +8,14 @@ use smp_proto::smp::notifier::NotifierKeys;
 
 use super::create::ID_ATTEMPTS;
 use super::{Answer, Effect, Executor, Outcome, new_id};
+use crate::relay::Relay;
 use crate::relay::authorize::store_error;
-use crate::relay::hub::Part;
+use crate::relay::hub::{Part, Peer};
+use crate::relay::notifications::Notifications;
 use crate::relay::reply::{Body, CreatedNotifier};
-use crate::relay::store::{Id, Notifier, NotifierRemoval, NotifierSetting, QueueRecord, SharedSecret, Side};
+use crate::relay::store::{
+    Id, Notifier, NotifierRemoval, NotifierSetting, QueueRecord, ServiceSide, SharedSecret, Side,
+};
 
 impl Executor<'_> {
     /// NKEY.
@@ -37,11 +41,12 @@ impl Executor<'_> {
                     Err(error) => Err(error),
                 };
                 match setting {
-                    Ok(NotifierSetting::Set { previous }) => {
+                    Ok(NotifierSetting::Set { previous, service }) => {
                         relay.stats.queues.notifiers_created.one();
                         let created = CreatedNotifier { notifier_id: notifier.id, relay_dh_key };
                         let effect = match previous {
                             Some(previous) => {
+                                relay.deleted_for_service(service.as_ref(), &previous, &peer);
                                 relay.hub.deleted(Part::Notifier, &previous, &peer);
                                 Effect::NotifierDeleted(previous)
                             }
@@ -67,8 +72,9 @@ impl Executor<'_> {
         let (relay, peer) = (Arc::clone(self.relay), Arc::clone(self.peer));
         Ok(Answer::Later(Box::pin(async move {
             match pending.await {
-                Ok(NotifierRemoval::Removed { notifier_id }) => {
+                Ok(NotifierRemoval::Removed { notifier_id, service }) => {
                     relay.stats.queues.notifiers_deleted.one();
+                    relay.deleted_for_service(service.as_ref(), &notifier_id, &peer);
                     relay.hub.deleted(Part::Notifier, &notifier_id, &peer);
                     Outcome { body: Body::Ok, effect: Effect::NotifierDeleted(notifier_id) }
                 }
@@ -80,7 +86,7 @@ impl Executor<'_> {
     }
 
     /// NSUB.
-    pub(super) fn subscribe_notifications(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
+    pub(super) async fn subscribe_notifications(&mut self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
         let Some(notifier) = record.notifier.as_ref().map(|notifier| notifier.id) else {
             return Err(SmpError::Auth);
         };
@@ -88,33 +94,79 @@ impl Executor<'_> {
         if !again {
             self.check_subscription_limit()?;
         }
-        let (hub, store) = (&self.relay.hub, &self.relay.store);
-        let token = hub.subscribe(Part::Notifier, notifier, self.peer);
-        // Read after the subscription: from there on the hub tells of what comes.
-        let look = || match store.queue_by_side(Side::Notifier, &notifier)? {
-            Some(_) => store.notifications(&notifier, 0, 1).map(Some),
-            None => Ok(None),
-        };
-        let waiting = match look() {
-            Ok(Some(waiting)) => waiting,
-            failed => {
-                hub.unsubscribe(Part::Notifier, &notifier, token);
-                self.notifications.remove(&notifier);
-                // Or removed since its authorization: that told the hub before it had the subscription.
-                return Err(failed.map_or_else(|error| store_error(&error), |_| SmpError::Auth));
-            }
-        };
-        let oldest = waiting.first().map(|(_, notification)| notification.time);
-        self.notifications.subscribe(notifier, token, oldest);
-        if oldest.is_some() {
-            hub.await_tick(self.peer);
+        let service = self.service_id();
+        if record.notifier_service != service {
+            return self.associate(ServiceSide::Notifier, notifier).await;
+        }
+        if service.is_some() {
+            self.receive_for_service();
+            self.relay.service_counters(ServiceSide::Notifier).associated_before.one();
+        }
+        match listen(self.relay, self.peer, self.notifications, service, notifier)? {
+            Listening::Begun => {}
+            // Its service changed since its authorization.
+            Listening::OtherService => return self.associate(ServiceSide::Notifier, notifier).await,
+            Listening::NotFound => return Err(SmpError::Auth),
         }
         let stats = &self.relay.stats.queues;
-        if again {
-            stats.notifiers_subscribed_again.one()
-        } else {
-            stats.notifiers_subscribed.one()
+        match (service, again) {
+            (Some(_), _) => {}
+            (None, true) => stats.notifiers_subscribed_again.one(),
+            (None, false) => stats.notifiers_subscribed.one(),
         }
-        Ok(Answer::Now(Body::Subscribed(None)))
+        Ok(Answer::Now(Body::Subscribed(service)))
     }
+}
+
+/// What came of listening to a notifier.
+pub(in crate::relay) enum Listening {
+    /// Its notifications are delivered from now on.
+    Begun,
+    /// It is another service's, or one's while the session is none.
+    OtherService,
+    /// There is no such notifier.
+    NotFound,
+}
+
+/// Lets a session hear a notifier: by itself, or, in the session that receives for `service`, as one of the service's.
+pub(in crate::relay) fn listen(
+    relay: &Relay,
+    peer: &Arc<Peer>,
+    notifications: &mut Notifications,
+    service: Option<Id>,
+    notifier: Id,
+) -> Result<Listening, SmpError<'static>> {
+    let (hub, store) = (&relay.hub, &relay.store);
+    let token = service.is_none().then(|| hub.subscribe(Part::Notifier, notifier, peer));
+    // Read after the subscription: from there on the hub tells of what comes.
+    let look = || match store.queue_by_side(Side::Notifier, &notifier)? {
+        Some(record) if record.notifier_service != service => Ok(Err(Listening::OtherService)),
+        Some(_) => store.notifications(&notifier, 0, 1).map(Ok),
+        None => Ok(Err(Listening::NotFound)),
+    };
+    let waiting = match look() {
+        Ok(Ok(waiting)) => waiting,
+        failed => {
+            if let Some(token) = token {
+                hub.unsubscribe(Part::Notifier, &notifier, token);
+            }
+            notifications.remove(&notifier);
+            // Or removed since its authorization: that told the hub before it had the subscription.
+            return match failed {
+                Ok(Ok(_)) => Ok(Listening::Begun),
+                Ok(Err(other)) => Ok(other),
+                Err(error) => Err(store_error(&error)),
+            };
+        }
+    };
+    let oldest = waiting.first().map(|(_, notification)| notification.time);
+    match (token, oldest) {
+        (Some(token), oldest) => notifications.subscribe(notifier, token, oldest),
+        (None, Some(time)) => notifications.service_news(notifier, time),
+        (None, None) => {}
+    }
+    if oldest.is_some() {
+        hub.await_tick(peer);
+    }
+    Ok(Listening::Begun)
 }

@@ -188,6 +188,7 @@ impl Executor<'_> {
                     relay.hub.deleted(Part::Recipient, &queue, &peer);
                     let notifier = deleted.record.notifier.as_ref().map(|notifier| notifier.id);
                     if let Some(notifier) = &notifier {
+                        relay.deleted_for_service(deleted.record.notifier_service.as_ref(), notifier, &peer);
                         relay.hub.deleted(Part::Notifier, notifier, &peer);
                     }
                     Outcome { body: Body::Ok, effect: Effect::Deleted(queue, notifier) }

@@ -334,6 +334,7 @@ impl Connection {
             }
         }
         if self.peer.take_tick() {
+            self.take_service_notifications();
             self.notifications.release();
         }
         self.count_subscriptions();

@@ -22,7 +22,10 @@ impl Connection {
             self.relay.hub.noticed(Part::Notifier, &due.notifier, due.token);
             let (sequence, notification, behind) = match self.next_notification(&due) {
                 Ok(Some(next)) => next,
-                Ok(None) => continue,
+                Ok(None) => {
+                    self.notifications.idle(&due.notifier);
+                    continue;
+                }
                 Err(error) => {
                     // The notifier gets it at its next NSUB.
                     let _ = store_error(&error);
@@ -57,6 +60,10 @@ impl Connection {
         let mut waiting = waiting.into_iter();
         let Some((sequence, pending)) = waiting.next() else { return Ok(None) };
         let Some(record) = store.queue_by_side(Side::Notifier, &due.notifier)? else { return Ok(None) };
+        // A notifier that came to a service or left it in this moment is another's.
+        if record.notifier_service != self.service.as_ref().map(|service| service.id) {
+            return Ok(None);
+        }
         Ok(record.notifier.as_ref().map(|notifier| {
             let secret = SharedSecret::from_bytes(*notifier.secret.as_bytes());
             (sequence, Notification { pending, secret }, waiting.next().map(|(_, behind)| behind.time))
@@ -75,6 +82,7 @@ impl Connection {
                 // The store has stopped, and the relay with it.
                 return;
             }
+            self.notifications.idle(&notifier);
         }
     }
 }

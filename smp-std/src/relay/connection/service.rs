@@ -6,10 +6,11 @@ use smp_proto::smp::error::SmpError;
 
 use super::Connection;
 use crate::relay::authorize::store_error;
+use crate::relay::commands::{Listening, listen};
 use crate::relay::hub::Part;
 use crate::relay::reply::{Body, Reply, ShortBytes};
 use crate::relay::service_session::Progress;
-use crate::relay::store::{Id, QueueSet};
+use crate::relay::store::{Id, QueueSet, ServiceSide};
 use crate::relay::subscriptions::Mode;
 
 /// Where a queue came from whose message is to be delivered.
@@ -27,6 +28,28 @@ impl Connection {
         self.subscriptions.subscribed() < self.relay.config().limits.subscriptions_per_connection
     }
 
+    /// Takes notifiers of the service with notifications, which are written from the next tick on.
+    fn take_notifiers(&mut self) {
+        let Some(service) = &mut self.service else { return };
+        if service.side == Some(ServiceSide::Notifier) {
+            while let Some((notifier, time)) = service.next_of_pass() {
+                self.notifications.service_news(notifier, time);
+                self.relay.hub.await_tick(&self.peer);
+            }
+        }
+    }
+
+    /// The tick came: takes the notifiers of the service that got notifications since the last.
+    pub(super) fn take_service_notifications(&mut self) {
+        if let Some(service) = &mut self.service
+            && service.side == Some(ServiceSide::Notifier)
+        {
+            for (notifier, time) in service.take_all_news(&self.relay.hub) {
+                self.notifications.service_news(notifier, time);
+            }
+        }
+    }
+
     /// Whether queues of the service wait to be delivered from.
     pub(super) fn has_service_output(&self) -> bool {
         self.service.as_ref().is_some_and(|service| service.has_queues()) && self.has_room_for_deliveries()
@@ -39,9 +62,12 @@ impl Connection {
         let nobody = |body| Reply { correlation: ShortBytes::new(), entity: ShortBytes::new(), body };
         match progress {
             Progress::Found(unreadable) => {
+                self.take_notifiers();
                 let failed = unreadable.iter().map(|queue| Reply::event(queue, Body::Error(SmpError::Internal)));
                 self.events.extend(failed);
             }
+            // Notifiers are not told.
+            Progress::Done if service.side == Some(ServiceSide::Notifier) => {}
             Progress::Done => self.events.push_back(nobody(Body::AllServiceMessages)),
             Progress::Failed(error) => self.events.push_back(nobody(Body::Error(store_error(&error)))),
         }
@@ -77,7 +103,7 @@ impl Connection {
         if !self.has_room_for_deliveries() {
             return None;
         }
-        while let Some(queue) = self.service.as_mut()?.next_of_pass() {
+        while let Some((queue, _)) = self.service.as_mut()?.next_of_pass() {
             // What is outstanding or due already comes once.
             if self.subscriptions.begin_delivery(queue) {
                 return Some((queue, Mode::Service, Origin::Pass));
@@ -103,6 +129,7 @@ impl Connection {
             && service.ended(token)
         {
             self.subscriptions.end_service();
+            self.notifications.end_service();
             self.events.push_back(Reply::event(&service.id, Body::ServiceEnd(held)));
         }
     }
@@ -111,6 +138,7 @@ impl Connection {
     pub(super) fn service_queue_lost(&mut self, queue: &Id, token: u64, deleted: bool) {
         if self.service.as_ref().is_some_and(|service| service.is_current(token)) {
             self.subscriptions.lost_by_service(queue);
+            self.notifications.lost_by_service(queue);
             self.events.push_back(Reply::event(queue, if deleted { Body::Deleted } else { Body::End }));
         }
     }
@@ -119,7 +147,13 @@ impl Connection {
     pub(super) fn resubscribe(&mut self, part: Part, id: Id) {
         match (&self.service, part) {
             (Some(_), Part::Recipient) => self.subscriptions.subscribe_service(id),
-            (Some(_), Part::Notifier) => {}
+            (service, Part::Notifier) => {
+                let service = service.as_ref().map(|service| service.id);
+                let heard = listen(&self.relay, &self.peer, &mut self.notifications, service, id);
+                if !matches!(heard, Ok(Listening::Begun)) {
+                    self.events.push_back(Reply::event(&id, Body::End));
+                }
+            }
             (None, Part::Recipient) => {
                 let token = self.relay.hub.subscribe(part, id, &self.peer);
                 self.subscriptions.subscribe(id, token);
@@ -131,7 +165,6 @@ impl Connection {
                     self.events.push_back(Reply::event(&id, Body::End));
                 }
             }
-            (None, Part::Notifier) => {}
         }
         self.count_subscriptions();
     }

@@ -61,9 +61,10 @@ pub trait CommitObserver: Send + Sync + 'static {
     /// A message or a quota mark waits in this queue, which this service receives for, if any.
     fn message_appended(&self, recipient_id: &Id, service: Option<&Id>);
 
-    /// A notification of a message of the second `time` waits for this notifier.
-    fn notification_waiting(&self, notifier_id: &Id, time: i64) {
-        let _ = (notifier_id, time);
+    /// A notification of a message of the second `time` waits for this notifier, whose notifications this service takes, if
+    /// any.
+    fn notification_waiting(&self, notifier_id: &Id, time: i64, service: Option<&Id>) {
+        let _ = (notifier_id, time, service);
     }
 }
 
@@ -75,7 +76,7 @@ fn observe(observer: Option<&dyn CommitObserver>, operation: &Operation, result:
     {
         observer.message_appended(&append.recipient_id, appended.recipient_service.as_ref());
         if let Some(notified) = appended.notified.filter(|notified| notified.stored) {
-            observer.notification_waiting(&notified.notifier_id, append.time);
+            observer.notification_waiting(&notified.notifier_id, append.time, notified.service.as_ref());
         }
     }
 }

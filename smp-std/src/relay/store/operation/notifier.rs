@@ -11,6 +11,8 @@ pub struct Notified {
     pub stored: bool,
     /// How many were dropped because too many wait: older ones, or this one.
     pub lost: u64,
+    /// The service that takes the queue's notifications.
+    pub service: Option<Id>,
 }
 
 impl std::fmt::Debug for Notified {
@@ -26,6 +28,8 @@ pub enum NotifierSetting {
     Set {
         /// The notifier it had before.
         previous: Option<Id>,
+        /// The service that took its notifications.
+        service: Option<Id>,
     },
     /// Another queue's notifier has the id; nothing was changed.
     IdTaken,
@@ -40,6 +44,8 @@ pub enum NotifierRemoval {
     Removed {
         /// The notifier it had.
         notifier_id: Id,
+        /// The service that took its notifications.
+        service: Option<Id>,
     },
     /// It had none.
     NotSet,

@@ -6,7 +6,7 @@ use super::{link, notifier};
 use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::notification::PendingNotification;
-use crate::relay::store::operation::{AppendMessage, AppendOutcome, Appended, Removal};
+use crate::relay::store::operation::{AppendMessage, AppendOutcome, Appended, Notified, Removal};
 use crate::relay::store::record::{HeaderKind, Id, MessageHeader, QueueState, StoredMessage};
 
 pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<Appended, StoreError> {
@@ -63,7 +63,8 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
         // The recipient learns from the mark that a message was dropped; nobody else does.
         Some((notifier_id, mut state, limits)) if !full => {
             let notification = PendingNotification { message_id: append.message_id, time: append.time };
-            Some(notifier::enqueue(rows, &notifier_id, &mut state, notification, limits))
+            let notified = notifier::enqueue(rows, &notifier_id, &mut state, notification, limits);
+            Some(Notified { service: record.notifier_service, ..notified })
         }
         _ => None,
     };

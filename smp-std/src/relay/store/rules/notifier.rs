@@ -19,11 +19,12 @@ pub(super) fn set(rows: &mut impl Rows, recipient_id: &Id, notifier: &Notifier) 
     if let Some(previous) = &previous {
         remove_all(rows, previous)?;
     }
+    let service = record.notifier_service;
     let mut record = QueueRecord::clone(&record);
     record.notifier = Some(Box::new(notifier.clone()));
     rows.put_queue(Arc::new(record));
     rows.put_name(Side::Notifier, notifier.id, *recipient_id);
-    Ok(NotifierSetting::Set { previous })
+    Ok(NotifierSetting::Set { previous, service })
 }
 
 /// Takes a queue's notifier away.
@@ -34,7 +35,7 @@ pub(super) fn remove(rows: &mut impl Rows, recipient_id: &Id) -> Result<Notifier
     let mut without = QueueRecord::clone(&record);
     without.notifier = None;
     rows.put_queue(Arc::new(without));
-    Ok(NotifierRemoval::Removed { notifier_id: notifier.id })
+    Ok(NotifierRemoval::Removed { notifier_id: notifier.id, service: record.notifier_service })
 }
 
 /// Removes a notifier's name and all its notifications.
@@ -78,7 +79,7 @@ pub(super) fn enqueue(
     if stored || dropped > 0 {
         rows.put_notification_state(notifier_id, *state);
     }
-    Notified { notifier_id: *notifier_id, stored, lost: dropped.saturating_add(u64::from(!stored)) }
+    Notified { notifier_id: *notifier_id, stored, lost: dropped.saturating_add(u64::from(!stored)), service: None }
 }
 
 /// Adds notifications that were kept elsewhere, the oldest first; how many were lost to the limits, or all of them when
