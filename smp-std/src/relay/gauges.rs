@@ -5,8 +5,14 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use smp_proto::smp::service::ServiceRole;
+
 use super::Relay;
 use super::stats::{Held, Sums};
+use super::store::ServiceSide;
+
+/// Services that are looked at. Relays have a few.
+const MAX_SERVICES: usize = 1_000;
 
 /// How long a look at the store's files is good for.
 const DISK_AGE: Duration = Duration::from_secs(60);
@@ -110,11 +116,32 @@ fn cpu_seconds(stat: &str) -> f64 {
 }
 
 impl Relay {
-    /// How much the relay holds.
+    /// How much the relay holds. Reads the services from the store.
     #[must_use]
     pub fn held(&self) -> Held {
         let counts = self.store.counts();
-        Held { queues: counts.queues, messages: counts.messages, ..Held::default() }
+        let mut held = Held {
+            queues: counts.queues,
+            messages: counts.messages,
+            notifications: counts.notifications,
+            ..Held::default()
+        };
+        // A store that cannot be read shows elsewhere.
+        for service in self.store.services(None, MAX_SERVICES).unwrap_or_default() {
+            let queues = |side| self.store.service_queues(&service.id, side).count;
+            match service.role {
+                ServiceRole::Messaging => {
+                    held.recipient_services += 1;
+                    held.recipient_service_queues += queues(ServiceSide::Recipient);
+                }
+                ServiceRole::Notifier => {
+                    held.notifier_services += 1;
+                    held.notifier_service_queues += queues(ServiceSide::Notifier);
+                }
+                _ => {}
+            }
+        }
+        held
     }
 
     /// What the store takes of its disk; from a look at the files at most a minute ago.

@@ -62,6 +62,7 @@ impl Relay {
             .await
             .map_err(|error| failed("cannot write the audit log", error))?;
         self.tasks.spawn(Arc::clone(self).audit_stop());
+        self.open_books(&directory, self.today()).await;
         let relay = Arc::clone(self);
         self.tasks.spawn(Arc::clone(self).keep_books(directory, move || relay.now()));
         Ok(())

@@ -14,11 +14,9 @@ use crate::relay::Relay;
 const LOOK: Duration = Duration::from_secs(60);
 
 impl Relay {
-    /// Goes on with the sums of the day that were saved, then keeps them until the relay stops. `clock` tells the seconds
-    /// since 1970-01-01, UTC.
+    /// Keeps the books that were opened until the relay stops. `clock` tells the seconds since 1970-01-01, UTC.
     pub(in crate::relay) async fn keep_books(self: Arc<Self>, directory: PathBuf, clock: impl Fn() -> i64 + Send) {
         let day_of = |seconds: i64| u32::try_from(seconds.div_euclid(DAY_SECONDS)).unwrap_or_default();
-        self.open_books(&directory, day_of(clock())).await;
         let mut saved = clock();
         loop {
             let now = clock();
@@ -38,7 +36,8 @@ impl Relay {
         self.save_books(directory).await;
     }
 
-    async fn open_books(self: &Arc<Self>, directory: &std::path::Path, today: u32) {
+    /// Goes on with the sums of the day that were saved.
+    pub(in crate::relay) async fn open_books(self: &Arc<Self>, directory: &std::path::Path, today: u32) {
         let (relay, path) = (Arc::clone(self), directory.to_owned());
         let loaded = tokio::task::spawn_blocking(move || Saved::load(&path, &relay.stats)).await;
         let (day, carried) = match loaded {
