@@ -144,6 +144,9 @@ impl Terms<'_> {
             | Command::Delete
             | Command::EnableNotifications(_)
             | Command::DisableNotifications
+            | Command::SetRecipientKeys(_)
+            | Command::SetLink(_)
+            | Command::DeleteLink
             | Command::QueueInfo => {
                 let record = look_up(transmission.entity_id, |id| store.queue_by_recipient(id))?;
                 self.verify(transmission, record.iter().flat_map(|record| record.recipient_keys.iter()))?;
@@ -151,11 +154,7 @@ impl Terms<'_> {
             }
             Command::SecureBySender(key) => {
                 let record = look_up(transmission.entity_id, |id| store.queue_by_sender(id))?;
-                let allowed = record.as_ref().is_some_and(|record| {
-                    record.mode == QueueMode::Messaging && record.sender_key.is_none_or(|known| known == *key)
-                });
-                // The key proves itself; where it is not allowed, the time of a proof is spent all the same.
-                self.verify(transmission, Some(key).filter(|_| allowed))?;
+                self.verify_new_key(transmission, record.as_deref(), key)?;
                 unblocked(record, false)
             }
             Command::Send(_) => {
@@ -178,13 +177,32 @@ impl Terms<'_> {
                 // Blocked queues have their notifier all the same.
                 Ok(record)
             }
-            // Commands of versions and services that this relay does not offer yet.
-            Command::SetRecipientKeys(_)
-            | Command::SetLink(_)
-            | Command::DeleteLink
-            | Command::SecureByLink(_)
-            | Command::GetLink => Err(SmpError::Command(CommandError::Prohibited)),
+            Command::SecureByLink(key) => {
+                let record = look_up(transmission.entity_id, |id| store.queue_by_side(Side::Link, id))?;
+                self.verify_new_key(transmission, record.as_deref(), key)?;
+                unblocked(record, false)
+            }
+            Command::GetLink => {
+                let record = look_up(transmission.entity_id, |id| store.queue_by_side(Side::Link, id))?;
+                // No signature is involved, so there is none to spend time on either.
+                let record = record.filter(|record| record.is_open_to_all()).ok_or(SmpError::Auth)?;
+                unblocked(Some(record), false)
+            }
         }
+    }
+
+    /// SKEY and LKEY: the sender's new key proves itself; where it is not allowed, the time of a proof is spent all the
+    /// same.
+    fn verify_new_key(
+        &self,
+        transmission: &Transmission<'_>,
+        record: Option<&QueueRecord>,
+        key: &AuthorizationKey,
+    ) -> Result<(), SmpError<'static>> {
+        let allowed = record.is_some_and(|record| {
+            record.mode == QueueMode::Messaging && record.sender_key.is_none_or(|known| known == *key)
+        });
+        self.verify(transmission, Some(key).filter(|_| allowed))
     }
 
     /// Verifies in the time that the supplied kind of authorization takes, whatever the outcome and its reason.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use smp_proto::smp::error::Blocked;
 use tokio::sync::Notify;
 
 use super::receivers::Receivers;
@@ -39,6 +40,8 @@ pub(crate) enum Event {
     Ended(Part, Id, u64),
     /// What the subscription of this token was to was deleted by another connection.
     Deleted(Part, Id, u64),
+    /// The operator blocked the queue of the subscription of this token.
+    Blocked(Id, u64, Blocked),
     /// Queues of the service that the session with this token receives for have news.
     ServiceNews(u64),
     /// Another session of the service receives for it instead of the one with this token, which held these queues.
@@ -256,6 +259,14 @@ impl Hub {
         subscribers.count.fetch_sub(1, Ordering::Relaxed);
         if !Arc::ptr_eq(&subscription.peer, deleted_by) {
             subscription.peer.post(Event::Deleted(part, *id, subscription.token));
+        }
+    }
+
+    /// Tells the subscriber of a queue, if there is one, that the operator blocked it.
+    pub(crate) fn blocked(&self, queue: &Id, blocked: Blocked) {
+        let shard = self.queues.shard(queue).lock();
+        if let Some(subscription) = shard.get(queue) {
+            subscription.peer.post(Event::Blocked(*queue, subscription.token, blocked));
         }
     }
 

@@ -17,6 +17,7 @@ mod http;
 mod hub;
 mod limits;
 mod metrics;
+mod moderation;
 pub mod moving;
 mod names;
 mod notifications;

@@ -13,18 +13,19 @@ use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, LinkId, MessageId, Queue
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::broker::BrokerMessage;
 use smp_proto::smp::error::{ErrorText, NameError, SmpError};
+use smp_proto::smp::link;
 use smp_proto::smp::message::{self, NotificationMetadata};
 use smp_proto::smp::notifier::{EncryptedNotification, NotifierIds};
 use smp_proto::smp::recipient::{QueueIds, QueueMode as WireMode};
 use smp_proto::smp::service::{IdsHash, ServiceQueues};
 use smp_proto::transport::transmission::encode_unauthorized;
 use smp_proto::version::SmpVersion;
-use smp_proto::wire::{Error, ShortString, Time, Writer};
+use smp_proto::wire::{Error, LongString, ShortString, Time, Writer};
 
 use super::forward::ForwardedReply;
 use super::names::ResolverFailure;
 use super::proxy::{Failure, ProxyAnswer};
-use super::store::{Id, MessageKind, PendingNotification, QueueMode, QueueRecord, QueueSet, StoredMessage};
+use super::store::{Id, LinkData, MessageKind, PendingNotification, QueueMode, QueueRecord, QueueSet, StoredMessage};
 
 /// An identifier as a client sent it: usually 24 bytes, up to 255.
 pub(crate) type ShortBytes = SmallVec<[u8; ID_LENGTH]>;
@@ -53,6 +54,7 @@ pub(crate) enum Body {
     Ids(Box<CreatedQueue>),
     Info(Box<str>),
     Message(Box<Delivery>),
+    Link(Box<LinkContent>),
     /// The response to a command that a proxy forwarded.
     Forwarded(Box<ForwardedReply>),
     NotifierId(Box<CreatedNotifier>),
@@ -130,6 +132,22 @@ impl Notification {
             notification::seal(&BoxKey::from(&self.secret), &Nonce(nonce), &metadata).map_err(|_| Error::TooLong)?;
         let metadata = ShortString::new(&sealed)?;
         BrokerMessage::Notification(EncryptedNotification { nonce: &nonce, metadata }).encode(writer, version)
+    }
+}
+
+/// Link data and the queue behind it.
+#[derive(Debug)]
+pub(crate) struct LinkContent {
+    pub(crate) sender_id: Id,
+    pub(crate) data: LinkData,
+}
+
+impl LinkContent {
+    fn encode(&self, writer: &mut Writer<'_>, version: SmpVersion) -> Result<(), Error> {
+        let data =
+            link::LinkData { fixed: LongString::new(&self.data.fixed)?, user: LongString::new(&self.data.user)? };
+        BrokerMessage::Link(link::LinkContent { sender_id: QueueId::from_array(&self.sender_id), data })
+            .encode(writer, version)
     }
 }
 
@@ -228,6 +246,7 @@ impl Body {
             Self::Error(error) => BrokerMessage::Error(*error).encode(writer, version),
             Self::Ids(created) => BrokerMessage::Ids(created.ids()).encode(writer, version),
             Self::Message(delivery) => delivery.encode(writer),
+            Self::Link(content) => content.encode(writer, version),
             Self::Forwarded(reply) => reply.encode(writer),
             Self::NotifierId(created) => BrokerMessage::NotifierId(NotifierIds {
                 notifier_id: QueueId::from_array(&created.notifier_id),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Relay;
+use super::store::rules::RESERVED_DAYS;
 use super::store::{NotifierPage, OccupiedPage, StoreError};
 
 /// Queues looked at in one go.
@@ -25,12 +26,39 @@ impl Relay {
                     Err(error) => tracing::error!(%error, "expired messages could not be removed"),
                 }
             }
+            match self.release_old_ids().await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "ids of deleted queues may be used again"),
+                Err(error) => tracing::error!(%error, "ids of deleted queues could not be released"),
+            }
             let interval = Duration::from_secs(self.config().messages.sweep_interval_seconds);
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
             }
         }
+    }
+
+    /// Releases the ids of queues that were deleted long enough ago.
+    async fn release_old_ids(&self) -> Result<u64, StoreError> {
+        let before = self.today().saturating_sub(RESERVED_DAYS);
+        let mut released = 0u64;
+        let mut after = None;
+        while !self.stopping.is_cancelled() {
+            let store = self.store.clone();
+            let page = tokio::task::spawn_blocking(move || store.reserved_ids(after.as_ref(), PAGE)).await;
+            let page = page.map_err(|_| StoreError::Failed)??;
+            let old = page.ids.iter().filter(|(_, _, day)| *day < before).map(|(side, id, _)| (*side, *id));
+            let old: Box<[_]> = old.collect();
+            if !old.is_empty() {
+                released = released.saturating_add(self.store.release_ids(old).await?.await?);
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        Ok(released)
     }
 
     async fn expire_all(&self, before: i64) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 
 mod create;
 mod limits;
+mod link;
 mod names;
 mod notifier;
 mod proxy;
@@ -137,6 +138,11 @@ impl Executor<'_> {
             Command::EnableNotifications(keys) => self.set_notifier(record, keys).await,
             Command::DisableNotifications => self.remove_notifier(queue).await,
             Command::SubscribeNotifications => self.subscribe_notifications(record).await,
+            Command::SetRecipientKeys(keys) => self.set_recipient_keys(record, keys).await,
+            Command::SetLink(link) => self.set_link(record, link).await,
+            Command::DeleteLink => self.delete_link(queue).await,
+            Command::SecureByLink(key) => self.secure_by_link(record, key).await,
+            Command::GetLink => self.get_link(record),
             Command::QueueInfo => queue_info::describe(&self.relay.store, record, self.subscriptions)
                 .map(|json| Answer::Now(Body::Info(json))),
             _ => Err(SmpError::Command(CommandError::Prohibited)),

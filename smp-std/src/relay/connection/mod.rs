@@ -36,7 +36,7 @@ use super::reply::{Body, Delivery, Reply, ShortBytes};
 use super::service_session::ServiceSession;
 use super::stalled::Stalled;
 use super::store::Id;
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Mode, Subscriptions};
 use crate::net::{NetError, TlsStream};
 
 /// After so many commands authorized or executed in one go others get a turn: a full block of signatures, or of reads from
@@ -57,7 +57,7 @@ impl Slot {
     /// Whether it counts among [`HELD_MESSAGES`].
     fn holds_message(&self) -> bool {
         match self {
-            Self::Ready(reply) => matches!(reply.body, Body::Message(_)),
+            Self::Ready(reply) => matches!(reply.body, Body::Message(_) | Body::Link(_)),
             Self::Waiting { acknowledges, .. } => *acknowledges,
         }
     }
@@ -326,6 +326,11 @@ impl Connection {
                         self.events.push_back(Reply::event(&id, Body::End));
                     }
                 }
+                Event::Blocked(queue, token, blocked) => {
+                    if self.subscriptions.mode(&queue) == Some(Mode::Subscribed(token)) {
+                        self.events.push_back(Reply::event(&queue, Body::Error(SmpError::Blocked(blocked))));
+                    }
+                }
                 Event::Deleted(part, id, token) => {
                     if self.lost(part, &id, token) {
                         self.events.push_back(Reply::event(&id, Body::Deleted));
@@ -442,7 +447,7 @@ impl Connection {
 
     async fn execute(&mut self, authorized: Authorized<'_>) -> Slot {
         let answer = self.carry_out(&authorized, self.session.context.version()).await;
-        let acknowledges = matches!(authorized.command, Command::Acknowledge(_));
+        let acknowledges = matches!(authorized.command, Command::Acknowledge(_) | Command::SecureByLink(_));
         let subscribes = matches!(authorized.command, Command::Subscribe | Command::SubscribeNotifications);
         let Authorized { correlation, entity, .. } = authorized;
         match answer {

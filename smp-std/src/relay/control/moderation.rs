@@ -7,7 +7,6 @@ use smp_proto::smp::error::{Blocked, BlockingReason};
 
 use super::answer::Answer;
 use super::command::Target;
-use crate::relay::hub::{Part, Peer};
 use crate::relay::stats::calendar::date_text;
 use crate::relay::store::{Blocking, Id, QueueMode, QueueName, QueueRecord, QueueStatus, Side, StoreError, Unblocking};
 use crate::relay::{Relay, audit};
@@ -41,17 +40,9 @@ const fn reason_name(reason: BlockingReason) -> &'static str {
 impl Relay {
     /// The queue that an operator means.
     fn find(&self, target: &Target) -> Result<Option<Arc<QueueRecord>>, StoreError> {
-        let by_link = |id: &Id| self.store.queue_by_side(Side::Link, id);
         match target {
-            Target::Link(id) => by_link(id),
-            Target::Id(id) => {
-                for side in [Side::Sender, Side::Link, Side::Notifier] {
-                    if let Some(record) = self.store.queue_by_side(side, id)? {
-                        return Ok(Some(record));
-                    }
-                }
-                self.store.queue_by_recipient(id)
-            }
+            Target::Link(id) => self.store.queue_by_side(Side::Link, id),
+            Target::Id(id) => self.queue_status(id),
         }
     }
 
@@ -136,7 +127,7 @@ impl Relay {
         let _turn = self.moderating.lock().await;
         let answer = async {
             let record = self.found(target)?;
-            match self.delete_now(record.recipient_id).await {
+            match self.delete_queue_by_operator(record.recipient_id).await {
                 Ok(Some(messages)) => Ok(Answer::lines(format!("deleted with {messages} messages"))),
                 Ok(None) => Err(Answer::failed("no such queue")),
                 Err(error) => Err(Answer::failed(error.to_string())),
@@ -166,34 +157,17 @@ impl Relay {
 
     /// Blocks a queue. What it was before; `None` when there is no such queue.
     async fn block_now(&self, queue: Id, blocked: Blocked) -> Result<Option<QueueStatus>, StoreError> {
-        match self.store.block_queue(QueueName::Recipient(queue), blocked).await?.await? {
-            Blocking::Blocked { before, .. } => {
-                if before == QueueStatus::Active {
-                    self.stats.queues.queues_blocked.one();
-                }
-                Ok(Some(before))
-            }
+        match self.block(QueueName::Recipient(queue), blocked).await? {
+            Blocking::Blocked { before, .. } => Ok(Some(before)),
             Blocking::NotFound => Ok(None),
         }
     }
 
     /// Unblocks a queue. Why it was blocked and what it is now; `None` when there is no such queue.
     async fn unblock_now(&self, queue: Id) -> Result<Option<(Blocked, QueueStatus)>, StoreError> {
-        match self.store.unblock_queue(QueueName::Recipient(queue)).await?.await? {
+        match self.unblock(QueueName::Recipient(queue)).await? {
             Unblocking::Unblocked { blocked, now } => Ok(Some((blocked, now))),
             Unblocking::NotBlocked(_) | Unblocking::NotFound => Ok(None),
         }
-    }
-
-    /// Deletes a queue, and tells its subscriber. How many messages went with it; `None` when there is no such queue.
-    async fn delete_now(&self, queue: Id) -> Result<Option<u64>, StoreError> {
-        let Some(deleted) = self.store.delete_queue(queue, self.today()).await?.await? else { return Ok(None) };
-        self.stats.queue_deleted(&deleted.record);
-        let nobody = Arc::new(Peer::default());
-        self.hub.deleted(Part::Recipient, &queue, &nobody);
-        if let Some(notifier) = &deleted.record.notifier {
-            self.hub.deleted(Part::Notifier, &notifier.id, &nobody);
-        }
-        Ok(Some(deleted.messages))
     }
 }

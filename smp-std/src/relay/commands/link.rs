@@ -1,0 +1,99 @@
+//! Link data set, removed and read, and the keys of recipients (wire reference, section 7.3).
+
+use std::sync::Arc;
+
+use smp_proto::key::AuthorizationKey;
+use smp_proto::smp::error::{CommandError, SmpError};
+use smp_proto::smp::link::SetLink;
+use smp_proto::wire::NonEmptyList;
+
+use super::create::{chosen_link_id, owned};
+use super::{Answer, Executor, later};
+use crate::relay::authorize::store_error;
+use crate::relay::reply::{Body, LinkContent};
+use crate::relay::store::{
+    Id, KeyReplacement, LinkDeletion, LinkSetting, QueueMode, QueueName, QueueRecord, RecipientKeys, Securing,
+};
+
+/// Keys that RKEY may set. Each of them costs a verification whenever a recipient's command comes: 255, as many as the
+/// list could have, would be a third of a second of a small processor for one command.
+const RECIPIENT_KEYS: usize = 16;
+
+impl Executor<'_> {
+    /// LSET.
+    pub(super) async fn set_link(&self, record: &QueueRecord, link: &SetLink<'_>) -> Result<Answer, SmpError<'static>> {
+        let link_id = chosen_link_id(link.link_id)?;
+        let pending = self.relay.store.set_link(record.recipient_id, link_id, owned(link.data)).await;
+        later(pending.map_err(|error| store_error(&error))?, |outcome| match outcome {
+            LinkSetting::Set => Body::Ok,
+            LinkSetting::Secured
+            | LinkSetting::OtherLink
+            | LinkSetting::OtherFixedData
+            | LinkSetting::IdTaken
+            | LinkSetting::NotFound => Body::Error(SmpError::Auth),
+        })
+    }
+
+    /// LDEL.
+    pub(super) async fn delete_link(&self, queue: Id) -> Result<Answer, SmpError<'static>> {
+        let pending = self.relay.store.delete_link(queue).await.map_err(|error| store_error(&error))?;
+        later(pending, |outcome| match outcome {
+            LinkDeletion::Deleted => Body::Ok,
+            LinkDeletion::NotFound => Body::Error(SmpError::Auth),
+        })
+    }
+
+    /// LGET. That the queue is open to all was checked.
+    pub(super) fn get_link(&self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
+        self.link_content(record).map(Answer::Now)
+    }
+
+    /// LKEY. That the queue is for one sender, and that the key proved itself, was checked.
+    pub(super) async fn secure_by_link(
+        &self,
+        record: &QueueRecord,
+        key: &AuthorizationKey,
+    ) -> Result<Answer, SmpError<'static>> {
+        // Read first: who does not get the data does not secure the queue either.
+        let content = self.link_content(record)?;
+        let name = QueueName::Recipient(record.recipient_id);
+        let pending = self.relay.store.secure_queue(name, *key).await.map_err(|error| store_error(&error))?;
+        let relay = Arc::clone(self.relay);
+        later(pending, move |outcome| match outcome {
+            Securing::Secured => {
+                relay.stats.queues.queues_secured.one();
+                content
+            }
+            Securing::SameKey => content,
+            Securing::OtherKey | Securing::NotFound => Body::Error(SmpError::Auth),
+        })
+    }
+
+    fn link_content(&self, record: &QueueRecord) -> Result<Body, SmpError<'static>> {
+        let data = self.relay.store.link(&record.recipient_id).map_err(|error| store_error(&error))?;
+        // It may have been removed since the queue was found by it.
+        let data = data.ok_or(SmpError::Auth)?;
+        Ok(Body::Link(Box::new(LinkContent { sender_id: record.sender_id, data })))
+    }
+
+    /// RKEY.
+    pub(super) async fn set_recipient_keys(
+        &self,
+        record: &QueueRecord,
+        keys: &NonEmptyList<'_, AuthorizationKey>,
+    ) -> Result<Answer, SmpError<'static>> {
+        if record.mode != QueueMode::Contact {
+            return Err(SmpError::Auth);
+        }
+        if keys.len() > RECIPIENT_KEYS {
+            return Err(SmpError::Command(CommandError::Prohibited));
+        }
+        let keys: Vec<_> = keys.iter().collect();
+        let keys = RecipientKeys::from_slice(&keys).ok_or(SmpError::Command(CommandError::Syntax))?;
+        let pending = self.relay.store.set_recipient_keys(record.recipient_id, keys).await;
+        later(pending.map_err(|error| store_error(&error))?, |outcome| match outcome {
+            KeyReplacement::Replaced => Body::Ok,
+            KeyReplacement::NotFound => Body::Error(SmpError::Auth),
+        })
+    }
+}
