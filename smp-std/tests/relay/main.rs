@@ -7,6 +7,7 @@ mod harness;
 mod limits;
 mod names;
 mod new_queue;
+mod notifications;
 mod proxy;
 mod routing;
 mod services;
