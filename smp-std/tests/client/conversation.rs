@@ -18,7 +18,7 @@ use crate::scripted::{identity, versions};
 use crate::{next, queue};
 
 /// A relay in this process that keeps everything in memory.
-fn relay() -> ServerBuf {
+pub(crate) fn relay() -> ServerBuf {
     let wakeups = Wakeups::default();
     let options = StoreOptions {
         budget: NonZeroU32::new(16 << 20).unwrap(),
@@ -34,7 +34,7 @@ fn relay() -> ServerBuf {
 }
 
 /// A client that speaks this version at most; version 6 as very old clients do, without ALPN.
-async fn client(server: &ServerBuf, version: u16) -> (Client, Events) {
+pub(crate) async fn client(server: &ServerBuf, version: u16) -> (Client, Events) {
     let mut options = Options::default();
     options.versions = versions(6, version);
     if version == 6 {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod conversation;
+mod families;
 mod patience;
 mod proxied;
 mod reconnect;
