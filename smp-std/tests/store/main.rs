@@ -3,6 +3,7 @@
 // A test ends at the first thing that is not as it should be, also in what the tests share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod backup;
 mod blocking;
 mod crash;
 mod durability;

@@ -85,3 +85,85 @@ impl Relay {
         saved.store(directory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::identity::{Identity, KeyAlgorithm};
+    use crate::relay::Wakeups;
+    use crate::relay::config::Config;
+    use crate::relay::stats::DAILY_FILE;
+    use crate::relay::store::{Store, StoreOptions};
+
+    /// 2026-11-22, a Sunday.
+    const SUNDAY: u32 = 20_779;
+
+    fn relay(directory: &Path) -> Arc<Relay> {
+        let identity = Identity::load(directory)
+            .or_else(|_| Identity::create(directory, KeyAlgorithm::Ed25519, "localhost"))
+            .unwrap();
+        let wakeups = Wakeups::default();
+        let store = Store::memory(StoreOptions::default()).unwrap();
+        Relay::new(Config::default(), &identity, store, &wakeups).unwrap()
+    }
+
+    fn lines(directory: &Path) -> Vec<String> {
+        let text = fs::read_to_string(directory.join(DAILY_FILE)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Columns: the date, queues created, messages sent, and queues active in the day and in the week.
+    fn columns(line: &str) -> [&str; 5] {
+        let columns: Vec<&str> = line.split(',').collect();
+        [columns[0], columns[1], columns[4], columns[6], columns[7]]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_written_at_every_midnight() {
+        let folder = tempfile::tempdir().unwrap();
+        let relay = relay(folder.path());
+        let begun = tokio::time::Instant::now();
+        let start = i64::from(SUNDAY) * DAY_SECONDS + 86_400 - 90;
+        let clock = move || start + i64::try_from(begun.elapsed().as_secs()).unwrap();
+        relay.open_books(folder.path(), SUNDAY).await;
+        let keeping = tokio::spawn(Arc::clone(&relay).keep_books(folder.path().to_owned(), clock));
+        relay.stats.queues.queues_created.one();
+        relay.stats.message_sent(&[1; 24], false);
+        tokio::time::sleep(Duration::from_secs(89)).await;
+        assert!(lines(folder.path()).is_empty());
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let written = lines(folder.path());
+        assert_eq!(written.len(), 1);
+        assert_eq!(columns(&written[0]), ["2026-11-22", "1", "1", "1", "1"]);
+        assert_eq!(relay.stats.today().get("queues.messages_sent"), 0);
+        relay.stats.message_sent(&[1; 24], false);
+        relay.stats.message_sent(&[2; 24], false);
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        let written = lines(folder.path());
+        assert_eq!(written.len(), 2);
+        assert_eq!(columns(&written[1]), ["2026-11-23", "0", "2", "2", ""]);
+        relay.stop();
+        keeping.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_was_down_at_midnight_ends_the_day_when_it_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let noon = |day: u32| move || i64::from(day) * DAY_SECONDS + 43_200;
+        for (day, lines_then) in [(SUNDAY, 0), (SUNDAY, 0), (SUNDAY + 2, 1)] {
+            let relay = relay(folder.path());
+            relay.open_books(folder.path(), day).await;
+            relay.stats.message_sent(&[7; 24], false);
+            let keeping = tokio::spawn(Arc::clone(&relay).keep_books(folder.path().to_owned(), noon(day)));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(lines(folder.path()).len(), lines_then);
+            relay.stop();
+            keeping.await.unwrap();
+        }
+        // Two runs on Sunday, with the same queue; the one message of the third run came before its first look.
+        assert_eq!(columns(&lines(folder.path())[0]), ["2026-11-22", "0", "3", "1", "1"]);
+    }
+}
