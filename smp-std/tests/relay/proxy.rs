@@ -372,7 +372,7 @@ async fn a_relay_that_restarts_is_found_again() {
 #[tokio::test]
 async fn floods_and_slow_relays_cost_only_themselves() {
     let mut config = config();
-    config.proxy.command_timeout_seconds = 3;
+    config.proxy.command_timeout_seconds = 8;
     config.proxy.client_in_flight = 4;
     let proxy = TestRelay::start(config).await;
     let slow = FakeRelay::start(Greeting::Honest, (6, 20), Answer::Silent);
@@ -389,7 +389,7 @@ async fn floods_and_slow_relays_cost_only_themselves() {
     for _ in 0..20 {
         assert_eq!(other.tell_through(&session, None, &[1; 24], &send_command(b"x")).await, "ERR AUTH");
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     // No more than four were passed on at a time.
     assert_eq!(slow.commands.load(Ordering::SeqCst), 4);
     for _ in 0..4 {
@@ -408,6 +408,7 @@ async fn floods_and_slow_relays_cost_only_themselves() {
 async fn there_is_a_bound_on_what_waits() {
     let mut config = config();
     config.proxy.in_flight = 9;
+    config.proxy.command_timeout_seconds = 8;
     let proxy = TestRelay::start(config).await;
     let slow = FakeRelay::start(Greeting::Honest, (6, 20), Answer::Silent);
     let good = destination((6, 20)).await;

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use super::Answer;
 use crate::relay::Relay;
-use crate::relay::proxy::{Failure, Share, Upstream};
+use crate::relay::proxy::{Client, Failure, Upstream};
 use crate::relay::reply::Body;
 use crate::relay::stats::{Counter, ProxyCounters};
 
@@ -23,7 +23,7 @@ fn count(all: &ProxyCounters, ours: &ProxyCounters, own: bool, counter: fn(&Prox
 
 impl Relay {
     /// A session with another relay.
-    pub(in crate::relay) fn proxy_session(self: &Arc<Self>, request: &ProxySession<'_>) -> Answer {
+    pub(in crate::relay) fn proxy_session(self: &Arc<Self>, client: &Client, request: &ProxySession<'_>) -> Answer {
         let config = self.config();
         let password_given = config.queues.password.as_ref().is_none_or(|password| {
             let given = request.password.as_ref().map(|password| password.as_bytes()).unwrap_or_default();
@@ -33,7 +33,7 @@ impl Relay {
             return Answer::Now(Body::NotForwarded(Failure::BasicAuth));
         }
         let own = config.proxy.is_own(&request.server);
-        let session = self.connect_upstream(&request.server);
+        let session = self.connect_upstream(client, &request.server);
         let relay = Arc::clone(self);
         Answer::Later(Box::pin(async move {
             let result = session.get().await;
@@ -59,7 +59,7 @@ impl Relay {
     /// A command for another relay.
     pub(in crate::relay) fn proxy_forward(
         self: &Arc<Self>,
-        client: &Arc<Share>,
+        client: &Client,
         correlation: &[u8],
         session_id: &[u8],
         forward: &ProxyForward<'_>,

@@ -16,7 +16,7 @@ use crate::net::NetError;
 use crate::relay::authorize::{Authorized, Terms};
 use crate::relay::commands::{Answer, Outcome, Waiting, reply};
 use crate::relay::forward::{self, Opened};
-use crate::relay::proxy::Share;
+use crate::relay::proxy::Client;
 use crate::relay::reply::{Body, Reply, ShortBytes};
 
 /// Responses that are given when they are ready, and those that are.
@@ -26,8 +26,8 @@ pub(super) struct Unordered {
     pub(super) ready: VecDeque<Reply>,
     /// The secret shared with the proxy that the client is; made when it first forwards something.
     layer: Option<Arc<ProxyLayer>>,
-    /// What the client may have of the blocks that proxied responses wait in.
-    share: Option<Arc<Share>>,
+    /// What the client has of that which all clients share, once it asks for something of other relays.
+    proxied: Option<Client>,
 }
 
 struct Pending {
@@ -114,10 +114,13 @@ impl Connection {
                 self.relay.blocks.give(block);
                 answer
             }
-            Command::ProxySession(request) => Ok(self.relay.proxy_session(request)),
+            Command::ProxySession(request) => {
+                let client = self.unordered.proxied.get_or_insert_with(|| self.relay.proxy.client());
+                Ok(self.relay.proxy_session(client, request))
+            }
             Command::ProxyForward(forward) => {
-                let share = self.unordered.share.get_or_insert_with(|| self.relay.proxy.client());
-                self.relay.proxy_forward(share, &authorized.correlation, &authorized.entity, forward)
+                let client = self.unordered.proxied.get_or_insert_with(|| self.relay.proxy.client());
+                self.relay.proxy_forward(client, &authorized.correlation, &authorized.entity, forward)
             }
             _ => Ok(self.carry_out(&authorized, self.session.context.version()).await),
         };

@@ -4,6 +4,7 @@
 //! It knows which relay a client talks to and never writes that anywhere.
 
 mod budget;
+mod connection;
 mod dial;
 mod failure;
 mod table;
@@ -17,22 +18,23 @@ use parking_lot::Mutex;
 use smp_crypto::hash::sha256;
 use smp_proto::address::ServerAddress;
 use smp_proto::wire::{Decode, Encode};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::budget::{Held, Share};
+use self::budget::{Held, Share};
 pub(crate) use self::failure::Failure;
+pub(crate) use self::upstream::ProxyAnswer;
 pub(super) use self::upstream::Upstream;
 
 use self::budget::Budget;
+use self::connection::Connection;
 use self::table::{Found, Table};
-use self::upstream::{Connection, Request, Response, Waiter};
 use super::Relay;
 use super::config;
 
-/// Connections to relays that are being made at one time.
-const CONNECTING: usize = 64;
+/// Connections to relays that are being made at one time: each takes a socket and memory for two handshakes.
+const CONNECTING: usize = 256;
 
 /// What becomes of a connection that is being made.
 type Outcome = Option<Result<Arc<Upstream>, Failure>>;
@@ -50,7 +52,15 @@ pub(super) struct Proxy {
     table: Mutex<Table>,
     blocks: Arc<Budget>,
     in_flight: Arc<Budget>,
-    connecting: Semaphore,
+    connecting: Arc<Budget>,
+}
+
+/// What one client has of that which is shared.
+pub(super) struct Client {
+    /// Blocks of responses that wait to be written.
+    blocks: Arc<Share>,
+    /// Connections that are made for it.
+    connecting: Arc<Share>,
 }
 
 /// A connection to a relay, now or later.
@@ -73,21 +83,6 @@ impl Session {
     }
 }
 
-/// A relay's response that waits to be written to the client, who alone can open it.
-#[derive(Debug)]
-pub(crate) struct ProxyAnswer {
-    block: Box<smp_crypto::session::Block>,
-    sealed: std::ops::Range<usize>,
-    _held: Held,
-}
-
-impl ProxyAnswer {
-    /// The parameter of PRES.
-    pub(crate) fn sealed(&self) -> &[u8] {
-        self.block.get(self.sealed.clone()).unwrap_or_default()
-    }
-}
-
 /// The budget of blocks.
 const fn blocks(config: &config::Proxy) -> usize {
     config.memory_mib.saturating_mul((1 << 20) / smp_proto::transport::BLOCK_LENGTH)
@@ -99,7 +94,7 @@ impl Proxy {
             table: Mutex::default(),
             blocks: Budget::new(blocks(config)),
             in_flight: Budget::new(config.in_flight),
-            connecting: Semaphore::new(CONNECTING),
+            connecting: Budget::new(CONNECTING),
         }
     }
 
@@ -109,9 +104,9 @@ impl Proxy {
         self.in_flight.set_total(config.in_flight);
     }
 
-    /// What one client may have of blocks.
-    pub(super) fn client(&self) -> Arc<Share> {
-        self.blocks.share()
+    /// A new client.
+    pub(super) fn client(&self) -> Client {
+        Client { blocks: self.blocks.share(), connecting: self.connecting.share() }
     }
 
     /// The connection with this session identifier.
@@ -140,13 +135,15 @@ impl Relay {
     }
 
     /// The connection to a relay: the one there is, or the one that is made now.
-    pub(super) fn connect_upstream(self: &Arc<Self>, address: &ServerAddress<'_>) -> Session {
+    pub(super) fn connect_upstream(self: &Arc<Self>, client: &Client, address: &ServerAddress<'_>) -> Session {
         let mut encoded = vec![0; smp_proto::transport::BLOCK_LENGTH];
         let Ok(encoded) = address.to_slice(&mut encoded).map(|encoded| encoded.to_vec()) else {
             return Session::Now(Err(Failure::Host));
         };
         let name = sha256(&[&encoded]);
-        let limit = self.config().proxy.connections;
+        // Taken whether it is needed or not: it is given back at once.
+        let turn = client.connecting.take();
+        let limit = turn.as_ref().map(|_| self.config().proxy.connections);
         let sender = match self.proxy.table.lock().get(&name, limit, Instant::now()) {
             Found::Connected(upstream) => {
                 upstream.used(self.uptime());
@@ -155,19 +152,29 @@ impl Relay {
             Found::Connecting(outcome) => return Session::Later(outcome),
             Found::Failed(failure) => return Session::Now(Err(failure)),
             Found::New(sender) => sender,
+            Found::Busy => {
+                self.stats.limits.forwarding.one();
+                return Session::Now(Err(Failure::Timeout));
+            }
         };
         let outcome = sender.subscribe();
-        self.tasks.spawn(Arc::clone(self).run_upstream(name, encoded, sender));
+        self.tasks.spawn(Arc::clone(self).run_upstream(name, encoded, turn, sender));
         Session::Later(outcome)
     }
 
     /// Makes a connection and serves it until it ends.
-    async fn run_upstream(self: Arc<Self>, name: [u8; 32], address: Vec<u8>, sender: watch::Sender<Outcome>) {
+    async fn run_upstream(
+        self: Arc<Self>,
+        name: [u8; 32],
+        address: Vec<u8>,
+        turn: Option<Held>,
+        sender: watch::Sender<Outcome>,
+    ) {
         let result = tokio::select! {
             result = self.dial_upstream(&address) => result,
             () = self.stopping.cancelled() => Err(Failure::Network),
         };
-        drop(address);
+        drop((address, turn));
         let config = self.config();
         let connection = match result {
             Ok((upstream, connection)) => {
@@ -193,8 +200,6 @@ impl Relay {
         let config = self.config();
         let config = &config.proxy;
         let address = ServerAddress::from_bytes(address).map_err(|_| Failure::Internal)?;
-        let turn = tokio::time::timeout(config.connect_timeout(), self.proxy.connecting.acquire()).await;
-        let _turn = turn.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Internal)?;
         // Boxed: what a handshake needs is much more than what a connection needs afterwards.
         let link = Box::pin(dial::connect(&address, &config.policy(), config.connect_timeout())).await?;
         let (requests, receiver) = mpsc::unbounded_channel();
@@ -216,39 +221,5 @@ impl Relay {
         };
         let connection = Connection::new(Arc::clone(self), Arc::clone(&upstream), link, receiver, times);
         Ok((upstream, connection))
-    }
-}
-
-impl Upstream {
-    /// Sends a forwarded command on its way; gives the response for the client, or why there is none.
-    pub(super) fn forward(
-        self: Arc<Self>,
-        relay: &Relay,
-        client: &Arc<Share>,
-        forward: &smp_proto::smp::proxy::ForwardedTransmission<'_>,
-    ) -> Result<impl Future<Output = Result<ProxyAnswer, Failure>> + Send + 'static, Failure> {
-        self.used(relay.uptime());
-        let (Some(in_flight), Some(held)) = (self.in_flight.take(), self.blocks.take()) else {
-            relay.stats.limits.forwarding.one();
-            return Err(Failure::Timeout);
-        };
-        let correlation = rand::random();
-        let block = self.seal(&relay.blocks, &correlation, forward)?;
-        let (responder, response) = oneshot::channel();
-        let waiter = Waiter { in_flight, client: Arc::clone(client), responder };
-        // When the connection has just ended, the waiter is dropped with the request.
-        let _ = self.requests.send(Request { correlation, block, held, waiter });
-        Ok(async move {
-            let Response { mut block, parameter, held } = response.await.unwrap_or(Err(Failure::Network))?;
-            let end = parameter.end;
-            let sealed = block.get_mut(parameter).ok_or(Failure::Internal)?;
-            let id = smp_proto::id::CorrelationId::from_array(&correlation);
-            let length = match self.layer.open_response(id, sealed) {
-                Ok(response) => response.encrypted.len(),
-                Err(smp_crypto::Error::Format(_)) => return Err(Failure::Response("BLOCK")),
-                Err(_) => return Err(Failure::Crypto),
-            };
-            Ok(ProxyAnswer { block, sealed: end.saturating_sub(length)..end, _held: held })
-        })
     }
 }

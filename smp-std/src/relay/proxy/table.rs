@@ -36,13 +36,15 @@ pub(super) enum Found {
     Connected(Arc<Upstream>),
     Connecting(watch::Receiver<Outcome>),
     Failed(Failure),
+    /// Nothing, and no more connections can be made now.
+    Busy,
     /// Nothing; whoever asked makes the connection and tells here.
     New(watch::Sender<Outcome>),
 }
 
 impl Table {
-    /// What there is of a relay, among at most `limit` connections.
-    pub(super) fn get(&mut self, name: &Name, limit: usize, now: Instant) -> Found {
+    /// What there is of a relay. With a limit, a new connection may be made if there are fewer.
+    pub(super) fn get(&mut self, name: &Name, limit: Option<usize>, now: Instant) -> Found {
         match self.relays.get(name) {
             Some(Entry::Connected(upstream)) => return Found::Connected(Arc::clone(upstream)),
             Some(Entry::Connecting(outcome)) => return Found::Connecting(outcome.clone()),
@@ -50,10 +52,11 @@ impl Table {
             Some(Entry::Failed(..)) => self.remove(name),
             None => {}
         }
+        let Some(limit) = limit else { return Found::Busy };
         while self.connections() >= limit {
             if !self.evict() {
                 // All of them are in use.
-                return Found::Failed(Failure::Timeout);
+                return Found::Busy;
             }
         }
         let (sender, receiver) = watch::channel(None);
@@ -146,24 +149,24 @@ mod tests {
         let mut table = Table::default();
         let now = Instant::now();
         for number in 0..3_000 {
-            let Found::New(_sender) = table.get(&name(number), 10, now) else { panic!("not new") };
-            assert!(matches!(table.get(&name(number), 10, now), Found::Connecting(_)));
+            let Found::New(_sender) = table.get(&name(number), Some(10), now) else { panic!("not new") };
+            assert!(matches!(table.get(&name(number), Some(10), now), Found::Connecting(_)));
             let until = now + Duration::from_millis(30_000 + u64::from(number));
             table.failed(name(number), Failure::Network, until);
         }
         assert_eq!((table.relays.len(), table.connections()), (FAILURES, 0));
-        assert!(matches!(table.get(&name(2_999), 10, now), Found::Failed(Failure::Network)));
-        assert!(matches!(table.get(&name(2_999), 10, now + Duration::from_secs(40)), Found::New(_)));
+        assert!(matches!(table.get(&name(2_999), Some(10), now), Found::Failed(Failure::Network)));
+        assert!(matches!(table.get(&name(2_999), Some(10), now + Duration::from_secs(40)), Found::New(_)));
         assert_eq!(table.connections(), 1);
-        assert!(matches!(table.get(&name(0), 10, now), Found::New(_)));
+        assert!(matches!(table.get(&name(0), Some(10), now), Found::New(_)));
     }
 
     #[tokio::test]
     async fn there_are_only_so_many_connections() {
         let mut table = Table::default();
         let now = Instant::now();
-        let _first: Vec<_> = (0..5).map(|number| table.get(&name(number), 5, now)).collect();
-        assert!(matches!(table.get(&name(9), 5, now), Found::Failed(Failure::Timeout)));
+        let _first: Vec<_> = (0..5).map(|number| table.get(&name(number), Some(5), now)).collect();
+        assert!(matches!(table.get(&name(9), Some(5), now), Found::Busy));
         assert_eq!(table.connections(), 5);
     }
 }

@@ -1,37 +1,27 @@
-//! One connection to another relay, used for all clients: one task that owns it, and the handle that clients share.
+//! What clients share of a connection to another relay: the way in.
 
-use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use smp_crypto::routing::ProxyLayer;
 use smp_crypto::secret_box::TAG_LENGTH;
 use smp_crypto::session::Block;
 use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH};
-use smp_proto::smp::BrokerMessage;
+use smp_proto::smp::error::TransportError;
 use smp_proto::smp::proxy::ForwardedTransmission;
-use smp_proto::transport::block::{Batch, BatchError, BatchWriter, PLAIN_CONTENT_START};
-use smp_proto::transport::transmission::Transmission;
-use smp_proto::version::SmpVersion;
-use smp_proto::wire::{Reader, Writer, pad_in_place};
+use smp_proto::transport::block::{BatchError, BatchWriter, PLAIN_CONTENT_START};
+use smp_proto::wire::{Error, Writer, pad_in_place};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Held, Share};
-use super::dial::Link;
-use super::{Failure, Times};
-use crate::net::NetError;
+use super::{Client, Failure};
 use crate::relay::Relay;
 use crate::relay::blocks::Blocks;
 
-/// So many pings in a row may stay unanswered.
-const PINGS: u32 = 3;
-
 /// What ties a response to a command.
-type Correlation = [u8; ID_LENGTH];
+pub(super) type Correlation = [u8; ID_LENGTH];
 
 /// A relay's response, still sealed.
 pub(super) struct Response {
@@ -58,6 +48,21 @@ pub(super) struct Waiter {
     /// What the client may have of blocks.
     pub(super) client: Arc<Share>,
     pub(super) responder: oneshot::Sender<Result<Response, Failure>>,
+}
+
+/// A relay's response that waits to be written to the client, who alone can open it.
+#[derive(Debug)]
+pub(crate) struct ProxyAnswer {
+    block: Box<Block>,
+    sealed: Range<usize>,
+    _held: Held,
+}
+
+impl ProxyAnswer {
+    /// The parameter of PRES.
+    pub(crate) fn sealed(&self) -> &[u8] {
+        self.block.get(self.sealed.clone()).unwrap_or_default()
+    }
 }
 
 /// A connection to a relay, as its clients know it.
@@ -98,8 +103,40 @@ impl Upstream {
         self.in_flight.used() == 0
     }
 
+    /// Sends a forwarded command on its way; gives the response for the client, or why there is none.
+    pub(in crate::relay) fn forward(
+        self: Arc<Self>,
+        relay: &Relay,
+        client: &Client,
+        forward: &ForwardedTransmission<'_>,
+    ) -> Result<impl Future<Output = Result<ProxyAnswer, Failure>> + Send + 'static, Failure> {
+        self.used(relay.uptime());
+        let (Some(in_flight), Some(held)) = (self.in_flight.take(), self.blocks.take()) else {
+            relay.stats.limits.forwarding.one();
+            return Err(Failure::Timeout);
+        };
+        let correlation = rand::random();
+        let block = self.seal(&relay.blocks, &correlation, forward)?;
+        let (responder, response) = oneshot::channel();
+        let waiter = Waiter { in_flight, client: Arc::clone(&client.blocks), responder };
+        // When the connection has just ended, the waiter is dropped with the request.
+        let _ = self.requests.send(Request { correlation, block, held, waiter });
+        Ok(async move {
+            let Response { mut block, parameter, held } = response.await.unwrap_or(Err(Failure::Network))?;
+            let end = parameter.end;
+            let sealed = block.get_mut(parameter).ok_or(Failure::Internal)?;
+            let id = CorrelationId::from_array(&correlation);
+            let length = match self.layer.open_response(id, sealed) {
+                Ok(response) => response.encrypted.len(),
+                Err(smp_crypto::Error::Format(_)) => return Err(Failure::Response("BLOCK")),
+                Err(_) => return Err(Failure::Crypto),
+            };
+            Ok(ProxyAnswer { block, sealed: end.saturating_sub(length)..end, _held: held })
+        })
+    }
+
     /// Makes the block of a forwarded command.
-    pub(super) fn seal(
+    fn seal(
         &self,
         blocks: &Blocks,
         correlation: &Correlation,
@@ -111,16 +148,16 @@ impl Upstream {
         block_of(blocks, correlation, |writer| {
             writer.bytes(b"RFWD ")?;
             let room = writer.reserve(length)?;
-            self.layer.seal_forward(id, forward, room).map(|_| ()).map_err(|_| smp_proto::wire::Error::NoSpace)
+            self.layer.seal_forward(id, forward, room).map(|_| ()).map_err(|_| Error::NoSpace)
         })
     }
 }
 
 /// A block with one transmission about nothing in particular, not encrypted, as proxies send them.
-fn block_of(
+pub(super) fn block_of(
     blocks: &Blocks,
     correlation: &Correlation,
-    command: impl FnOnce(&mut Writer<'_>) -> Result<(), smp_proto::wire::Error>,
+    command: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
 ) -> Result<Box<Block>, Failure> {
     let mut block = blocks.take();
     let content = block.get_mut(PLAIN_CONTENT_START..).unwrap_or_default();
@@ -139,279 +176,7 @@ fn block_of(
         Ok(()) => Ok(block),
         Err(_) => {
             blocks.give(block);
-            Err(Failure::Transport(smp_proto::smp::error::TransportError::LargeMessage))
+            Err(Failure::Transport(TransportError::LargeMessage))
         }
-    }
-}
-
-/// The task that owns the connection.
-pub(super) struct Connection {
-    relay: Arc<Relay>,
-    upstream: Arc<Upstream>,
-    link: Link,
-    requests: mpsc::UnboundedReceiver<Request>,
-    times: Times,
-    version: SmpVersion,
-    /// Ready to be written.
-    next: Option<(Box<Block>, Option<Held>)>,
-    pending: HashMap<Correlation, Waiter>,
-    /// When the time of each is up, oldest first; some are answered already.
-    deadlines: VecDeque<(Instant, Correlation)>,
-    last_received: Instant,
-    /// The ping in flight, and when it was sent.
-    ping: Option<(Correlation, Instant)>,
-    pings: u32,
-    /// Since when a block waits to be written.
-    blocked: Option<Instant>,
-}
-
-enum Wake {
-    Ready(Result<crate::net::Ready, NetError>),
-    Request(Option<Request>),
-    Time,
-    Close,
-}
-
-impl Connection {
-    pub(super) fn new(
-        relay: Arc<Relay>,
-        upstream: Arc<Upstream>,
-        link: Link,
-        requests: mpsc::UnboundedReceiver<Request>,
-        times: Times,
-    ) -> Self {
-        let version = link.session.context.version();
-        Self {
-            relay,
-            upstream,
-            link,
-            requests,
-            times,
-            version,
-            next: None,
-            pending: HashMap::new(),
-            deadlines: VecDeque::new(),
-            last_received: Instant::now(),
-            ping: None,
-            pings: 0,
-            blocked: None,
-        }
-    }
-
-    /// The handle of the connection.
-    pub(super) const fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// Forwards until the connection ends, then tells all who wait; `ended` makes sure that no more come.
-    pub(super) async fn run(mut self, ended: impl FnOnce()) {
-        let failure = match self.serve().await {
-            Ok(()) => {
-                let _ = tokio::time::timeout(Duration::from_secs(1), self.link.stream.close()).await;
-                Failure::Network
-            }
-            Err(failure) => failure,
-        };
-        ended();
-        self.requests.close();
-        while let Some(request) = self.requests.recv().await {
-            let _ = request.waiter.responder.send(Err(failure.clone()));
-        }
-        for (_, waiter) in self.pending.drain() {
-            let _ = waiter.responder.send(Err(failure.clone()));
-        }
-    }
-
-    async fn serve(&mut self) -> Result<(), Failure> {
-        let stopping = self.relay.stopping.clone();
-        let closing = self.upstream.closing.clone();
-        let timer = sleep_until(self.deadline());
-        tokio::pin!(timer);
-        loop {
-            let write = self.next.is_some();
-            self.blocked = write.then(|| self.blocked.unwrap_or_else(Instant::now));
-            timer.as_mut().reset(self.deadline());
-            let wake = tokio::select! {
-                ready = self.link.stream.ready(write) => Wake::Ready(ready),
-                request = self.requests.recv(), if !write => Wake::Request(request),
-                () = &mut timer => Wake::Time,
-                () = stopping.cancelled() => Wake::Close,
-                () = closing.cancelled() => Wake::Close,
-            };
-            match wake {
-                Wake::Ready(ready) => {
-                    let ready = ready?;
-                    if ready.read {
-                        self.read().await?;
-                    }
-                    if ready.write {
-                        self.write().await?;
-                    }
-                }
-                Wake::Request(Some(Request { correlation, block, held, waiter })) => {
-                    self.pending.insert(correlation, waiter);
-                    self.deadlines.push_back((Instant::now() + self.times.command, correlation));
-                    self.next = Some((block, Some(held)));
-                }
-                Wake::Request(None) | Wake::Close => return Ok(()),
-                Wake::Time => {
-                    if !self.tick()? {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    /// When there is something to do although nothing comes.
-    fn deadline(&self) -> Instant {
-        let ping = match self.ping {
-            Some((_, sent)) => sent + self.times.command,
-            None => self.last_received + self.times.ping,
-        };
-        let command = self.deadlines.front().map(|(deadline, _)| *deadline);
-        let blocked = self.blocked.map(|since| since + self.times.command);
-        // Not at once again while somebody waits.
-        let idle = Instant::now() + self.idle_time_left().max(Duration::from_secs(1));
-        [command, blocked, Some(idle)].into_iter().flatten().fold(ping, Instant::min)
-    }
-
-    /// How long the connection stays if nobody uses it.
-    fn idle_time_left(&self) -> Duration {
-        let unused = self.relay.uptime().saturating_sub(self.upstream.last_used.load(Ordering::Relaxed));
-        self.times.idle.saturating_sub(Duration::from_secs(unused))
-    }
-
-    /// Does what is due; `false` when nobody needs the connection any more.
-    fn tick(&mut self) -> Result<bool, Failure> {
-        let now = Instant::now();
-        if self.blocked.is_some_and(|since| now >= since + self.times.command) {
-            return Err(Failure::Timeout);
-        }
-        while let Some((deadline, correlation)) =
-            self.deadlines.front().copied().filter(|(deadline, _)| *deadline <= now)
-        {
-            self.deadlines.pop_front();
-            if let Some(waiter) = self.pending.remove(&correlation) {
-                let _ = waiter.responder.send(Err(Failure::Timeout));
-                if self.last_received + self.times.command <= deadline {
-                    // Not a word since it was sent: the connection is dead, and a new one may do better.
-                    return Err(Failure::Timeout);
-                }
-            }
-        }
-        if self.upstream.is_idle() && self.idle_time_left().is_zero() {
-            return Ok(false);
-        }
-        match self.ping {
-            Some((_, sent)) if now >= sent + self.times.command => {
-                if self.pings >= PINGS {
-                    return Err(Failure::Timeout);
-                }
-                self.send_ping(now)?;
-            }
-            None if now >= self.last_received + self.times.ping => self.send_ping(now)?,
-            _ => {}
-        }
-        Ok(true)
-    }
-
-    fn send_ping(&mut self, now: Instant) -> Result<(), Failure> {
-        self.pings = self.pings.saturating_add(1);
-        let correlation = rand::random();
-        self.ping = Some((correlation, now));
-        if self.next.is_none() {
-            self.next = Some((block_of(&self.relay.blocks, &correlation, |writer| writer.bytes(b"PING"))?, None));
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self) -> Result<(), NetError> {
-        let Some((block, held)) = self.next.take() else { return Ok(()) };
-        self.blocked = None;
-        self.link.stream.write_block(&block).await?;
-        self.relay.blocks.give(block);
-        drop(held);
-        Ok(())
-    }
-
-    async fn read(&mut self) -> Result<(), NetError> {
-        let mut block = self.relay.blocks.take();
-        self.link.stream.read_block(&mut block).await?;
-        self.last_received = Instant::now();
-        (self.ping, self.pings) = (None, 0);
-        // What cannot be read answers nobody; who waits for it will hear that it did not come in time.
-        if let Ok(content) = self.link.session.opener.open(&mut block)
-            && let Some(block) = self.receive(block, content)
-        {
-            self.relay.blocks.give(block);
-        }
-        Ok(())
-    }
-
-    /// Hands out the responses in a block. Returns the block unless somebody got it.
-    fn receive(&mut self, block: Box<Block>, content: Range<usize>) -> Option<Box<Block>> {
-        let Ok(batch) = Batch::decode(block.get(content.clone()).unwrap_or_default()) else { return Some(block) };
-        let alone = batch.len() == 1;
-        let mut whole = None;
-        for entry in batch.iter() {
-            let Ok(transmission) = Transmission::decode(entry, self.version, self.link.session.context.session_id())
-            else {
-                continue;
-            };
-            let Some(waiter) =
-                transmission.correlation_id.to_array().and_then(|correlation| self.pending.remove(&correlation))
-            else {
-                continue;
-            };
-            let parameter = match read_response(&transmission, self.version) {
-                Ok(parameter) => parameter,
-                Err(failure) => {
-                    let _ = waiter.responder.send(Err(failure));
-                    continue;
-                }
-            };
-            let Waiter { in_flight, client, responder } = waiter;
-            drop(in_flight);
-            let Some(held) = client.take() else {
-                // The client does not take its responses.
-                let _ = responder.send(Err(Failure::Timeout));
-                continue;
-            };
-            if alone {
-                // It is the last thing in the content.
-                whole = Some((responder, held, content.end.saturating_sub(parameter.len())..content.end));
-            } else {
-                let mut copy = self.relay.blocks.take();
-                let range = 0..parameter.len();
-                if let Some(room) = copy.get_mut(range.clone()) {
-                    room.copy_from_slice(parameter);
-                    let _ = responder.send(Ok(Response { block: copy, parameter: range, held }));
-                }
-            }
-        }
-        while self.deadlines.front().is_some_and(|(_, correlation)| !self.pending.contains_key(correlation)) {
-            self.deadlines.pop_front();
-        }
-        match whole {
-            Some((responder, held, parameter)) => {
-                let _ = responder.send(Ok(Response { block, parameter, held }));
-                None
-            }
-            None => Some(block),
-        }
-    }
-}
-
-/// The parameter of RRES, or what was answered instead.
-fn read_response<'a>(transmission: &Transmission<'a>, version: SmpVersion) -> Result<&'a [u8], Failure> {
-    if !transmission.entity_id.is_empty() {
-        return Err(Failure::unexpected(transmission.command));
-    }
-    match BrokerMessage::decode(&mut Reader::new(transmission.command), version) {
-        Ok(BrokerMessage::RelayResponse(parameter)) => Ok(parameter),
-        Ok(BrokerMessage::Error(error)) => Err(Failure::protocol(&error)),
-        Ok(_) => Err(Failure::unexpected(transmission.command)),
-        Err(error) => Err(Failure::response(error)),
     }
 }
