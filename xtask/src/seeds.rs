@@ -33,6 +33,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
             }
         }
     }
+    logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
     for (target, mut all) in seeds {
         all.retain(|seed| seed.len() <= LONGEST);
         all.sort();
@@ -56,6 +57,31 @@ fn cases(path: &Path) -> Result<Vec<Value>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure::because(&name, error))?;
     let mut file: Value = serde_json::from_str(&text).map_err(|error| Failure::because(&name, error))?;
     Ok(file["cases"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// The lines of sample logs, each with the choice of its parser before it.
+fn logs(folder: &Path, seeds: &mut Seeds) -> Result<(), Failure> {
+    let entries = fs::read_dir(folder).map_err(|error| Failure::because(&folder.display().to_string(), error))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            logs(&path, seeds)?;
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let choice = match name.as_str() {
+            "smp-server-store.log" => 0,
+            "smp-server-messages.log" => 1,
+            "smp-server-ntfs.log" => 2,
+            name if name.starts_with("messages.") => 3,
+            name if name.starts_with("queue_state.") => 4,
+            _ => continue,
+        };
+        let text = fs::read_to_string(&path).map_err(|error| Failure::because(&name, error))?;
+        // Hundreds of lines of a journal differ in nothing that matters.
+        let lines = text.lines().take(8).map(|line| [&[choice], line.as_bytes()].concat());
+        seeds.entry("store_log").or_default().extend(lines);
+    }
+    Ok(())
 }
 
 /// What one vector gives to which targets.

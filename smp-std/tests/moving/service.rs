@@ -133,3 +133,43 @@ async fn senders_of_the_old_server_meet_their_queues() {
         }
     }
 }
+
+#[tokio::test]
+async fn notifiers_of_the_old_server_get_what_waited() {
+    for kind in KINDS {
+        for relay in relays(kind).await {
+            let mut client = relay.client().await;
+            let mut count = 0;
+            for case in queues(kind) {
+                let notifier = &case["notifier"];
+                if notifier.is_null() {
+                    continue;
+                }
+                let key = AuthorizationSecretKey::from_pkcs8(&hex(&notifier["notifier_private"])).unwrap();
+                let notifier_id = id(&notifier["notifier_id"]);
+                let subscribe = Command::SubscribeNotifications;
+                let answer = client.tell(Some(&key), &notifier_id, &subscribe).await;
+                assert!(answer.starts_with("SOK"), "{answer}");
+                // One for each message that was sent with the flag, the acknowledged one too.
+                let own = X25519SecretKey::from_pkcs8(&hex(&notifier["recipient_dh_private"])).unwrap();
+                let server = X25519PublicKey::from_spki(&hex(&notifier["server_dh_public"])).unwrap();
+                let secret = BoxKey::from(&own.diffie_hellman(&server).unwrap());
+                let waiting = if case.get("stored_notifications").is_some() { 3 } else { 0 };
+                for _ in 0..waiting {
+                    let received = client.receive().await;
+                    assert_eq!(received.entity, notifier_id);
+                    let BrokerMessage::Notification(notification) = received.decode(client.version()) else {
+                        panic!("{}", received.text())
+                    };
+                    let mut sealed = notification.metadata.as_bytes().to_vec();
+                    let nonce = Nonce(*notification.nonce);
+                    let metadata = smp_crypto::notification::open(&secret, &nonce, &mut sealed).unwrap();
+                    assert!((1_795_293_598..=1_795_293_603).contains(&metadata.time.0));
+                    count += 1;
+                }
+            }
+            assert_eq!(count, 3);
+            relay.stop().await;
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod backup;
 mod blocking;
 mod crash;
 mod durability;
+mod import;
 mod layout;
 mod links;
 mod model;
