@@ -185,3 +185,52 @@ fn the_program_reports_and_refuses() {
     assert!(done && text.contains("queues         10"), "{text}");
     assert!(folder.path().join("out/etc/smp-server.ini").exists());
 }
+
+/// kill -9 in the middle, and the same command again.
+#[test]
+fn a_killed_import_is_made_again() {
+    let copied = Copied::new("memory");
+    let path = copied.path("var/smp-server-store.log");
+    let mut log = fs::read_to_string(&path).unwrap();
+    let line = log.lines().next().unwrap().to_owned();
+    let (recipient, sender) = ("M7UjOivWE6VSmbTFbCPlqSRt68lpfyrx", "EH35yyguZZaSPPVkjtMNvMKbOtc1JP75");
+    for number in 0..30_000u32 {
+        let mut id = [1; 24];
+        id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        let own = smp_proto::wire::Base64(&id).to_string();
+        id[23] = 2;
+        let other = smp_proto::wire::Base64(&id).to_string();
+        log.push_str(&line.replace(recipient, &own).replace(sender, &other));
+        log.push('\n');
+    }
+    fs::write(&path, log).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("new");
+    let arguments = ["import", "--from", copied.folder.path().to_str().unwrap(), "--dir", new.to_str().unwrap()];
+    let mut interrupted = 0;
+    for wait in [0, 50, 200] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_smp-server"))
+            .args(arguments)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while !is_unfinished(&new) && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if is_unfinished(&new) {
+            interrupted += 1;
+            let (started, text) = smp_server(&["start", "--dir", new.to_str().unwrap()]);
+            assert!(!started && text.contains("interrupted"), "{text}");
+        }
+    }
+    assert!(interrupted > 0, "the first is killed at once");
+    if is_unfinished(&new) {
+        let (done, text) = smp_server(&arguments);
+        assert!(done && text.contains("queues         30010"), "{text}");
+    }
+    assert_eq!(everything(&new).queues.len(), 30_010);
+}

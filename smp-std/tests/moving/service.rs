@@ -173,3 +173,37 @@ async fn notifiers_of_the_old_server_get_what_waited() {
         }
     }
 }
+
+#[tokio::test]
+async fn links_of_the_old_server_lead_to_their_data() {
+    for kind in KINDS {
+        for relay in relays(kind).await {
+            let mut client = relay.client().await;
+            let mut count = 0;
+            for case in queues(kind) {
+                let data = &case["link_data"];
+                if data.is_null() {
+                    continue;
+                }
+                let link_id = id(&data["link_id"]);
+                let key = AuthorizationSecretKey::generate_x25519(&mut rand::rng());
+                let answer = match case["mode"].as_str().unwrap() {
+                    "C" => client.ask(None, &link_id, &Command::GetLink).await,
+                    _ => client.ask(Some(&key), &link_id, &Command::SecureByLink(key.public_key())).await,
+                };
+                let BrokerMessage::Link(content) = answer.decode(client.version()) else { panic!("{}", answer.text()) };
+                assert_eq!(content.sender_id.as_bytes(), id(&case["sender_id"]));
+                for (name, found) in [("fixed", content.data.fixed), ("user", content.data.user)] {
+                    if let Some(hash) = data.get(format!("{name}_sha256")) {
+                        assert_eq!(smp_crypto::hash::sha256(&[found.as_bytes()]).to_vec(), hex(hash), "{name}");
+                    } else {
+                        assert_eq!(found.as_bytes(), hex(&data[name]), "{name}");
+                    }
+                }
+                count += 1;
+            }
+            assert_eq!(count, 2);
+            relay.stop().await;
+        }
+    }
+}

@@ -109,7 +109,7 @@ fn contents(backend: &dyn Backend) -> Vec<String> {
 
 #[test]
 fn engines_take_over_alike() {
-    for seed in 0..12 {
+    for seed in 0..6 {
         let folder = tempfile::tempdir().unwrap();
         let disk = FjallBackend::open(folder.path(), &small_options()).unwrap();
         let memory = MemoryBackend::new();
