@@ -124,6 +124,7 @@ impl Relay {
             queues: counts.queues,
             messages: counts.messages,
             notifications: counts.notifications,
+            notifiers: self.notifiers.load(Ordering::Relaxed),
             ..Held::default()
         };
         // A store that cannot be read shows elsewhere.
@@ -152,6 +153,21 @@ impl Relay {
             *looked = StoreDisk::of(folder, self.disk.free()).map(|disk| (Instant::now(), disk));
         }
         looked.as_ref().map(|(_, disk)| StoreDisk { free_bytes: self.disk.free(), ..*disk })
+    }
+
+    /// Counts the queues with a notifier. Reads all records: call it where blocking is allowed.
+    pub(super) fn count_notifiers(&self) {
+        let (mut count, mut after) = (0u64, None);
+        while !self.stopping.is_cancelled() {
+            // A store that cannot be read shows elsewhere.
+            let Ok(page) = self.store.queues(after.as_ref(), 1_000) else { return };
+            let Some(last) = page.last() else {
+                self.notifiers.store(count, Ordering::Relaxed);
+                return;
+            };
+            after = Some(last.recipient_id);
+            count += page.iter().filter(|record| record.notifier.is_some()).count() as u64;
+        }
     }
 
     /// Everything in numbers.

@@ -102,6 +102,8 @@ pub struct Relay {
     stopping: CancellationToken,
     tasks: TaskTracker,
     operator: OnceLock<Operator>,
+    /// Queues with a notifier, as of the start of the relay or of the day.
+    notifiers: AtomicU64,
     /// Held while an operator changes a queue.
     moderating: tokio::sync::Mutex<()>,
     /// What the store took of its disk, and when that was.
@@ -202,6 +204,7 @@ impl Relay {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             operator: OnceLock::new(),
+            notifiers: AtomicU64::new(0),
             moderating: tokio::sync::Mutex::default(),
             store_disk: Mutex::default(),
         }))

@@ -183,7 +183,11 @@ fn notifications(facts: &Facts) -> Vec<Family> {
     let sum = |name: &str| facts.sums.get(&format!("queues.{name}"));
     let by = |by: &str, name: &str| (label("by", by), sum(name));
     vec![
-        labelled_gauge("smp_notifiers", "Queues with a notifier.", [(String::new(), facts.held.notifiers)]),
+        labelled_gauge(
+            "smp_notifiers",
+            "Queues with a notifier, counted when the relay starts and at midnight (UTC).",
+            [(String::new(), facts.held.notifiers)],
+        ),
         labelled_counter(
             "smp_notifiers_created",
             "Notifiers created, by NKEY or together with a queue by NEW.",

@@ -17,6 +17,7 @@ impl Relay {
     /// Keeps the books that were opened until the relay stops. `clock` tells the seconds since 1970-01-01, UTC.
     pub(in crate::relay) async fn keep_books(self: Arc<Self>, directory: PathBuf, clock: impl Fn() -> i64 + Send) {
         let day_of = |seconds: i64| u32::try_from(seconds.div_euclid(DAY_SECONDS)).unwrap_or_default();
+        self.count_notifiers_aside().await;
         let mut saved = clock();
         loop {
             let now = clock();
@@ -53,6 +54,10 @@ impl Relay {
     }
 
     async fn turn_day(self: &Arc<Self>, directory: &std::path::Path, today: u32) {
+        if self.stats.today.lock().as_ref().is_none_or(|book| book.day() >= today) {
+            return;
+        }
+        self.count_notifiers_aside().await;
         let held = self.held();
         let line = self.stats.today.lock().as_mut().and_then(|book| book.turn(today, &self.stats, &held));
         let Some(line) = line else { return };
@@ -65,6 +70,12 @@ impl Relay {
         }
         // Otherwise the same day would be written again after a crash.
         self.save_books(directory.to_owned()).await;
+    }
+
+    async fn count_notifiers_aside(self: &Arc<Self>) {
+        let relay = Arc::clone(self);
+        // What goes wrong is a panic, and shows in the log.
+        let _ = tokio::task::spawn_blocking(move || relay.count_notifiers()).await;
     }
 
     async fn save_books(self: &Arc<Self>, directory: PathBuf) {
