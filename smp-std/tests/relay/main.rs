@@ -5,6 +5,7 @@ mod destination;
 mod fake;
 mod harness;
 mod limits;
+mod link_data;
 mod names;
 mod new_queue;
 mod notifications;
