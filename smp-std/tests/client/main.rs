@@ -3,6 +3,7 @@
 
 mod conversation;
 mod families;
+mod links;
 mod patience;
 mod proxied;
 mod reconnect;
