@@ -65,6 +65,7 @@ use self::receivers::Connected;
 use self::session::Greeter;
 use self::stats::Stats;
 use self::store::Store;
+pub use self::web::WebError;
 use self::web::{Greeted, Site, Web};
 use crate::identity::Identity;
 use crate::net::Listener;
@@ -117,7 +118,7 @@ pub enum RelayError {
     /// The certificates or keys cannot be used.
     Identity(String),
     /// The web site cannot be served.
-    Web(web::WebError),
+    Web(WebError),
     /// The resolver of names cannot be used.
     Resolver(String),
     /// What operators see cannot be served: which and why.

@@ -110,7 +110,7 @@ fn contacts<'a>(
         (Some(key), Some(fingerprint)) => Some(Pgp { address: key, fingerprint }),
         _ => None,
     };
-    (simplex.is_some() || email.is_some() || pgp.is_some()).then(|| Contacts {
+    (simplex.is_some() || email.is_some() || pgp.is_some()).then_some(Contacts {
         simplex: simplex.as_deref(),
         email: email.as_deref(),
         pgp,
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(
             facts.json(),
             concat!(
-                r#"{"config":{"persistence":"messages","messageExpiration":1814400,"statsEnabled":false,"#,
+                r#"{"config":{"persistence":"messages","messageExpiration":1814400,"statsEnabled":true,"#,
                 r#""newQueuesAllowed":true,"basicAuthEnabled":true},"information":{"sourceCode":"https://s.e","#,
                 r#""usageConditions":{"conditions":"https://c.e"},"operator":{"name":"O \"&\"","country":"DE"},"#,
                 r#""website":"https://w.e","adminContacts":{"email":"a@b","pgp":{"pkURI":"https://k.e","#,
@@ -216,7 +216,7 @@ mod tests {
         let bare = Facts::new(&Config::parse("[messages]\nexpire_days = 0").unwrap(), &[7; 32]);
         assert_eq!(
             bare.json(),
-            r#"{"config":{"persistence":"messages","statsEnabled":false,"newQueuesAllowed":true,"basicAuthEnabled":false}}"#
+            r#"{"config":{"persistence":"messages","statsEnabled":true,"newQueuesAllowed":true,"basicAuthEnabled":false}}"#
         );
     }
 }

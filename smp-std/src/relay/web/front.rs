@@ -24,6 +24,7 @@ pub(in crate::relay) struct Site {
 }
 
 /// Who came to a port of the relay, after the handshakes.
+#[allow(clippy::large_enum_variant, reason = "it lives for a moment, and nearly all are clients")]
 pub(in crate::relay) enum Greeted {
     /// A client of SMP.
     Client(TlsStream, Session),
@@ -83,7 +84,7 @@ impl Relay {
                 Ok(Caller::SmpClient(tcp, received)) => (tcp, received),
                 Ok(Caller::Browser(handshake)) => {
                     let config = web.tls.read().clone()?;
-                    let tls = finish(handshake, config, TLS_TIME).await.ok()?;
+                    let tls = finish(*handshake, config, TLS_TIME).await.ok()?;
                     return Some(Greeted::Browser(web, Box::new(tls)));
                 }
                 Err(error) => {

@@ -62,7 +62,7 @@ fn read(path: &Path) -> Result<Vec<u8>, WebError> {
 /// Who a connection to a shared port is for.
 pub(in crate::relay) enum Caller {
     /// A browser: it named a server.
-    Browser(StartHandshake<TcpStream>),
+    Browser(Box<StartHandshake<TcpStream>>),
     /// An SMP client, or one whose ClientHello cannot be read and who is told so by SMP's TLS. What it has sent.
     SmpClient(TcpStream, Vec<u8>),
 }
@@ -92,7 +92,7 @@ pub(super) async fn tell_apart(mut tcp: TcpStream, time_out: Duration) -> io::Re
     };
     let (browser, received) = timeout(time_out, reading).await.map_err(|_| io::ErrorKind::TimedOut)??;
     Ok(match browser {
-        Some(accepted) => Caller::Browser(StartHandshake::from_parts(accepted, tcp)),
+        Some(accepted) => Caller::Browser(Box::new(StartHandshake::from_parts(accepted, tcp))),
         None => Caller::SmpClient(tcp, received),
     })
 }
