@@ -22,6 +22,8 @@ pub(super) fn set(rows: &mut impl Rows, recipient_id: &Id, notifier: &Notifier) 
     let service = record.notifier_service;
     let mut record = QueueRecord::clone(&record);
     record.notifier = Some(Box::new(notifier.clone()));
+    // Services have notifiers and not queues: the new one has to come to it again.
+    record.notifier_service = None;
     rows.put_queue(Arc::new(record));
     rows.put_name(Side::Notifier, notifier.id, *recipient_id);
     Ok(NotifierSetting::Set { previous, service })

@@ -95,16 +95,14 @@ fn association(record: &QueueRecord, side: ServiceSide) -> Option<(Id, Id)> {
 /// Keeps what services have in step with a queue's record, which becomes `after`: whoever writes a record comes through
 /// here ([`Rows::put_queue`], [`Rows::remove_queue`]), so that no change of a queue can forget it.
 ///
-/// An association on the notifier's side belongs to the notifier it was made for and ends with it.
+/// Without a notifier no service takes notifications.
 pub(in crate::relay::store) fn follow<R: Rows + ?Sized>(
     rows: &mut R,
     before: Option<&QueueRecord>,
     after: Option<&mut Arc<QueueRecord>>,
 ) {
     let after = after.map(|after| {
-        let notifier = |record: &QueueRecord| record.notifier.as_ref().map(|notifier| notifier.id);
-        let replaced = before.is_some_and(|before| notifier(before) != notifier(after));
-        if (replaced || after.notifier.is_none()) && after.notifier_service.is_some() {
+        if after.notifier.is_none() && after.notifier_service.is_some() {
             Arc::make_mut(after).notifier_service = None;
         }
         &**after
