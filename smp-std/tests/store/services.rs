@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use smp_proto::smp::service::ServiceRole;
 use smp_std::relay::store::{
-    Association, Counts, Creation, Id, Notifier, QueueRecord, QueueSet, ServiceAdmission, ServiceRecord, ServiceSide,
-    SharedSecret, Side, Store,
+    Association, Counts, Creation, Id, Notifier, NotifierRemoval, NotifierSetting, QueueRecord, QueueSet,
+    ServiceAdmission, ServiceRecord, ServiceSide, SharedSecret, Side, Store,
 };
 
 use crate::{Engine, Fixture, Random, for_every_engine, id, key, queue};
@@ -146,6 +146,17 @@ async fn a_notifier_takes_its_association_with_it(engine: Engine) {
     assert_eq!(fixture.store().queue_by_recipient(&id(12)).unwrap().unwrap().notifier_service, None, "no notifier");
     assert_eq!(fixture.store().service_queues(&id(1), side), set([100, 110]));
     assert_eq!(fixture.store().service_queues(&id(1), ServiceSide::Recipient), QueueSet::default());
+    // Another notifier is not the service's, though it is the same queue's.
+    fixture.create(QueueRecord { notifier_service: Some(id(1)), ..with_notifier(13, id(130)) }).await;
+    let another = Notifier { id: id(131), key: key(5), secret: SharedSecret::new([9; 32]) };
+    let replaced = fixture.store().set_notifier(id(13), Box::new(another)).await.unwrap().await.unwrap();
+    assert_eq!(replaced, NotifierSetting::Set { previous: Some(id(130)), service: Some(id(1)) });
+    assert_eq!(fixture.store().service_queues(&id(1), side), set([100, 110]));
+    assert_eq!(associate(fixture.store(), side, id(131), Some(id(1))).await, Some(Association { previous: None }));
+    assert_eq!(fixture.store().service_queues(&id(1), side), set([100, 110, 131]));
+    let removed = fixture.store().remove_notifier(id(13)).await.unwrap().await.unwrap();
+    assert_eq!(removed, NotifierRemoval::Removed { notifier_id: id(131), service: Some(id(1)) });
+    fixture.reopen();
     fixture.store().delete_queue(id(11), 7).await.unwrap().await.unwrap();
     assert_eq!(fixture.store().service_queues(&id(1), side), set([100]));
     assert_eq!(fixture.store().service_queue_ids(&id(1), side, None, 9).unwrap(), [id(100)]);

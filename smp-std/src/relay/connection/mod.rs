@@ -6,6 +6,7 @@
 mod notify;
 mod output;
 mod pace;
+mod responses;
 mod service;
 mod unordered;
 
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use smp_crypto::session::Session;
@@ -26,13 +27,14 @@ use smp_proto::version::SmpVersion;
 use tokio::net::TcpStream;
 
 use self::pace::Pace;
+use self::responses::{HELD_MESSAGES, Slot};
 use self::unordered::{Unordered, is_unordered};
 use super::Relay;
 use super::authorize::{Authorized, Terms};
-use super::commands::{Answer, Effect, Executor, Outcome, Waiting, reply};
+use super::commands::{Answer, Executor, Waiting, reply};
 use super::hub::{Event, Part, Peer};
 use super::notifications::Notifications;
-use super::reply::{Body, Delivery, Reply, ShortBytes};
+use super::reply::{Body, Reply};
 use super::service_session::ServiceSession;
 use super::stalled::Stalled;
 use super::store::Id;
@@ -42,26 +44,6 @@ use crate::net::{NetError, TlsStream};
 /// After so many commands authorized or executed in one go others get a turn: a full block of signatures, or of reads from
 /// a slow disk, takes long.
 const COMMANDS_PER_TURN: usize = 8;
-
-/// Responses with messages, or that may come to have one, that a connection keeps before it executes no more commands:
-/// they are long, and whoever asks for them may not read them.
-const HELD_MESSAGES: usize = 16;
-
-/// A response in the order of its request.
-enum Slot {
-    Ready(Reply),
-    Waiting { correlation: ShortBytes, entity: ShortBytes, answer: Waiting, acknowledges: bool, subscribes: bool },
-}
-
-impl Slot {
-    /// Whether it counts among [`HELD_MESSAGES`].
-    fn holds_message(&self) -> bool {
-        match self {
-            Self::Ready(reply) => matches!(reply.body, Body::Message(_) | Body::Link(_)),
-            Self::Waiting { acknowledges, .. } => *acknowledges,
-        }
-    }
-}
 
 /// An established connection.
 pub(super) struct Connection {
@@ -84,7 +66,7 @@ pub(super) struct Connection {
     subscribing: usize,
     /// Those among them that hold messages.
     holding: usize,
-    /// END and DELD.
+    /// What the client is told without having asked, messages and notifications apart.
     events: VecDeque<Reply>,
     /// The last thing done was to write: when both can be done, reading has its turn.
     wrote: bool,
@@ -231,74 +213,6 @@ impl Connection {
                     || self.subscriptions.has_due()
                     || self.notifications.has_due()
                     || self.has_service_output())
-    }
-
-    /// Ready when a response that waited is ready now. All that are ready in order are taken together, so that they share
-    /// a block.
-    fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut progress = Poll::Pending;
-        let mut index = 0;
-        while let Some(slot) = self.responses.get_mut(index) {
-            if let Slot::Waiting { answer, .. } = slot {
-                let Poll::Ready(outcome) = answer.as_mut().poll(context) else { break };
-                self.settle_at(index, outcome);
-                progress = Poll::Ready(());
-            }
-            index += 1;
-        }
-        progress
-    }
-
-    fn settle_at(&mut self, index: usize, outcome: Outcome) {
-        let body = self.settle(outcome);
-        let Some(slot) = self.responses.get_mut(index) else { return };
-        if let Slot::Waiting { correlation, entity, acknowledges, subscribes, .. } = slot {
-            if *subscribes && !body.is_subscription() {
-                self.subscribing = self.subscribing.saturating_sub(1);
-            }
-            let ready = Slot::Ready(reply(std::mem::take(correlation), std::mem::take(entity), body));
-            if *acknowledges && !ready.holds_message() {
-                self.holding = self.holding.saturating_sub(1);
-            }
-            *slot = ready;
-        }
-    }
-
-    /// Applies to the connection what a command that is on disk means for it.
-    fn settle(&mut self, outcome: Outcome) -> Body {
-        match outcome.effect {
-            Effect::None => outcome.body,
-            Effect::Subscribe(queue) => {
-                let token = self.relay.hub.subscribe(Part::Recipient, queue, &self.peer);
-                self.subscriptions.subscribe_new(queue, token);
-                self.count_subscriptions();
-                outcome.body
-            }
-            Effect::Resubscribe(part, id) => {
-                self.resubscribe(part, id);
-                outcome.body
-            }
-            Effect::Acknowledged(record, next) => {
-                let pushed = self.subscriptions.acknowledged(&record.recipient_id, next.as_ref().map(|next| next.id));
-                match (outcome.body, next) {
-                    (Body::Ok, Some(next)) if pushed => Body::Message(Box::new(Delivery::new(&record, next))),
-                    (body, _) => body,
-                }
-            }
-            Effect::Deleted(queue, notifier) => {
-                self.subscriptions.remove(&queue);
-                if let Some(notifier) = notifier {
-                    self.notifications.remove(&notifier);
-                }
-                self.count_subscriptions();
-                outcome.body
-            }
-            Effect::NotifierDeleted(notifier) => {
-                self.notifications.remove(&notifier);
-                self.count_subscriptions();
-                outcome.body
-            }
-        }
     }
 
     fn count_subscriptions(&self) {
