@@ -42,12 +42,6 @@ impl Disk {
         };
         self.free.store(free, Ordering::Relaxed);
     }
-
-    /// Sets what is left, for tests.
-    #[cfg(test)]
-    pub(super) fn pretend(&self, free: u64) {
-        self.free.store(free, Ordering::Relaxed);
-    }
 }
 
 impl Relay {
