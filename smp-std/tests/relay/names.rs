@@ -69,10 +69,16 @@ async fn names_are_resolved() {
     let has_auth = "ERR CMD HAS_AUTH";
     assert_eq!(client.tell_raw(Some(&ed25519()), b"", b"RSLV alice.simplex").await, has_auth);
     assert_eq!(client.tell_raw(None, b"entity", b"RSLV alice.simplex").await, has_auth);
+    // Others are not kept waiting.
+    let (slow, bytes) = client.encode_raw(None, b"", b"RSLV slow.simplex");
+    client.send_block(&[bytes]).await;
+    assert_eq!(client.tell_raw(None, b"", b"PING").await, "PONG");
+    assert!(client.inbox.is_empty());
+    assert_eq!(client.response_to(&slow).await.text(), format!("RNAME {RECORD}"));
     // Known in sessions of any version.
     assert_eq!(relay.client_at(14).await.tell_raw(None, b"", b"RSLV bob.simplex").await, "ERR NAME NOT_FOUND");
     let names = &relay.relay.stats().names;
-    assert_eq!((names.requests.get(), names.successes.get(), names.not_found.get()), (6, 3, 2));
+    assert_eq!((names.requests.get(), names.successes.get(), names.not_found.get()), (7, 4, 2));
     assert_eq!((names.resolver_errors.get(), names.disabled.get()), (1, 0));
     relay.stop().await;
 }
