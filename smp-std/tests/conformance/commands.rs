@@ -1,12 +1,11 @@
 //! Section 7.1, row by row.
 
 use smp_crypto::key::AuthorizationSecretKey;
-use smp_std::relay::config::Config;
 
-use crate::VERSIONS;
-use crate::hand::{ask, key, long, short};
+use crate::hand::{ask, ask_all, key, long, short};
 use crate::harness::{RawClient, Received, TestRelay};
 use crate::subject::{CONTACT, FIXED, Kind, MESSAGING, Shape, Subject, UNKNOWN, USER, dh_key};
+use crate::{VERSIONS, unhurried};
 
 /// Whose id stands in the transmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,9 +346,9 @@ impl Row {
                 malformed.push((command[..cut].to_vec(), "SYNTAX"));
             }
         }
-        for (bytes, error) in malformed {
-            let reply = ask(client, key, entity, &bytes).await;
-            let text = String::from_utf8_lossy(&bytes).into_owned();
+        let bytes: Vec<_> = malformed.iter().map(|(bytes, _)| bytes.clone()).collect();
+        for ((bytes, error), reply) in malformed.iter().zip(ask_all(client, key, entity, &bytes).await) {
+            let text = String::from_utf8_lossy(bytes);
             assert_eq!(reply.text(), format!("ERR CMD {error}"), "{about}: {text:?}");
             assert_eq!(reply.entity, entity, "{about}: {text:?}");
         }
@@ -403,7 +402,7 @@ pub(crate) fn kinds(version: u16) -> Vec<Kind> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_at_every_version() {
-    let relay = TestRelay::start(Config::default()).await;
+    let relay = TestRelay::start(unhurried()).await;
     let mut keeper = relay.client().await;
     for version in VERSIONS {
         let mut client = relay.client_at(version).await;

@@ -3,11 +3,11 @@
 use smp_crypto::key::X25519SecretKey;
 use smp_std::relay::config::Config;
 
-use crate::VERSIONS;
 use crate::commands::kinds;
-use crate::hand::{ask, ask_as, key, long, short};
+use crate::hand::{ask, ask_all, ask_as, key, long, short};
 use crate::harness::{RawClient, TestRelay};
 use crate::subject::{FIXED, USER, dh_key, split};
+use crate::{VERSIONS, unhurried};
 
 /// One way to write NEW, and what IDS has to say about it.
 struct Form {
@@ -106,7 +106,7 @@ fn sender_id(correlation: &[u8; 24]) -> [u8; 24] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_and_ids_in_every_form() {
-    let relay = TestRelay::start(Config::default()).await;
+    let relay = TestRelay::start(unhurried()).await;
     for version in VERSIONS {
         let mut client = relay.client_at(version).await;
         let mut count = 0;
@@ -152,9 +152,9 @@ async fn refuse(client: &mut RawClient, command: &[u8], own: &smp_crypto::key::A
     assert_eq!(ask(client, Some(&stranger), b"", command).await.text(), "ERR AUTH", "{about}");
     let continued = [command, b" "].concat();
     assert_eq!(ask(client, Some(own), b"", &continued).await.text(), "ERR CMD SYNTAX", "{about}");
-    for cut in 4..command.len() {
-        let reply = ask(client, Some(own), b"", &command[..cut]).await.text();
-        assert_eq!(reply, "ERR CMD SYNTAX", "{about}: cut at {cut}");
+    let cut: Vec<_> = (4..command.len()).map(|cut| command[..cut].to_vec()).collect();
+    for (cut, reply) in ask_all(client, Some(own), b"", &cut).await.into_iter().enumerate() {
+        assert_eq!(reply.text(), "ERR CMD SYNTAX", "{about}: cut at {}", cut + 4);
     }
 }
 

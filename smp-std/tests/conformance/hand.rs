@@ -79,3 +79,36 @@ pub(crate) async fn ask_as(
     client.send_block(&[transmission.bytes]).await;
     client.response_to(&transmission.correlation).await
 }
+
+/// Sends commands in as few blocks as they fit in, and gives their responses in order.
+pub(crate) async fn ask_all(
+    client: &mut RawClient,
+    authorization: Option<&AuthorizationSecretKey>,
+    entity: &[u8],
+    commands: &[Vec<u8>],
+) -> Vec<Received> {
+    let mut responses = Vec::with_capacity(commands.len());
+    for commands in commands.chunks(30) {
+        let transmissions: Vec<_> = commands
+            .iter()
+            .map(|command| transmission(client, rand::random(), authorization, entity, command))
+            .collect();
+        let mut blocks: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
+        let mut length = 0;
+        for transmission in &transmissions {
+            if length + transmission.bytes.len() + 2 > 16_000 {
+                blocks.push(Vec::new());
+                length = 0;
+            }
+            length += transmission.bytes.len() + 2;
+            blocks.last_mut().unwrap().push(transmission.bytes.clone());
+        }
+        for block in blocks {
+            client.send_block(&block).await;
+        }
+        for transmission in transmissions {
+            responses.push(client.response_to(&transmission.correlation).await);
+        }
+    }
+    responses
+}
