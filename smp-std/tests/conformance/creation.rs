@@ -1,7 +1,10 @@
 //! NEW and IDS in every form (sections 7.2 and 8.1).
 
+use std::sync::Arc;
+
 use smp_crypto::key::X25519SecretKey;
 use smp_std::relay::config::Config;
+use tokio::task::JoinSet;
 
 use crate::commands::kinds;
 use crate::hand::{ask, ask_all, ask_as, key, long, short};
@@ -106,42 +109,48 @@ fn sender_id(correlation: &[u8; 24]) -> [u8; 24] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_and_ids_in_every_form() {
-    let relay = TestRelay::start(unhurried()).await;
+    let relay = Arc::new(TestRelay::start(unhurried()).await);
+    let mut versions = JoinSet::new();
     for version in VERSIONS {
-        let mut client = relay.client_at(version).await;
-        let mut count = 0;
-        for form in forms().iter().filter(|form| form.versions.contains(&version)) {
-            count += 1;
-            for kind in kinds(version) {
-                let about = format!("version {version}, {kind:?}, {}", form.about);
-                let (own, dh) = (kind.generate(), X25519SecretKey::generate(&mut rand::rng()));
-                let (correlation, link_id): ([u8; 24], [u8; 24]) = (rand::random(), rand::random());
-                let tail = (form.tail)(&sender_id(&correlation), &link_id);
-                let command = [b"NEW ".to_vec(), key(&own), dh_key(&dh), tail].concat();
-                refuse(&mut client, &command, &own, &about).await;
+        let relay = Arc::clone(&relay);
+        versions.spawn(async move {
+            let mut client = relay.client_at(version).await;
+            let mut count = 0;
+            for form in forms().iter().filter(|form| form.versions.contains(&version)) {
+                count += 1;
+                for kind in kinds(version) {
+                    let about = format!("version {version}, {kind:?}, {}", form.about);
+                    let (own, dh) = (kind.generate(), X25519SecretKey::generate(&mut rand::rng()));
+                    let (correlation, link_id): ([u8; 24], [u8; 24]) = (rand::random(), rand::random());
+                    let tail = (form.tail)(&sender_id(&correlation), &link_id);
+                    let command = [b"NEW ".to_vec(), key(&own), dh_key(&dh), tail].concat();
+                    refuse(&mut client, &command, &own, &about).await;
 
-                let reply = ask_as(&mut client, correlation, Some(&own), b"", &command).await;
-                assert_eq!(reply.entity, b"", "{about}");
-                let rest = reply.message.strip_prefix(b"IDS ").unwrap_or_else(|| panic!("{about}: {}", reply.text()));
-                let (recipient, rest) = split(rest);
-                let (sender, rest) = split(rest);
-                assert_eq!((recipient.len(), sender.len()), (24, 24), "{about}");
-                assert_eq!(sender == sender_id(&correlation), form.own_sender_id, "{about}");
-                let (recipient, sender) = (recipient.to_vec(), sender.to_vec());
-                let (relay_key, rest) = split(rest);
-                assert_eq!(relay_key.len(), 44, "{about}");
-                check_tail(form, version, rest, &link_id, &about);
-                // It is there, and does what its kind does.
-                let reply = ask(&mut client, None, &sender, b"SEND F hello").await;
-                assert_eq!(reply.text(), "OK", "{about}");
-                let reply = ask(&mut client, Some(&own), &recipient, b"GET").await;
-                assert!(reply.message.starts_with(b"MSG \x18"), "{about}: {}", reply.text());
-                assert_eq!(reply.message.len(), 4 + 25 + 16_122, "{about}");
+                    let reply = ask_as(&mut client, correlation, Some(&own), b"", &command).await;
+                    assert_eq!(reply.entity, b"", "{about}");
+                    let rest =
+                        reply.message.strip_prefix(b"IDS ").unwrap_or_else(|| panic!("{about}: {}", reply.text()));
+                    let (recipient, rest) = split(rest);
+                    let (sender, rest) = split(rest);
+                    assert_eq!((recipient.len(), sender.len()), (24, 24), "{about}");
+                    assert_eq!(sender == sender_id(&correlation), form.own_sender_id, "{about}");
+                    let (recipient, sender) = (recipient.to_vec(), sender.to_vec());
+                    let (relay_key, rest) = split(rest);
+                    assert_eq!(relay_key.len(), 44, "{about}");
+                    check_tail(form, version, rest, &link_id, &about);
+                    // It is there, and does what its kind does.
+                    let reply = ask(&mut client, None, &sender, b"SEND F hello").await;
+                    assert_eq!(reply.text(), "OK", "{about}");
+                    let reply = ask(&mut client, Some(&own), &recipient, b"GET").await;
+                    assert!(reply.message.starts_with(b"MSG \x18"), "{about}: {}", reply.text());
+                    assert_eq!(reply.message.len(), 4 + 25 + 16_122, "{about}");
+                }
             }
-        }
-        assert!(count >= 2, "version {version}");
+            assert!(count >= 2, "version {version}");
+        });
     }
-    relay.stop().await;
+    versions.join_all().await;
+    Arc::into_inner(relay).unwrap().stop().await;
 }
 
 /// What is wrong with NEW: no key, an entity, somebody else's signature, cut or continued.

@@ -6,7 +6,6 @@ use smp_proto::transport::BLOCK_LENGTH;
 use smp_std::relay::config::Config;
 
 use crate::VERSIONS;
-use crate::commands::rows;
 use crate::hand::{ask, key, transmission};
 use crate::harness::{RawClient, TestRelay};
 use crate::subject::{CONTACT, Kind, MESSAGING, Subject, dh_key};
