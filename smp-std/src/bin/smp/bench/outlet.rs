@@ -15,7 +15,7 @@ pub(super) struct Outlet {
 
 #[derive(Clone)]
 enum Way {
-    Direct(Client),
+    Direct(Box<Client>),
     Via(Route),
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn connect(arguments: &Arguments) -> Result<Vec<Outlet>, Failur
         let clients = arguments.connect(arguments.connections, "connecting").await?.into_iter();
         let outlet = |(client, _)| {
             let client: Client = client;
-            Outlet { version: client.session().version, way: Way::Direct(client) }
+            Outlet { version: client.session().version, way: Way::Direct(Box::new(client)) }
         };
         return Ok(clients.map(outlet).collect());
     }
