@@ -125,8 +125,7 @@ async fn commands_that_associate_queues_are_signed_by_the_service() {
             assert_eq!(tell(&mut client, &queue.key, &recipient, command, BOTH).await, "ERR SERVICE");
         }
         // Somebody else's key in the place of the service's.
-        let own =
-            std::mem::replace(&mut client.service, Some(smp_crypto::key::Ed25519SecretKey::generate(&mut rand::rng())));
+        let own = client.service.replace(smp_crypto::key::Ed25519SecretKey::generate(&mut rand::rng()));
         assert_eq!(tell(&mut client, &queue.key, &recipient, b"SUB", BOTH).await, "ERR SERVICE");
         let wrong = client.service_key();
         client.service = own;

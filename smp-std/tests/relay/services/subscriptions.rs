@@ -127,7 +127,7 @@ async fn the_latest_session_receives_and_the_older_one_hears_what_it_held() {
     let ended = first.receive().await;
     assert_eq!(ended.entity, first.service_id());
     assert_eq!(first.read_set(&ended), recipients([&one, &two]));
-    assert_eq!(until_all(&mut second).await[&one.recipient_id], [id.clone()]);
+    assert_eq!(until_all(&mut second).await[&one.recipient_id], std::slice::from_ref(&id));
     assert_eq!(first.acknowledge(&one, &id).await, "ERR NO_MSG", "its deliveries ended");
     assert_eq!(send(&mut bob, None, &two, b"live").await, "OK");
     second.message(&two).await;

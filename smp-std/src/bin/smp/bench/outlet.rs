@@ -16,7 +16,7 @@ pub(super) struct Outlet {
 #[derive(Clone)]
 enum Way {
     Direct(Box<Client>),
-    Via(Route),
+    Via(Box<Route>),
 }
 
 impl Outlet {
@@ -50,7 +50,7 @@ pub(super) async fn connect(arguments: &Arguments) -> Result<Vec<Outlet>, Failur
         let route = via.route(&server.address(), options.clone());
         async move {
             let route = route?;
-            Ok(Outlet { version: route.version().await?, way: Way::Via(route) })
+            Ok(Outlet { version: route.version().await?, way: Way::Via(Box::new(route)) })
         }
     })
     .await
