@@ -150,12 +150,14 @@ pub(super) struct DayBook {
     before: Sums,
     /// What the relay counted on this day before it was restarted.
     carried: Sums,
+    /// Lines of days that are over and may not be in the file yet, the oldest first.
+    pub(super) unwritten: Vec<String>,
 }
 
 impl DayBook {
     /// Goes on with `day`, of which `carried` was counted before.
     pub(super) fn new(day: u32, carried: Sums, stats: &Stats) -> Self {
-        Self { day, before: stats.sums(), carried }
+        Self { day, before: stats.sums(), carried, unwritten: Vec::new() }
     }
 
     /// The running day.
@@ -183,7 +185,7 @@ impl DayBook {
                 stats.active_notified.begin(period);
             }
         }
-        *self = Self { day: today, before: now, carried: Sums::default() };
+        (self.day, self.before, self.carried) = (today, now, Sums::default());
         Some(line)
     }
 }

@@ -13,11 +13,15 @@ use crate::relay::Relay;
 /// Clocks are set, and machines sleep: how often the day is looked at.
 const LOOK: Duration = Duration::from_secs(60);
 
+/// Days whose lines wait for a file that can be written.
+const MAX_UNWRITTEN: usize = 62;
+
 impl Relay {
     /// Keeps the books that were opened until the relay stops. `clock` tells the seconds since 1970-01-01, UTC.
     pub(in crate::relay) async fn keep_books(self: Arc<Self>, directory: PathBuf, clock: impl Fn() -> i64 + Send) {
         let day_of = |seconds: i64| u32::try_from(seconds.div_euclid(DAY_SECONDS)).unwrap_or_default();
         self.count_notifiers_aside().await;
+        self.write_lines(&directory).await;
         let mut saved = clock();
         loop {
             let now = clock();
@@ -41,16 +45,18 @@ impl Relay {
     pub(in crate::relay) async fn open_books(self: &Arc<Self>, directory: &std::path::Path, today: u32) {
         let (relay, path) = (Arc::clone(self), directory.to_owned());
         let loaded = tokio::task::spawn_blocking(move || Saved::load(&path, &relay.stats)).await;
-        let (day, carried) = match loaded {
-            Ok(Ok(Some(saved))) => (saved.day, saved.sums),
-            Ok(Ok(None)) => (today, Sums::default()),
+        let (day, carried, unwritten) = match loaded {
+            Ok(Ok(Some(saved))) => (saved.day, saved.sums, saved.unwritten),
+            Ok(Ok(None)) => (today, Sums::default(), Vec::new()),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the saved sums of the day cannot be read; it is counted anew");
-                (today, Sums::default())
+                (today, Sums::default(), Vec::new())
             }
-            Err(_) => (today, Sums::default()),
+            Err(_) => (today, Sums::default(), Vec::new()),
         };
-        *self.stats.today.lock() = Some(DayBook::new(day.min(today), carried, &self.stats));
+        let mut book = DayBook::new(day.min(today), carried, &self.stats);
+        book.unwritten = unwritten;
+        *self.stats.today.lock() = Some(book);
     }
 
     async fn turn_day(self: &Arc<Self>, directory: &std::path::Path, today: u32) {
@@ -59,17 +65,42 @@ impl Relay {
         }
         self.count_notifiers_aside().await;
         let held = self.held();
-        let line = self.stats.today.lock().as_mut().and_then(|book| book.turn(today, &self.stats, &held));
-        let Some(line) = line else { return };
-        if self.config().stats.daily_file {
-            let path = directory.to_owned();
-            let written = tokio::task::spawn_blocking(move || append_line(&path, &line)).await;
-            if let Ok(Err(error)) = written {
-                tracing::error!(%error, "the sums of the day cannot be written");
+        let daily_file = self.config().stats.daily_file;
+        if let Some(book) = self.stats.today.lock().as_mut()
+            && let Some(line) = book.turn(today, &self.stats, &held)
+            && daily_file
+        {
+            // A file that cannot be written for so long is not written for this.
+            if book.unwritten.len() >= MAX_UNWRITTEN {
+                book.unwritten.remove(0);
             }
+            book.unwritten.push(line);
         }
-        // Otherwise the same day would be written again after a crash.
+        // The books first: after a crash the line is in them, and written if the file does not end with it.
         self.save_books(directory.to_owned()).await;
+        self.write_lines(directory).await;
+    }
+
+    /// Writes the lines of days that are over.
+    async fn write_lines(self: &Arc<Self>, directory: &std::path::Path) {
+        loop {
+            let line = self.stats.today.lock().as_ref().and_then(|book| book.unwritten.first().cloned());
+            let Some(line) = line else { return };
+            let path = directory.to_owned();
+            match tokio::task::spawn_blocking(move || append_line(&path, &line)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the sums of the day cannot be written; it is tried again tomorrow");
+                    return;
+                }
+                Err(_) => return,
+            }
+            if let Some(book) = self.stats.today.lock().as_mut() {
+                book.unwritten.remove(0);
+            }
+            // Otherwise only the last line would be known to be written.
+            self.save_books(directory.to_owned()).await;
+        }
     }
 
     async fn count_notifiers_aside(self: &Arc<Self>) {
@@ -91,7 +122,7 @@ impl Relay {
         let saved = {
             let today = self.stats.today.lock();
             let Some(book) = today.as_ref() else { return Ok(()) };
-            Saved::new(book.day(), book.sums(&self.stats), &self.stats)
+            Saved::new(book.day(), book.sums(&self.stats), book.unwritten.clone(), &self.stats)
         };
         saved.store(directory)
     }
@@ -176,5 +207,42 @@ mod tests {
         }
         // Two runs on Sunday, with the same queue; the one message of the third run came before its first look.
         assert_eq!(columns(&lines(folder.path())[0]), ["2026-11-22", "0", "3", "1", "1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_behind_the_line_does_not_write_it_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let noon = |day: u32| move || i64::from(day) * DAY_SECONDS + 43_200;
+        let mut between = Vec::new();
+        for (day, crash) in [(SUNDAY, false), (SUNDAY + 1, true), (SUNDAY + 1, false)] {
+            if day == SUNDAY + 1 && !crash {
+                // As if the relay had been killed before it knew that the line was written.
+                fs::write(folder.path().join(crate::relay::stats::STATE_FILE), &between).unwrap();
+            }
+            let relay = relay(folder.path());
+            relay.open_books(folder.path(), day).await;
+            if crash {
+                let held = relay.held();
+                let mut today = relay.stats.today.lock();
+                let book = today.as_mut().unwrap();
+                let line = book.turn(day, &relay.stats, &held).unwrap();
+                book.unwritten.push(line.clone());
+                drop(today);
+                relay.save_books_now(folder.path()).unwrap();
+                between = fs::read(folder.path().join(crate::relay::stats::STATE_FILE)).unwrap();
+                append_line(folder.path(), &line).unwrap();
+                continue;
+            }
+            relay.stats.message_sent(&[7; 24], false);
+            let keeping = tokio::spawn(Arc::clone(&relay).keep_books(folder.path().to_owned(), noon(day)));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            relay.stop();
+            keeping.await.unwrap();
+        }
+        let written = lines(folder.path());
+        assert_eq!(written.len(), 1);
+        assert_eq!(columns(&written[0]), ["2026-11-22", "0", "1", "1", "1"]);
+        let saved = fs::read_to_string(folder.path().join(crate::relay::stats::STATE_FILE)).unwrap();
+        assert!(saved.contains("\"unwritten\":[]"), "{saved}");
     }
 }
