@@ -348,14 +348,24 @@ fn a_relay_that_does_not_run_is_copied_too() {
     relay.child.wait().unwrap();
     assert!(relay.control(&["stats"]).unwrap_err().contains("no relay runs"));
     let target = folder.path().join("copy");
+    // What the web site has, as after a run with one.
+    std::fs::create_dir(directory.join("tls")).unwrap();
+    let web = ["uptime", "tls/web.crt", "tls/web.key"];
+    web.iter().for_each(|name| std::fs::write(directory.join(name), name).unwrap());
+    let section = "[web]\ncertificate = \"tls/web.crt\"\nkey = \"tls/web.key\"\n";
+    let mut configuration = std::fs::File::options().append(true).open(directory.join("smp-server.toml")).unwrap();
+    configuration.write_all(section.as_bytes()).unwrap();
     let output = program(&directory, &["backup", "--to", target.to_str().unwrap()]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    web.iter().for_each(|name| assert_eq!(std::fs::read_to_string(target.join(name)).unwrap(), *name));
+    assert!(std::fs::read_to_string(target.join("audit.log")).unwrap().contains(" start ok "));
     let output = program(&target, &["address"]).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), address);
     let without = folder.path().join("without");
     let mut command = program(&directory, &["backup", "--without-identity", "--to", without.to_str().unwrap()]);
     assert!(command.output().unwrap().status.success());
-    assert!(without.join("store").exists() && !without.join("server.key").exists());
+    assert!(without.join("store").exists() && without.join("uptime").exists());
+    assert!(!without.join("server.key").exists() && !without.join("tls").exists());
 }
 
 #[test]

@@ -184,6 +184,9 @@ fn the_program_reports_and_refuses() {
     let (done, text) = smp_server(&["export", "--dir", &new, "--to", &out]);
     assert!(done && text.contains("queues         10"), "{text}");
     assert!(folder.path().join("out/etc/smp-server.ini").exists());
+    let audit = fs::read_to_string(folder.path().join("new/audit.log")).unwrap();
+    let lines: Vec<&str> = audit.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(lines, ["import ok by=program", "export ok by=program"]);
 }
 
 /// kill -9 in the middle, and the same command again.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use smp_std::relay::audit;
 use smp_std::relay::moving::{self, ExportReport, ImportReport, MessageForm, REJECTED_FILE, Sources};
 
 use super::start;
@@ -47,8 +48,12 @@ pub(crate) fn import(options: &ImportOptions, directory: &Path) -> Result<()> {
     super::create_directory(directory)?;
     let lock = start::lock(directory)?;
     let result = moving::import(&sources, directory, options.dry_run);
+    let kept = result.is_ok() && !options.dry_run;
+    if kept {
+        audit::append(directory, audit::now(), "import", "ok", "by=program").context("cannot write the audit log")?;
+    }
     drop(lock);
-    if new && (options.dry_run || result.is_err()) {
+    if new && !kept {
         // Only the lock is in it; what else there may be stays.
         let _ = std::fs::remove_file(directory.join("lock"));
         let _ = std::fs::remove_dir(directory);
@@ -101,6 +106,8 @@ pub(crate) fn export(options: &ExportOptions, directory: &Path) -> Result<()> {
     let form = if options.journal { MessageForm::Journal } else { MessageForm::Log };
     let lock = start::lock(directory).context("only a relay that is stopped can be exported, or a backup of it")?;
     let result = moving::export(directory, &options.to, form);
+    let outcome = if result.is_ok() { "ok" } else { "failed" };
+    audit::append(directory, audit::now(), "export", outcome, "by=program").context("cannot write the audit log")?;
     drop(lock);
     let text = export_text(&result.context("cannot export")?, &options.to);
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use super::answer::Answer;
 use crate::relay::store::{Store, StoreError};
-use crate::relay::{Relay, config, stats};
+use crate::relay::{Relay, audit, config, stats, web};
 
 /// Files of the identity, as far as they are there.
 const IDENTITY: [&str; 5] = ["ca.key", "ca.crt", "server.key", "server.crt", "fingerprint"];
 
 /// Other files, as far as they are there.
-const OTHERS: [&str; 3] = [config::FILE_NAME, stats::STATE_FILE, stats::DAILY_FILE];
+const OTHERS: [&str; 5] = [config::FILE_NAME, stats::STATE_FILE, stats::DAILY_FILE, audit::FILE_NAME, web::UPTIME_FILE];
 
 /// The folder of the store inside a relay's directory.
 const STORE: &str = "store";
@@ -78,10 +78,32 @@ pub fn backup(directory: &Path, store: &Store, target: &Path, with_identity: boo
     for name in identity.chain(&OTHERS) {
         copy(&directory.join(name), &incomplete.join(name))?;
     }
+    if with_identity {
+        for file in web_files(directory) {
+            if let Some(folder) = file.parent() {
+                DirBuilder::new().mode(0o700).recursive(true).create(incomplete.join(folder))?;
+            }
+            copy(&directory.join(&file), &incomplete.join(&file))?;
+        }
+    }
     File::open(&incomplete)?.sync_all()?;
     fs::rename(&incomplete, target)?;
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
     Ok(File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?)
+}
+
+/// The web certificate and its key, as far as they are inside the relay's directory.
+fn web_files(directory: &Path) -> Vec<PathBuf> {
+    // A configuration that cannot be read is copied as it is; this is no place to complain.
+    let Ok(config) = config::Config::load(directory) else { return Vec::new() };
+    let inside = |path: &PathBuf| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let known =
+        |path: &PathBuf| IDENTITY.iter().chain(&OTHERS).any(|name| path == Path::new(name)) || path.starts_with(STORE);
+    let mut files: Vec<PathBuf> = [config.web.certificate, config.web.key].into_iter().flatten().collect();
+    files.retain(|path| inside(path) && !known(path));
+    // One file can hold both.
+    files.dedup();
+    files
 }
 
 /// Copies a file with its permissions, if it is there.

@@ -23,6 +23,7 @@ use rustls::ServerConfig;
 
 use self::facts::Facts;
 use self::respond::{Content, Document};
+pub(super) use self::uptime::FILE_NAME as UPTIME_FILE;
 use self::uptime::Uptime;
 use super::config::{Config, Limits};
 use super::limits::Admission;
