@@ -68,7 +68,7 @@ pub(super) fn template() -> String {
         r#"
 [rates]
 # Commands on one connection in a second, on average, and at once; beyond it the connection is read more slowly. After a
-# restart a client may subscribe to thousands of queues at once.
+# restart a client may subscribe to thousands of queues at once, and a relay forwards for all its clients on one connection.
 commands_per_second = {commands_per_second}
 commands_burst = {commands_burst}
 # New queues from one address (from one /64 network with IPv6) in a minute, on average, and at once. Loopback, where Tor
