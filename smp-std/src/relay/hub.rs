@@ -30,7 +30,7 @@ pub(crate) enum Part {
 }
 
 /// What a connection is told by others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The queue has a message that the subscriber may not have seen.
     MessageWaiting(Id),
@@ -40,8 +40,8 @@ pub(crate) enum Event {
     Ended(Part, Id, u64),
     /// What the subscription of this token was to was deleted by another connection.
     Deleted(Part, Id, u64),
-    /// The operator blocked the queue of the subscription of this token.
-    Blocked(Id, u64, Blocked),
+    /// The operator blocked the queue of the subscription of this token. Boxed: it is rare, and large.
+    Blocked(Box<(Id, u64, Blocked)>),
     /// Queues of the service that the session with this token receives for have news.
     ServiceNews(u64),
     /// Another session of the service receives for it instead of the one with this token, which held these queues.
@@ -266,7 +266,7 @@ impl Hub {
     pub(crate) fn blocked(&self, queue: &Id, blocked: Blocked) {
         let shard = self.queues.shard(queue).lock();
         if let Some(subscription) = shard.get(queue) {
-            subscription.peer.post(Event::Blocked(*queue, subscription.token, blocked));
+            subscription.peer.post(Event::Blocked(Box::new((*queue, subscription.token, blocked))));
         }
     }
 

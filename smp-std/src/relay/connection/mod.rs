@@ -240,7 +240,8 @@ impl Connection {
                         self.events.push_back(Reply::event(&id, Body::End));
                     }
                 }
-                Event::Blocked(queue, token, blocked) => {
+                Event::Blocked(told) => {
+                    let (queue, token, blocked) = *told;
                     if self.subscriptions.mode(&queue) == Some(Mode::Subscribed(token)) {
                         self.events.push_back(Reply::event(&queue, Body::Error(SmpError::Blocked(blocked))));
                     }
