@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use smp_proto::smp::service::ServiceRole;
 
 use super::Relay;
-use super::stats::{Held, Sums};
+use super::stats::{DeliveryFacts, Held, Sums};
 use super::store::ServiceSide;
 
 /// Services that are looked at. Relays have a few.
@@ -32,6 +32,17 @@ pub(crate) struct Facts {
     pub(crate) connections_subscribed: u64,
     pub(crate) recipient_subscriptions: u64,
     pub(crate) notifier_subscriptions: u64,
+    /// Services that a session receives for.
+    pub(crate) services_subscribed: u64,
+    pub(crate) deliveries: DeliveryFacts,
+    /// Connections to other relays.
+    pub(crate) upstream_connections: u64,
+    /// Forwarded commands that clients wait for.
+    pub(crate) forwards_in_flight: u64,
+    /// Forwarded blocks in memory.
+    pub(crate) forwarded_blocks: u64,
+    /// Seconds since 1970-01-01, UTC, at which certificates expire, by name.
+    pub(crate) certificates: Vec<(&'static str, i64)>,
     /// Seconds since 1970-01-01, UTC, at which the relay started.
     pub(crate) started: i64,
     pub(crate) uptime: Duration,
@@ -124,7 +135,7 @@ impl Relay {
             queues: counts.queues,
             messages: counts.messages,
             notifications: counts.notifications,
-            notifiers: self.notifiers.load(Ordering::Relaxed),
+            notifiers: counts.notifiers,
             ..Held::default()
         };
         // A store that cannot be read shows elsewhere.
@@ -155,21 +166,6 @@ impl Relay {
         looked.as_ref().map(|(_, disk)| StoreDisk { free_bytes: self.disk.free(), ..*disk })
     }
 
-    /// Counts the queues with a notifier. Reads all records: call it where blocking is allowed.
-    pub(super) fn count_notifiers(&self) {
-        let (mut count, mut after) = (0u64, None);
-        while !self.stopping.is_cancelled() {
-            // A store that cannot be read shows elsewhere.
-            let Ok(page) = self.store.queues(after.as_ref(), 1_000) else { return };
-            let Some(last) = page.last() else {
-                self.notifiers.store(count, Ordering::Relaxed);
-                return;
-            };
-            after = Some(last.recipient_id);
-            count += page.iter().filter(|record| record.notifier.is_some()).count() as u64;
-        }
-    }
-
     /// Everything in numbers.
     pub(crate) fn facts(&self) -> Facts {
         use super::stats::Period::{Day, Month, Week};
@@ -186,6 +182,12 @@ impl Relay {
             connections_subscribed: subscribed(&self.peers.lock()),
             recipient_subscriptions: recipient_subscriptions as u64,
             notifier_subscriptions: notifier_subscriptions as u64,
+            services_subscribed: self.hub.services.receiving() as u64,
+            deliveries: self.stats.deliveries.facts(),
+            upstream_connections: self.upstream_connections() as u64,
+            forwards_in_flight: self.forwards_in_flight() as u64,
+            forwarded_blocks: self.forwarded_blocks() as u64,
+            certificates: self.certificates(),
             started: self.now().saturating_sub(i64::try_from(self.uptime()).unwrap_or_default()),
             uptime: self.started.elapsed(),
             disk: self.store_disk(),

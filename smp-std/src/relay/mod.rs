@@ -6,6 +6,7 @@
 pub mod audit;
 mod authorize;
 mod blocks;
+mod certificates;
 mod commands;
 pub mod config;
 mod connection;
@@ -103,8 +104,6 @@ pub struct Relay {
     stopping: CancellationToken,
     tasks: TaskTracker,
     operator: OnceLock<Operator>,
-    /// Queues with a notifier, as of the start of the relay or of the day.
-    notifiers: AtomicU64,
     /// Held while an operator changes a queue.
     moderating: tokio::sync::Mutex<()>,
     /// What the store took of its disk, and when that was.
@@ -205,7 +204,6 @@ impl Relay {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             operator: OnceLock::new(),
-            notifiers: AtomicU64::new(0),
             moderating: tokio::sync::Mutex::default(),
             store_disk: Mutex::default(),
         }))
@@ -221,6 +219,7 @@ impl Relay {
         self.tasks.spawn(Arc::clone(self).sweep_connections());
         self.tasks.spawn(Arc::clone(self).sweep_services());
         self.tasks.spawn(Arc::clone(self).watch_disk());
+        self.tasks.spawn(Arc::clone(self).watch_certificates());
         self.tasks.spawn(Arc::clone(self).greet_resolver());
         self.tasks.spawn(Arc::clone(self).sweep_notifications());
         self.tasks.spawn(Arc::clone(self).deliver_notifications());

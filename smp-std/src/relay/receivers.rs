@@ -61,6 +61,11 @@ impl Drop for Connected {
 }
 
 impl Receivers {
+    /// How many services are received for.
+    pub(crate) fn receiving(&self) -> usize {
+        self.receivers.lock().len()
+    }
+
     /// Whether the service has a session.
     pub(crate) fn is_connected(&self, service: &Id) -> bool {
         self.connected.lock().contains_key(service)

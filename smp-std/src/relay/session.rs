@@ -16,6 +16,7 @@ use smp_proto::wire::LongString;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::certificates::expiry;
 use super::config::Config;
 use super::services::ServiceRefused;
 use super::store::StoreError;
@@ -100,6 +101,11 @@ impl Greeter {
             tls_timeout: config.limits.tls_timeout(),
             handshake_timeout: config.limits.handshake_timeout(),
         })
+    }
+
+    /// Seconds since 1970-01-01, UTC, at which the leaf certificate expires.
+    pub(super) fn expires(&self) -> Option<i64> {
+        expiry(&self.chain)
     }
 
     /// Does both handshakes, on a connection of which `received` has been read already.

@@ -3,16 +3,19 @@
 mod active;
 pub(super) mod calendar;
 mod daily;
+mod deliveries;
 mod file;
 mod keeper;
 mod sums;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 pub use active::{ActiveQueues, Period};
 pub use daily::Held;
+pub(crate) use deliveries::{Deliveries, DeliveryFacts, RANGES};
 pub use file::{DAILY_FILE, STATE_FILE};
 pub use sums::Sums;
 
@@ -283,6 +286,8 @@ pub struct Stats {
     pub active: ActiveQueues,
     /// Those among them whose messages asked for notifications.
     pub active_notified: ActiveQueues,
+    /// What waits for its acknowledgement, and how long that took.
+    pub(crate) deliveries: Arc<Deliveries>,
     /// The running day; none before the relay keeps books.
     today: Mutex<Option<DayBook>>,
 }

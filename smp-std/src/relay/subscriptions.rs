@@ -4,7 +4,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
+use super::stats::Deliveries;
 use super::store::Id;
 
 /// How a connection receives from a queue.
@@ -33,6 +35,8 @@ enum Outstanding {
 struct Receiving {
     mode: Mode,
     outstanding: Outstanding,
+    /// When it was delivered, by the clock of [`Deliveries`].
+    since: u32,
     /// Something may have arrived while a message was outstanding.
     look_again: bool,
     /// What was delivered is delivered once more.
@@ -43,7 +47,11 @@ struct Receiving {
 
 impl Receiving {
     const fn new(mode: Mode, outstanding: Outstanding) -> Self {
-        Self { mode, outstanding, look_again: false, redeliver: false, due: false }
+        Self { mode, outstanding, since: 0, look_again: false, redeliver: false, due: false }
+    }
+
+    const fn waits(&self) -> bool {
+        matches!(self.outstanding, Outstanding::Delivered(_))
     }
 }
 
@@ -55,6 +63,15 @@ pub(crate) struct Subscriptions {
     due: VecDeque<Id>,
     /// How many queues are fetched from.
     fetched: usize,
+    /// How many messages wait for their acknowledgements.
+    waiting: usize,
+    deliveries: Arc<Deliveries>,
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.deliveries.settled(self.waiting, 0);
+    }
 }
 
 /// A command does not go with how the connection receives from the queue.
@@ -62,6 +79,13 @@ pub(crate) struct Subscriptions {
 pub(crate) struct Prohibited;
 
 impl Subscriptions {
+    /// No subscription yet; what is delivered is counted in `deliveries`.
+    pub(crate) fn new(deliveries: &Arc<Deliveries>) -> Self {
+        let mut subscriptions = Self::default();
+        subscriptions.deliveries = Arc::clone(deliveries);
+        subscriptions
+    }
+
     /// How many queues are subscribed to.
     pub(crate) fn subscribed(&self) -> usize {
         self.queues.len().saturating_sub(self.fetched)
@@ -138,34 +162,36 @@ impl Subscriptions {
 
     /// The session does not receive for the service any more.
     pub(crate) fn end_service(&mut self) {
-        self.queues.retain(|_, receiving| receiving.mode != Mode::Service);
         let Self { queues, due, .. } = self;
+        let mut settled = 0;
+        queues.retain(|_, receiving| {
+            let stays = receiving.mode != Mode::Service;
+            settled += usize::from(!stays && receiving.waits());
+            stays
+        });
         due.retain(|queue| queues.contains_key(queue));
         queues.shrink_to_fit();
         due.shrink_to_fit();
+        self.settle(settled);
     }
 
     /// NEW: as SUB, but there is nothing to deliver yet.
     pub(crate) fn subscribe_new(&mut self, queue: Id, token: u64) {
+        self.remove(&queue);
         self.queues.insert(queue, Receiving::new(Mode::Subscribed(token), Outstanding::Nothing));
     }
 
     /// GET: the message that is handed out now.
     pub(crate) fn fetch(&mut self, queue: Id, message: Option<Id>) -> Result<(), Prohibited> {
-        let outstanding = message.map_or(Outstanding::Nothing, Outstanding::Delivered);
         match self.queues.entry(queue) {
-            Entry::Occupied(mut entry) => {
-                let receiving = entry.get_mut();
-                if receiving.mode != Mode::Fetching {
-                    return Err(Prohibited);
-                }
-                receiving.outstanding = outstanding;
-            }
+            Entry::Occupied(entry) if entry.get().mode != Mode::Fetching => return Err(Prohibited),
+            Entry::Occupied(_) => {}
             Entry::Vacant(entry) => {
-                entry.insert(Receiving::new(Mode::Fetching, outstanding));
+                entry.insert(Receiving::new(Mode::Fetching, Outstanding::Nothing));
                 self.fetched += 1;
             }
         }
+        self.set_outstanding(&queue, message.map_or(Outstanding::Nothing, Outstanding::Delivered));
         Ok(())
     }
 
@@ -213,16 +239,16 @@ impl Subscriptions {
 
     /// A message is in a block to the client.
     pub(crate) fn pushed(&mut self, queue: &Id, message: Id) {
+        self.set_outstanding(queue, Outstanding::Delivered(message));
         if let Some(receiving) = self.queues.get_mut(queue) {
-            receiving.outstanding = Outstanding::Delivered(message);
             receiving.redeliver = false;
         }
     }
 
     /// There is no message to push: what was delivered before has expired.
     pub(crate) fn nothing_waits(&mut self, queue: &Id) {
+        self.set_outstanding(queue, Outstanding::Nothing);
         if let Some(receiving) = self.queues.get_mut(queue) {
-            receiving.outstanding = Outstanding::Nothing;
             receiving.redeliver = false;
             if receiving.mode == Mode::Service && !receiving.due {
                 self.remove(queue);
@@ -234,9 +260,10 @@ impl Subscriptions {
     pub(crate) fn acknowledging(&mut self, queue: &Id, message: &Id) -> bool {
         match self.queues.get_mut(queue) {
             Some(receiving) if receiving.outstanding == Outstanding::Delivered(*message) => {
-                receiving.outstanding = Outstanding::Acknowledging;
                 // A SUB that wanted it once more comes too late, but there may be another message.
                 receiving.look_again |= std::mem::take(&mut receiving.redeliver);
+                self.deliveries.acknowledged(receiving.since);
+                self.set_outstanding(queue, Outstanding::Acknowledging);
                 true
             }
             _ => false,
@@ -258,7 +285,7 @@ impl Subscriptions {
             return false;
         }
         match next {
-            Some(message) => receiving.outstanding = Outstanding::Delivered(message),
+            Some(message) => self.set_outstanding(queue, Outstanding::Delivered(message)),
             None => {
                 receiving.outstanding = Outstanding::Nothing;
                 if std::mem::take(&mut receiving.look_again) {
@@ -285,8 +312,9 @@ impl Subscriptions {
 
     /// Forgets a queue that this connection deleted.
     pub(crate) fn remove(&mut self, queue: &Id) {
-        if self.queues.remove(queue).is_some_and(|receiving| receiving.mode == Mode::Fetching) {
-            self.fetched = self.fetched.saturating_sub(1);
+        if let Some(removed) = self.queues.remove(queue) {
+            self.fetched = self.fetched.saturating_sub(usize::from(removed.mode == Mode::Fetching));
+            self.settle(usize::from(removed.waits()));
         }
         // What is lost and taken again and again must not pile up.
         if self.due.len() > 2 * self.queues.len() + 64 {
@@ -302,6 +330,31 @@ impl Subscriptions {
             Mode::Subscribed(token) => Some((queue, token)),
             Mode::Service | Mode::Fetching => None,
         })
+    }
+
+    /// Changes what of a queue is outstanding, and counts it.
+    fn set_outstanding(&mut self, queue: &Id, outstanding: Outstanding) {
+        let Some(receiving) = self.queues.get_mut(queue) else { return };
+        let (before, waited) = (receiving.outstanding, receiving.waits());
+        receiving.outstanding = outstanding;
+        // What is delivered once more was delivered when it was first.
+        if receiving.waits() && before != outstanding {
+            receiving.since = self.deliveries.now();
+        }
+        match (waited, receiving.waits()) {
+            (false, true) => {
+                self.deliveries.delivered(self.waiting);
+                self.waiting += 1;
+            }
+            (true, false) => self.settle(1),
+            _ => {}
+        }
+    }
+
+    /// Messages are not waited for any more.
+    fn settle(&mut self, messages: usize) {
+        self.waiting = self.waiting.saturating_sub(messages);
+        self.deliveries.settled(messages, self.waiting);
     }
 
     fn make_due(due: &mut VecDeque<Id>, queue: Id, receiving: &mut Receiving) {

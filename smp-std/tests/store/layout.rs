@@ -57,7 +57,7 @@ async fn a_store_of_the_first_layout_is_read_and_written_on() {
         assert_eq!((head.id, head.time), (id(9), 77));
         assert_eq!(head.kind, MessageKind::Message { notification: true, body: "hello".into() });
         let counts = store.counts();
-        assert_eq!((counts.queues, counts.messages, counts.reserved), (1, 1, 0));
+        assert_eq!((counts.queues, counts.messages, counts.reserved, counts.notifiers), (1, 1, 0, 1));
         store.close().await.unwrap();
     }
     let store = Store::fjall(folder.path(), &FjallOptions::default(), StoreOptions::default()).unwrap();
@@ -69,7 +69,7 @@ async fn a_store_of_the_first_layout_is_read_and_written_on() {
     let store = Store::fjall(folder.path(), &FjallOptions::default(), StoreOptions::default()).unwrap();
     assert_eq!(store.link(&id(10)).unwrap(), Some(link_data(1, 1)));
     assert_eq!(store.queue_by_recipient(&id(10)).unwrap().unwrap().recipient_keys.iter().next(), Some(&key(10)));
-    assert_eq!((store.counts().queues, store.counts().reserved), (1, 1));
+    assert_eq!((store.counts().queues, store.counts().reserved, store.counts().notifiers), (1, 1, 0));
 }
 
 #[test]

@@ -553,6 +553,7 @@ fn compare(fixture: &Fixture, model: &Model) {
         messages: model.queues.values().map(|queue| queue.messages.len() as u64).sum(),
         reserved: model.reserved.len() as u64,
         notifications: model.notifications(),
+        notifiers: model.queues.values().filter(|queue| queue.notifier.is_some()).count() as u64,
         ..Counts::default()
     };
     assert_eq!(store.counts(), counts);

@@ -171,7 +171,7 @@ async fn notifications_expire(engine: Engine) {
     assert_eq!(waiting(&fixture, 1), [20, 15, 30]);
     assert_eq!(expire(&fixture, 30).await, 2);
     assert_eq!(expire(&fixture, i64::MAX).await, 1);
-    assert_eq!(fixture.store().counts(), Counts { queues: 1, messages: 4, ..Counts::default() });
+    assert_eq!(fixture.store().counts(), Counts { queues: 1, messages: 4, notifiers: 1, ..Counts::default() });
     assert!(fixture.store().notified_notifiers(None, 10).unwrap().notifiers.is_empty());
 }
 

@@ -95,6 +95,7 @@ impl Connection {
         session: Session,
     ) -> Self {
         Self {
+            subscriptions: Subscriptions::new(&relay.stats.deliveries),
             relay,
             peer,
             address,
@@ -102,7 +103,6 @@ impl Connection {
             service: session.context.service().and_then(ServiceSession::new),
             pass_has_turn: false,
             session,
-            subscriptions: Subscriptions::default(),
             notifications: Notifications::default(),
             responses: VecDeque::new(),
             unordered: Unordered::default(),

@@ -2,6 +2,7 @@
 
 use super::text::{Family, Kind};
 use crate::relay::gauges::Facts;
+use crate::relay::stats::RANGES;
 
 /// A counter without labels.
 fn counter(name: &'static str, help: &'static str, sum: u64) -> Family {
@@ -150,6 +151,17 @@ fn messages(facts: &Facts) -> Vec<Family> {
                 (label("by", "get"), fetched),
             ],
         ),
+        acknowledgements(facts),
+        labelled_gauge(
+            "smp_messages_unacknowledged",
+            "Messages that were delivered to a connection that has not acknowledged them yet.",
+            [(String::new(), facts.deliveries.outstanding)],
+        ),
+        labelled_gauge(
+            "smp_connections_unacknowledged",
+            "Connections that have not acknowledged every message that was delivered to them.",
+            [(String::new(), facts.deliveries.connections)],
+        ),
         labelled_counter(
             "smp_get",
             "GET commands, by result; prohibited is after SUB in the same connection.",
@@ -179,15 +191,23 @@ fn messages(facts: &Facts) -> Vec<Family> {
     ]
 }
 
+/// Times from delivery to acknowledgement.
+fn acknowledgements(facts: &Facts) -> Family {
+    let tenths = |tenths: u64| number(tenths) / 10.0;
+    let ends = RANGES.iter().map(|end| format!("{:?}", tenths(u64::from(*end)))).chain(["+Inf".to_owned()]);
+    Family {
+        name: "smp_message_acknowledgement_seconds",
+        kind: Kind::Histogram { sum: tenths(facts.deliveries.total) },
+        help: "Seconds from the delivery of a message to a connection to its acknowledgement.",
+        samples: ends.zip(facts.deliveries.within).map(|(end, count)| (label("le", &end), number(count))).collect(),
+    }
+}
+
 fn notifications(facts: &Facts) -> Vec<Family> {
     let sum = |name: &str| facts.sums.get(&format!("queues.{name}"));
     let by = |by: &str, name: &str| (label("by", by), sum(name));
     vec![
-        labelled_gauge(
-            "smp_notifiers",
-            "Queues with a notifier, counted when the relay starts and at midnight (UTC).",
-            [(String::new(), facts.held.notifiers)],
-        ),
+        labelled_gauge("smp_notifiers", "Queues with a notifier.", [(String::new(), facts.held.notifiers)]),
         labelled_counter(
             "smp_notifiers_created",
             "Notifiers created, by NKEY or together with a queue by NEW.",
@@ -249,6 +269,21 @@ fn forwarding(facts: &Facts) -> Vec<Family> {
             requests("proxy_forwards"),
         ),
         labelled_counter("smp_proxy_forward_results", "What came of them.", results("proxy_forwards")),
+        labelled_gauge(
+            "smp_proxy_connections",
+            "Connections to other relays, those that are being made included.",
+            [(String::new(), facts.upstream_connections)],
+        ),
+        labelled_gauge(
+            "smp_proxy_forwards_in_flight",
+            "Forwarded commands that clients wait for.",
+            [(String::new(), facts.forwards_in_flight)],
+        ),
+        labelled_gauge(
+            "smp_proxy_blocks",
+            "Forwarded commands and responses that are held in memory, of 16 KiB each.",
+            [(String::new(), facts.forwarded_blocks)],
+        ),
         counter(
             "smp_forwards_received",
             "Commands that other relays forwarded to this one (RFWD).",
@@ -282,6 +317,11 @@ fn services(facts: &Facts) -> Vec<Family> {
             "smp_service_queues",
             "Queues of services.",
             held(facts.held.recipient_service_queues, facts.held.notifier_service_queues),
+        ),
+        labelled_gauge(
+            "smp_services_subscribed",
+            "Services that a connection receives for.",
+            [(String::new(), facts.services_subscribed)],
         ),
         labelled_counter(
             "smp_service_associations",
@@ -392,6 +432,13 @@ fn process(facts: &Facts) -> Vec<Family> {
             "Bytes that are free on the store's disk; absent with the memory store.",
             disk(|disk| disk.free_bytes),
         ),
+        #[allow(clippy::cast_precision_loss, reason = "seconds of any year")]
+        Family {
+            name: "smp_certificate_expiry_timestamp_seconds",
+            kind: Kind::Gauge,
+            help: "When the certificate expires, in seconds since 1970-01-01 UTC; absent for one that is not used.",
+            samples: facts.certificates.iter().map(|(name, at)| (label("certificate", name), *at as f64)).collect(),
+        },
         labelled_gauge(
             "smp_build_info",
             "Always 1; the label tells the program's version.",
@@ -435,7 +482,8 @@ mod tests {
     use crate::relay::stats::Stats;
 
     fn facts() -> Facts {
-        Facts { sums: Stats::default().sums(), disk: Some(StoreDisk::default()), ..Facts::default() }
+        let certificates = vec![("server", 1), ("web", 2)];
+        Facts { sums: Stats::default().sums(), disk: Some(StoreDisk::default()), certificates, ..Facts::default() }
     }
 
     /// Every counter shows somewhere: each is given a value of its own, and the values are looked for.

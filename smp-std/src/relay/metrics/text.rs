@@ -4,12 +4,17 @@
 use std::fmt::Write;
 
 /// What a number does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     /// It grows until the relay stops.
     Counter,
     /// It goes up and down.
     Gauge,
+    /// It counts values by size: each sample is how many were no larger than its label `le`, and the last is all of them.
+    Histogram {
+        /// Of all values.
+        sum: f64,
+    },
 }
 
 impl Kind {
@@ -17,6 +22,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram { .. } => "histogram",
         }
     }
 }
@@ -37,7 +43,7 @@ impl Family {
     pub(super) fn sample_name(&self) -> String {
         match self.kind {
             Kind::Counter => format!("{}_total", self.name),
-            Kind::Gauge => self.name.to_owned(),
+            Kind::Gauge | Kind::Histogram { .. } => self.name.to_owned(),
         }
     }
 }
@@ -81,10 +87,14 @@ pub(super) fn render(families: &[Family], format: Format) -> String {
         let _ = writeln!(text, "# HELP {name} {}", family.help);
         let _ = writeln!(text, "# TYPE {name} {}", family.kind.name());
         for (labels, value) in &family.samples {
+            let suffix = if matches!(family.kind, Kind::Histogram { .. }) { "_bucket" } else { "" };
             let _ = match labels.as_str() {
                 "" => writeln!(text, "{sample_name} {value}"),
-                labels => writeln!(text, "{sample_name}{{{labels}}} {value}"),
+                labels => writeln!(text, "{sample_name}{suffix}{{{labels}}} {value}"),
             };
+        }
+        if let (Kind::Histogram { sum }, Some((_, count))) = (family.kind, family.samples.last()) {
+            let _ = writeln!(text, "{sample_name}_sum {sum}\n{sample_name}_count {count}");
         }
     }
     if format == Format::OpenMetrics {
@@ -108,6 +118,15 @@ mod tests {
         ] {
             assert_eq!(Format::accepted(accept), format, "{accept}");
         }
+    }
+
+    #[test]
+    fn a_histogram_has_a_sum_and_a_count() {
+        let samples = vec![("le=\"0.5\"".to_owned(), 2.0), ("le=\"+Inf\"".to_owned(), 3.0)];
+        let family = Family { name: "smp_c", kind: Kind::Histogram { sum: 1.5 }, help: "Third.", samples };
+        let lines = "smp_c_bucket{le=\"0.5\"} 2\nsmp_c_bucket{le=\"+Inf\"} 3\nsmp_c_sum 1.5\nsmp_c_count 3\n";
+        let text = format!("# HELP smp_c Third.\n# TYPE smp_c histogram\n{lines}");
+        assert_eq!(render(&[family], Format::Prometheus), text);
     }
 
     #[test]

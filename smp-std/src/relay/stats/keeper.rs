@@ -20,7 +20,6 @@ impl Relay {
     /// Keeps the books that were opened until the relay stops. `clock` tells the seconds since 1970-01-01, UTC.
     pub(in crate::relay) async fn keep_books(self: Arc<Self>, directory: PathBuf, clock: impl Fn() -> i64 + Send) {
         let day_of = |seconds: i64| u32::try_from(seconds.div_euclid(DAY_SECONDS)).unwrap_or_default();
-        self.count_notifiers_aside().await;
         self.write_lines(&directory).await;
         let mut saved = clock();
         loop {
@@ -63,7 +62,6 @@ impl Relay {
         if self.stats.today.lock().as_ref().is_none_or(|book| book.day() >= today) {
             return;
         }
-        self.count_notifiers_aside().await;
         let held = self.held();
         let daily_file = self.config().stats.daily_file;
         if let Some(book) = self.stats.today.lock().as_mut()
@@ -101,12 +99,6 @@ impl Relay {
             // Otherwise only the last line would be known to be written.
             self.save_books(directory.to_owned()).await;
         }
-    }
-
-    async fn count_notifiers_aside(self: &Arc<Self>) {
-        let relay = Arc::clone(self);
-        // What goes wrong is a panic, and shows in the log.
-        let _ = tokio::task::spawn_blocking(move || relay.count_notifiers()).await;
     }
 
     async fn save_books(self: &Arc<Self>, directory: PathBuf) {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::StoreError;
+use super::counts::Counts;
 use super::link_data::LinkData;
 use super::notification::{NotificationState, NotifierPage, PendingNotification};
 use super::operation::{Operation, Reply, Side};
-use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::record::{Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::rules;
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
 
@@ -117,11 +118,12 @@ impl std::fmt::Debug for ReservedPage {
 pub trait Rows {
     /// Reads a queue's record.
     fn queue(&mut self, recipient_id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError>;
-    /// Writes a queue's record, and keeps what services have in step with it. The record it replaces was read before.
+    /// Writes a queue's record, and keeps what services have and the count of notifiers in step with it. The record it replaces was read before.
     fn put_queue(&mut self, mut record: Arc<QueueRecord>) {
         // What was read once in a batch can be read again.
         let before = self.queue(&record.recipient_id).ok().flatten();
         rules::service::follow(self, before.as_deref(), Some(&mut record));
+        self.counts().follow(before.as_deref(), Some(&record));
         self.write_queue(record);
     }
     /// Removes a queue's record, which was read before, and its state, and keeps what services have in step with it. Names,
@@ -129,6 +131,7 @@ pub trait Rows {
     fn remove_queue(&mut self, recipient_id: &Id) {
         let before = self.queue(recipient_id).ok().flatten();
         rules::service::follow(self, before.as_deref(), None);
+        self.counts().follow(before.as_deref(), None);
         self.erase_queue(recipient_id);
     }
     /// Writes a queue's record and nothing else: what [`Self::put_queue`] is made of.

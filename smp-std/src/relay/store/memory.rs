@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
 use super::backend::{Backend, OccupiedPage, ReservedPage, Rows};
+use super::counts::{Counts, SharedCounts};
 use super::link_data::LinkData;
 use super::notification::{NotificationState, NotifierPage, PendingNotification};
 use super::operation::{Operation, Reply, Side};
-use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::record::{Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
 use super::tables::ServiceTables;
 use super::{StoreError, rules};
@@ -26,13 +26,9 @@ pub struct MemoryBackend {
     queues: Shards<Id, Entry>,
     names: Shards<(Side, Id), Id>,
     services: ServiceTables,
-    service_count: AtomicU64,
     reserved: Shards<(Side, Id), u32>,
     notifiers: Shards<Id, Notifications>,
-    queue_count: AtomicU64,
-    message_count: AtomicU64,
-    reserved_count: AtomicU64,
-    notification_count: AtomicU64,
+    counts: SharedCounts,
 }
 
 struct Entry {
@@ -56,13 +52,9 @@ impl MemoryBackend {
             queues: (0..SHARDS).map(|_| RwLock::default()).collect(),
             names: (0..SHARDS).map(|_| RwLock::default()).collect(),
             services: ServiceTables::default(),
-            service_count: AtomicU64::new(0),
             reserved: (0..SHARDS).map(|_| RwLock::default()).collect(),
             notifiers: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            queue_count: AtomicU64::new(0),
-            message_count: AtomicU64::new(0),
-            reserved_count: AtomicU64::new(0),
-            notification_count: AtomicU64::new(0),
+            counts: SharedCounts::default(),
         }
     }
 
@@ -98,11 +90,7 @@ impl Backend for MemoryBackend {
     fn apply(&self, operations: &[Operation]) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
         let mut rows = MemoryRows { backend: self, counts: self.counts() };
         let replies = operations.iter().map(|operation| rules::apply(&mut rows, operation)).collect();
-        self.queue_count.store(rows.counts.queues, Ordering::Relaxed);
-        self.message_count.store(rows.counts.messages, Ordering::Relaxed);
-        self.service_count.store(rows.counts.services, Ordering::Relaxed);
-        self.reserved_count.store(rows.counts.reserved, Ordering::Relaxed);
-        self.notification_count.store(rows.counts.notifications, Ordering::Relaxed);
+        self.counts.set(rows.counts);
         Ok(replies)
     }
 
@@ -146,13 +134,7 @@ impl Backend for MemoryBackend {
     }
 
     fn counts(&self) -> Counts {
-        Counts {
-            queues: self.queue_count.load(Ordering::Relaxed),
-            messages: self.message_count.load(Ordering::Relaxed),
-            services: self.service_count.load(Ordering::Relaxed),
-            reserved: self.reserved_count.load(Ordering::Relaxed),
-            notifications: self.notification_count.load(Ordering::Relaxed),
-        }
+        self.counts.get()
     }
 
     fn queues(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<QueueRecord>>, StoreError> {

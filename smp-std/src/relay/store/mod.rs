@@ -32,6 +32,7 @@
 mod backend;
 mod codec;
 mod commit;
+mod counts;
 mod error;
 mod fjall;
 mod front;
@@ -51,6 +52,7 @@ mod tables;
 pub use self::fjall::{FjallBackend, FjallOptions};
 pub use backend::{Backend, OccupiedPage, ReservedPage, Rows};
 pub use commit::CommitObserver;
+pub use counts::Counts;
 pub use error::StoreError;
 pub use front::{Store, StoreOptions};
 pub use import::{ImportStep, Imported, QueueChange};
@@ -64,7 +66,7 @@ pub use operation::{
 };
 pub use pending::Pending;
 pub use record::{
-    Blocked, BlockingReason, Counts, HeaderKind, Id, MessageHeader, MessageKind, Notice, Notifier, QueueMode,
-    QueueRecord, QueueState, QueueStatus, RecipientKeys, SharedSecret, StoredMessage,
+    Blocked, BlockingReason, HeaderKind, Id, MessageHeader, MessageKind, Notice, Notifier, QueueMode, QueueRecord,
+    QueueState, QueueStatus, RecipientKeys, SharedSecret, StoredMessage,
 };
 pub use service::{Association, QueueSet, ServiceAdmission, ServiceRecord, ServiceSide};

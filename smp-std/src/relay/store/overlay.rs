@@ -10,10 +10,11 @@ use bytes::Bytes;
 
 use super::StoreError;
 use super::backend::{Backend, Rows};
+use super::counts::Counts;
 use super::link_data::LinkData;
 use super::notification::{NotificationState, PendingNotification};
 use super::operation::Side;
-use super::record::{Counts, Id, MessageHeader, QueueRecord, QueueState};
+use super::record::{Id, MessageHeader, QueueRecord, QueueState};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
 
 /// An engine that can be read below an overlay.

@@ -373,18 +373,3 @@ impl QueueState {
         Ok(())
     }
 }
-
-/// How much a store holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Queues.
-    pub queues: u64,
-    /// Messages of all queues, quota marks included.
-    pub messages: u64,
-    /// Services.
-    pub services: u64,
-    /// Ids of deleted queues that must not be used again yet.
-    pub reserved: u64,
-    /// Notifications that wait for their notifiers.
-    pub notifications: u64,
-}

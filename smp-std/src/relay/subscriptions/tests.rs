@@ -192,3 +192,43 @@ fn the_end_of_a_service_leaves_what_is_fetched() {
     subscriptions.lost_by_service(&FIRST);
     assert_eq!((subscriptions.subscribed(), subscriptions.fetched()), (0, 1));
 }
+
+#[test]
+fn what_waits_for_its_acknowledgement_is_counted() {
+    let deliveries = Arc::new(Deliveries::default());
+    let waiting = || (deliveries.facts().outstanding, deliveries.facts().connections);
+    let mut subscriptions = Subscriptions::new(&deliveries);
+    let mut other = Subscriptions::new(&deliveries);
+    subscriptions.subscribe(QUEUE, 5);
+    subscriptions.pushed(&QUEUE, FIRST);
+    subscriptions.pushed(&QUEUE, FIRST);
+    assert_eq!(waiting(), (1, 1), "delivered once more");
+    subscriptions.fetch([9; 24], Some(SECOND)).unwrap();
+    other.fetch(QUEUE, Some(FIRST)).unwrap();
+    assert_eq!(waiting(), (3, 2));
+    other.fetch(QUEUE, None).unwrap();
+    assert_eq!(waiting(), (2, 1), "it expired");
+    other.service_news([8; 24]);
+    other.pushed(&[8; 24], FIRST);
+    assert_eq!(waiting(), (3, 2));
+    other.end_service();
+    assert_eq!(waiting(), (2, 1));
+    assert!(subscriptions.acknowledging(&QUEUE, &FIRST));
+    assert_eq!(waiting(), (1, 1));
+    assert!(subscriptions.acknowledged(&QUEUE, Some(SECOND)));
+    assert_eq!(waiting(), (2, 1));
+    assert!(subscriptions.lost(&QUEUE, 5));
+    assert_eq!(waiting(), (1, 1));
+    subscriptions.pushed(&QUEUE, FIRST);
+    assert_eq!(waiting(), (1, 1), "of a queue that is not received from");
+    drop(subscriptions);
+    assert_eq!(waiting(), (0, 0));
+    drop(other);
+    assert_eq!(waiting(), (0, 0));
+    assert_eq!(deliveries.facts().within.last(), Some(&1));
+}
+
+#[test]
+fn a_subscription_is_small() {
+    assert!(size_of::<Receiving>() <= 48, "{}", size_of::<Receiving>());
+}

@@ -83,7 +83,7 @@ impl Relay {
             Some(web) => match tell_apart(tcp, self.config().limits.tls_timeout()).await {
                 Ok(Caller::SmpClient(tcp, received)) => (tcp, received),
                 Ok(Caller::Browser(handshake)) => {
-                    let config = web.tls.read().clone()?;
+                    let config = Arc::clone(&web.tls.read().as_ref()?.config);
                     let tls = finish(*handshake, config, TLS_TIME).await.ok()?;
                     return Some(Greeted::Browser(web, Box::new(tls)));
                 }
@@ -115,7 +115,7 @@ impl Relay {
             let (relay, web) = (Arc::clone(&self), Arc::clone(&web));
             self.tasks.spawn(async move {
                 if secure {
-                    let Some(config) = web.tls.read().clone() else { return };
+                    let Some(config) = web.tls.read().as_ref().map(|tls| Arc::clone(&tls.config)) else { return };
                     let handshake = tokio::time::timeout(TLS_TIME, TlsAcceptor::from(config).accept(tcp));
                     let connection = async {
                         if let Ok(Ok(tls)) = handshake.await {

@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
-use rustls::ServerConfig;
 
 use self::facts::Facts;
 use self::respond::{Content, Document};
+use self::tls::WebCertificate;
 pub(super) use self::uptime::FILE_NAME as UPTIME_FILE;
 use self::uptime::Uptime;
 use super::config::{Config, Limits};
@@ -45,7 +45,7 @@ pub(super) struct Web {
     config: RwLock<Config>,
     uptime: Mutex<Uptime>,
     content: RwLock<Arc<Content>>,
-    tls: RwLock<Option<Arc<ServerConfig>>>,
+    tls: RwLock<Option<WebCertificate>>,
     admission: Admission,
 }
 
@@ -79,15 +79,20 @@ impl Web {
     }
 
     /// Reads the web certificate of a changed configuration, for [`Self::show`]. Fails when it cannot be used.
-    pub(super) fn certificate(&self, config: &Config) -> Result<Option<Arc<ServerConfig>>, WebError> {
+    pub(super) fn certificate(&self, config: &Config) -> Result<Option<WebCertificate>, WebError> {
         certificate(config, &self.directory)
     }
 
     /// Shows what a changed configuration says, and the certificate to those who come from now on.
-    pub(super) fn show(&self, config: &Config, certificate: Option<Arc<ServerConfig>>) {
+    pub(super) fn show(&self, config: &Config, certificate: Option<WebCertificate>) {
         self.config.write().clone_from(config);
         *self.tls.write() = certificate;
         self.refresh();
+    }
+
+    /// Seconds since 1970-01-01, UTC, at which the web certificate expires, if there is one.
+    pub(super) fn certificate_expires(&self) -> Option<i64> {
+        self.tls.read().as_ref()?.expires
     }
 
     /// The answer to a request.
@@ -111,7 +116,7 @@ impl Web {
     }
 }
 
-fn certificate(config: &Config, directory: &Path) -> Result<Option<Arc<ServerConfig>>, WebError> {
+fn certificate(config: &Config, directory: &Path) -> Result<Option<WebCertificate>, WebError> {
     match (&config.web.certificate, &config.web.key) {
         (Some(certificate), Some(key)) if !config.web.https.is_empty() => {
             tls::load(&directory.join(certificate), &directory.join(key)).map(Some)

@@ -18,6 +18,7 @@ use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use super::WebError;
+use crate::relay::certificates::expiry;
 
 /// Longest file with certificates or a key.
 const MAX_FILE: u64 = 1 << 20;
@@ -25,18 +26,26 @@ const MAX_FILE: u64 = 1 << 20;
 /// Bytes within which a ClientHello has to end. Those of browsers have about 2 KiB, with keys for post-quantum agreement.
 const MAX_HELLO: usize = 16 << 10;
 
+/// A web certificate that is in use.
+pub(in crate::relay) struct WebCertificate {
+    pub(super) config: Arc<ServerConfig>,
+    /// Seconds since 1970-01-01, UTC; none if that cannot be read.
+    pub(super) expires: Option<i64>,
+}
+
 /// The web site's side of TLS 1.3.
 ///
 /// The certificate may have an RSA, ECDSA or Ed25519 key. The reference wants RSA with 4096 bits or more on a shared port,
 /// because its TLS library chooses among all certificates by their algorithm; here the name in the ClientHello alone
 /// decides, before any certificate is looked at.
-pub(super) fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, WebError> {
+pub(super) fn load(certificate: &Path, key: &Path) -> Result<WebCertificate, WebError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(certificate)?)
         .collect::<Result<_, _>>()
         .map_err(|error| WebError::new(certificate, error))?;
     if chain.is_empty() {
         return Err(WebError::new(certificate, "there is no certificate in it"));
     }
+    let expires = expiry(&chain);
     let key_der = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| WebError::new(key, error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
@@ -48,7 +57,7 @@ pub(super) fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, 
     // Resumed sessions would tell visits of one browser from those of others.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    Ok(WebCertificate { config: Arc::new(config), expires })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, WebError> {

@@ -10,7 +10,8 @@ mod service;
 use smp_proto::wire::Reader;
 
 use super::StoreError;
-use super::record::{Counts, HeaderKind, MessageHeader, QueueState};
+use super::counts::Counts;
+use super::record::{HeaderKind, MessageHeader, QueueState};
 
 pub(super) use link::{decode_link, encode_link};
 pub(super) use record::{decode_record, encode_record};
@@ -27,6 +28,7 @@ const RESERVATION: &str = "reservation";
 const COUNT_RESERVED: u8 = 1;
 const COUNT_SERVICES: u8 = 2;
 const COUNT_NOTIFICATIONS: u8 = 3;
+const COUNT_NOTIFIERS: u8 = 4;
 
 const KIND_MESSAGE: u8 = 0;
 const KIND_MESSAGE_NOTIFIED: u8 = 1;
@@ -77,7 +79,7 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<MessageHeader, StoreError> {
 
 /// Writes the counts.
 pub(super) fn encode_counts(counts: Counts) -> Vec<u8> {
-    let Counts { queues, messages, services, reserved, notifications } = counts;
+    let Counts { queues, messages, services, reserved, notifications, notifiers } = counts;
     let mut out = vec![FORMAT];
     out.extend_from_slice(&queues.to_be_bytes());
     out.extend_from_slice(&messages.to_be_bytes());
@@ -86,27 +88,33 @@ pub(super) fn encode_counts(counts: Counts) -> Vec<u8> {
             field(&mut out, tag, &[&count.to_be_bytes()]);
         }
     }
+    // Also when there are none: stores of older versions do not know.
+    field(&mut out, COUNT_NOTIFIERS, &[&notifiers.to_be_bytes()]);
     out
 }
 
-/// Reads the counts: two numbers, then fields.
-pub(super) fn decode_counts(bytes: &[u8]) -> Result<Counts, StoreError> {
+/// Reads the counts: two numbers, then fields. False when the notifiers were not counted yet.
+pub(super) fn decode_counts(bytes: &[u8]) -> Result<(Counts, bool), StoreError> {
     let mut reader = versioned(bytes, COUNTS)?;
     let queues = read_u64(&mut reader, COUNTS)?;
     let messages = read_u64(&mut reader, COUNTS)?;
     let mut reserved = 0;
     let mut services = 0;
     let mut notifications = 0;
+    let mut notifiers = None;
     more_fields(&mut reader, COUNTS, |tag, value| {
         match tag {
             COUNT_RESERVED => reserved = read_u64(value, COUNTS)?,
             COUNT_SERVICES => services = read_u64(value, COUNTS)?,
             COUNT_NOTIFICATIONS => notifications = read_u64(value, COUNTS)?,
+            COUNT_NOTIFIERS => notifiers = Some(read_u64(value, COUNTS)?),
             found => return Err(StoreError::NewerFormat { what: COUNTS, found }),
         }
         Ok(())
     })?;
-    Ok(Counts { queues, messages, services, reserved, notifications })
+    let known = notifiers.is_some();
+    let notifiers = notifiers.unwrap_or_default();
+    Ok((Counts { queues, messages, services, reserved, notifications, notifiers }, known))
 }
 
 /// Writes the day on which an id was reserved: 5 bytes.
@@ -225,13 +233,16 @@ mod tests {
     #[test]
     fn counts_and_reservations_come_back() {
         for (reserved, services) in [(0, 0), (300, 0), (0, 5), (300, 5)] {
-            let counts = Counts { queues: 7, messages: 9, services, reserved, notifications: services * 3 };
+            let notifiers = reserved / 3;
+            let counts = Counts { queues: 7, messages: 9, services, reserved, notifications: services * 3, notifiers };
             let bytes = encode_counts(counts);
-            assert_eq!(decode_counts(&bytes).unwrap(), counts);
+            assert_eq!(decode_counts(&bytes).unwrap(), (counts, true));
+            let older = decode_counts(&bytes[..bytes.len() - 10]).unwrap();
+            assert_eq!(older, (Counts { notifiers: 0, ..counts }, false));
             for length in 0..bytes.len() {
                 // Without its last fields it is a count of an older version.
                 let truncated = decode_counts(&bytes[..length]);
-                assert!(truncated.is_err() || length == 17 || length == 27 || length == 37, "{length}");
+                assert!(truncated.is_err() || length == 17 || length == 27 || length == 37 || length == 47, "{length}");
             }
             let newer = decode_counts(&[&bytes[..], &[9, 0]].concat()).unwrap_err();
             assert!(matches!(newer, StoreError::NewerFormat { what: COUNTS, found: 9 }));

@@ -26,7 +26,6 @@ mod services;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
@@ -36,11 +35,12 @@ use self::rows::{message_key, name_key, read_name_key, walk};
 use self::services::Services;
 use super::backend::{Backend, OccupiedPage, ReservedPage};
 use super::codec;
+use super::counts::{Counts, SharedCounts};
 use super::link_data::LinkData;
 use super::notification::{NotificationState, NotifierPage, PendingNotification};
 use super::operation::{Operation, Reply, Side};
 use super::overlay::{Overlay, Source};
-use super::record::{Counts, HeaderKind, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
+use super::record::{HeaderKind, Id, MessageHeader, QueueRecord, QueueState, StoredMessage};
 use super::service::{QueueSet, ServiceRecord, ServiceSide};
 use super::{StoreError, journal, rules};
 
@@ -89,11 +89,7 @@ pub struct FjallBackend {
     services: Services,
     notifications: Notifications,
     store: Keyspace,
-    queue_count: AtomicU64,
-    message_count: AtomicU64,
-    service_count: AtomicU64,
-    reserved_count: AtomicU64,
-    notification_count: AtomicU64,
+    counts: SharedCounts,
     options: FjallOptions,
     // Last, so that it outlives the keyspaces.
     database: Database,
@@ -144,18 +140,12 @@ impl FjallBackend {
             reserved: keyspace("reserved")?,
             notifications: Notifications::over(keyspace("notifications")?),
             store: keyspace("store")?,
-            queue_count: AtomicU64::new(0),
-            message_count: AtomicU64::new(0),
-            service_count: AtomicU64::new(0),
-            reserved_count: AtomicU64::new(0),
-            notification_count: AtomicU64::new(0),
+            counts: SharedCounts::default(),
             options: *options,
             database,
         };
         backend.check_layout()?;
-        if let Some(counts) = backend.store.get("counts").map_err(error)? {
-            backend.set_counts(codec::decode_counts(&counts)?);
-        }
+        backend.load_counts()?;
         Ok(backend)
     }
 
@@ -170,12 +160,23 @@ impl FjallBackend {
         self.database.persist(PersistMode::SyncAll).map_err(error)
     }
 
-    fn set_counts(&self, counts: Counts) {
-        self.queue_count.store(counts.queues, Ordering::Relaxed);
-        self.message_count.store(counts.messages, Ordering::Relaxed);
-        self.service_count.store(counts.services, Ordering::Relaxed);
-        self.reserved_count.store(counts.reserved, Ordering::Relaxed);
-        self.notification_count.store(counts.notifications, Ordering::Relaxed);
+    /// Reads what was counted. Of a store that does not know how many notifiers it has, counts them, once.
+    fn load_counts(&self) -> Result<(), StoreError> {
+        let Some(bytes) = self.store.get("counts").map_err(error)? else { return Ok(()) };
+        let (mut counts, known) = codec::decode_counts(&bytes)?;
+        if !known {
+            let mut after = None;
+            loop {
+                let page = Backend::queues(self, after.as_ref(), 1_000)?;
+                page.iter().for_each(|record| counts.follow(None, Some(record)));
+                let Some(last) = page.last() else { break };
+                after = Some(last.recipient_id);
+            }
+            self.store.insert("counts", codec::encode_counts(counts)).map_err(error)?;
+            self.database.persist(PersistMode::SyncAll).map_err(error)?;
+        }
+        self.counts.set(counts);
+        Ok(())
     }
 
     /// Writes what a batch changed, once for each row.
@@ -243,7 +244,7 @@ impl FjallBackend {
             batch.insert(&self.store, "counts", codec::encode_counts(changes.counts));
         }
         batch.commit().map_err(error)?;
-        self.set_counts(changes.counts);
+        self.counts.set(changes.counts);
         self.services.written(&changes);
         Ok(())
     }
@@ -311,13 +312,7 @@ impl Backend for FjallBackend {
     }
 
     fn counts(&self) -> Counts {
-        Counts {
-            queues: self.queue_count.load(Ordering::Relaxed),
-            messages: self.message_count.load(Ordering::Relaxed),
-            services: self.service_count.load(Ordering::Relaxed),
-            reserved: self.reserved_count.load(Ordering::Relaxed),
-            notifications: self.notification_count.load(Ordering::Relaxed),
-        }
+        self.counts.get()
     }
 
     fn queues(&self, after: Option<&Id>, limit: usize) -> Result<Vec<Arc<QueueRecord>>, StoreError> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Store;
 use crate::relay::store::StoreError;
 use crate::relay::store::backend::{OccupiedPage, ReservedPage};
+use crate::relay::store::counts::Counts;
 use crate::relay::store::operation::Side;
-use crate::relay::store::record::{Counts, Id, QueueRecord, QueueState, StoredMessage};
+use crate::relay::store::record::{Id, QueueRecord, QueueState, StoredMessage};
 
 /// Reads. They see every change that was carried out, also those still on their way to the disk.
 impl Store {
