@@ -216,6 +216,15 @@ impl Body {
         matches!(self, Self::Subscribed(_) | Self::ServiceSubscribed(_))
     }
 
+    /// Whether it holds so much that only few of its kind may wait to be written.
+    pub(crate) fn is_long(&self) -> bool {
+        match self {
+            Self::Message(_) | Self::Link(_) | Self::Name(_) => true,
+            Self::Forwarded(forwarded) => forwarded.reply.body.is_long(),
+            _ => false,
+        }
+    }
+
     fn encode(&self, writer: &mut Writer<'_>, version: SmpVersion) -> Result<(), Error> {
         match self {
             Self::Ok => BrokerMessage::Ok.encode(writer, version),

@@ -206,7 +206,7 @@ impl Connection {
 
     /// Whether a block to write can be filled.
     fn has_output(&self) -> bool {
-        !self.unordered.ready.is_empty()
+        self.unordered.first().is_some()
             || matches!(self.responses.front(), Some(Slot::Ready(_)))
             || self.subscribing == 0
                 && (!self.events.is_empty()

@@ -33,11 +33,11 @@ impl Connection {
     /// turned out that there is nothing to say.
     fn fill(&mut self, content: &mut [u8]) -> usize {
         let Ok(mut batch) = BatchWriter::new(content) else { return 0 };
-        while let Some(response) = self.unordered.ready.front() {
+        while let Some(response) = self.unordered.first() {
             if !self.push_response(&mut batch, response) {
                 return finish(batch);
             }
-            self.unordered.ready.pop_front();
+            self.unordered.written();
         }
         while let Some(Slot::Ready(response)) = self.responses.front() {
             if !self.push_response(&mut batch, response) {

@@ -12,6 +12,7 @@ use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
 
 use super::Connection;
+use super::responses::HELD_MESSAGES;
 use crate::net::NetError;
 use crate::relay::authorize::{Authorized, Terms};
 use crate::relay::commands::{Answer, Outcome, Waiting, reply};
@@ -23,7 +24,9 @@ use crate::relay::reply::{Body, Reply, ShortBytes};
 #[derive(Default)]
 pub(super) struct Unordered {
     waiting: Vec<Pending>,
-    pub(super) ready: VecDeque<Reply>,
+    ready: VecDeque<Reply>,
+    /// Those of both that hold link data or names, or may come to hold link data.
+    holding: usize,
     /// The secret shared with the proxy that the client is; made when it first forwards something.
     layer: Option<Arc<ProxyLayer>>,
     /// What the client has of that which all clients share, once it asks for something of other relays.
@@ -34,6 +37,8 @@ struct Pending {
     correlation: ShortBytes,
     entity: ShortBytes,
     answer: Waiting,
+    /// It counts in `holding`.
+    holds: bool,
 }
 
 impl Unordered {
@@ -48,6 +53,28 @@ impl Unordered {
         self.waiting.into_iter().filter(move |_| here).map(|pending| pending.answer)
     }
 
+    /// The next response to write.
+    pub(super) fn first(&self) -> Option<&Reply> {
+        self.ready.front()
+    }
+
+    /// The next response is written.
+    pub(super) fn written(&mut self) {
+        if let Some(reply) = self.ready.pop_front() {
+            self.holding = self.holding.saturating_sub(usize::from(reply.body.is_long()));
+        }
+    }
+
+    fn push_ready(&mut self, reply: Reply) {
+        self.holding = self.holding.saturating_add(usize::from(reply.body.is_long()));
+        self.ready.push_back(reply);
+    }
+
+    fn push_waiting(&mut self, correlation: ShortBytes, entity: ShortBytes, answer: Waiting, holds: bool) {
+        self.holding = self.holding.saturating_add(usize::from(holds));
+        self.waiting.push(Pending { correlation, entity, answer, holds });
+    }
+
     /// Ready when a response has become ready; takes all that have.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut progress = Poll::Pending;
@@ -55,8 +82,9 @@ impl Unordered {
         while let Some(pending) = self.waiting.get_mut(index) {
             match pending.answer.as_mut().poll(context) {
                 Poll::Ready(Outcome { body, .. }) => {
-                    let Pending { correlation, entity, .. } = self.waiting.swap_remove(index);
-                    self.ready.push_back(reply(correlation, entity, body));
+                    let Pending { correlation, entity, holds, .. } = self.waiting.swap_remove(index);
+                    self.holding = self.holding.saturating_sub(usize::from(holds));
+                    self.push_ready(reply(correlation, entity, body));
                     progress = Poll::Ready(());
                 }
                 Poll::Pending => index = index.saturating_add(1),
@@ -78,8 +106,11 @@ impl Connection {
     /// Whether so many forwarded commands wait for their responses that no more may be taken.
     pub(super) fn forwards_enough(&self) -> bool {
         let proxy = &self.relay.config().proxy;
-        let limit = if self.unordered.layer.is_some() { proxy.received_in_flight } else { proxy.client_in_flight };
-        self.unordered.len() >= limit
+        let Unordered { layer, proxied, holding, .. } = &self.unordered;
+        // A relay that forwards here has nothing forwarded itself: who does both is a client.
+        let is_relay = layer.is_some() && proxied.is_none();
+        let limit = if is_relay { proxy.received_in_flight } else { proxy.client_in_flight };
+        self.unordered.len() >= limit || *holding >= HELD_MESSAGES
     }
 
     /// Waits until one more forwarded command may be taken. What can be written is written meanwhile.
@@ -107,12 +138,16 @@ impl Connection {
     /// Carries out a command whose response may overtake others.
     pub(super) async fn execute_unordered(&mut self, authorized: Authorized<'_>) -> Result<(), NetError> {
         self.await_room().await?;
+        let mut holds = false;
         let answer = match &authorized.command {
             Command::RelayForward(parameter) => {
                 let mut block = self.relay.blocks.take();
                 let answer = self.execute_forwarded(&authorized.correlation, parameter, block.as_mut_slice()).await;
                 self.relay.blocks.give(block);
-                answer
+                answer.map(|(answer, may_hold)| {
+                    holds = may_hold;
+                    answer
+                })
             }
             Command::ProxySession(request) => {
                 let client = self.unordered.proxied.get_or_insert_with(|| self.relay.proxy.client());
@@ -126,20 +161,21 @@ impl Connection {
         };
         let Authorized { correlation, entity, .. } = authorized;
         match answer {
-            Ok(Answer::Now(body)) => self.unordered.ready.push_back(reply(correlation, entity, body)),
-            Ok(Answer::Later(answer)) => self.unordered.waiting.push(Pending { correlation, entity, answer }),
-            Err(error) => self.unordered.ready.push_back(reply(correlation, entity, Body::Error(error))),
+            Ok(Answer::Now(body)) => self.unordered.push_ready(reply(correlation, entity, body)),
+            Ok(Answer::Later(answer)) => self.unordered.push_waiting(correlation, entity, answer, holds),
+            Err(error) => self.unordered.push_ready(reply(correlation, entity, Body::Error(error))),
         }
         Ok(())
     }
 
-    /// Carries out what another relay forwards. Errors are for that relay.
+    /// Carries out what another relay forwards; tells, too, whether the answer holds link data while it waits. Errors are
+    /// for that relay.
     async fn execute_forwarded(
         &mut self,
         correlation: &ShortBytes,
         parameter: &[u8],
         block: &mut [u8],
-    ) -> Result<Answer, SmpError<'static>> {
+    ) -> Result<(Answer, bool), SmpError<'static>> {
         let layer = match &self.unordered.layer {
             Some(layer) => Arc::clone(layer),
             None => Arc::clone(self.unordered.layer.insert(forward::proxy_layer(&self.session.context)?)),
@@ -157,22 +193,24 @@ impl Connection {
             Opened::Transmission(envelope, transmission) => (envelope, transmission),
             Opened::Malformed(envelope) => {
                 let refusal = Reply::response(&[], &[], Body::Error(SmpError::Block));
-                return Ok(Answer::Now(envelope.answer(refusal)));
+                return Ok((Answer::Now(envelope.answer(refusal)), false));
             }
         };
         let terms = Terms { version: envelope.version, is_forwarded: true, service: None, ..self.terms() };
         let authorized = match terms.authorize(&self.relay.store, transmission) {
             Ok(authorized) => authorized,
-            Err(refusal) => return Ok(Answer::Now(envelope.answer(refusal))),
+            Err(refusal) => return Ok((Answer::Now(envelope.answer(refusal)), false)),
         };
+        let holds = matches!(authorized.command, Command::SecureByLink(_));
         let answer = self.carry_out(&authorized, envelope.version).await;
         let Authorized { correlation, entity, .. } = authorized;
-        Ok(match answer {
+        let answer = match answer {
             Answer::Now(body) => Answer::Now(envelope.answer(reply(correlation, entity, body))),
             Answer::Later(answer) => Answer::Later(Box::pin(async move {
                 let Outcome { body, effect } = answer.await;
                 Outcome { body: envelope.answer(reply(correlation, entity, body)), effect }
             })),
-        })
+        };
+        Ok((answer, holds))
     }
 }
