@@ -8,6 +8,7 @@ mod connection;
 mod dial;
 mod failure;
 mod table;
+mod turns;
 mod upstream;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::budget::{Held, Share};
+use self::budget::Share;
 pub(crate) use self::failure::Failure;
 pub(crate) use self::upstream::ProxyAnswer;
 pub(super) use self::upstream::Upstream;
@@ -30,6 +31,7 @@ pub(super) use self::upstream::Upstream;
 use self::budget::Budget;
 use self::connection::Connection;
 use self::table::{Found, Table};
+use self::turns::{Turn, TurnTaker, Turns};
 use super::Relay;
 use super::config;
 
@@ -52,7 +54,7 @@ pub(super) struct Proxy {
     table: Mutex<Table>,
     blocks: Arc<Budget>,
     in_flight: Arc<Budget>,
-    connecting: Arc<Budget>,
+    connecting: Arc<Turns>,
 }
 
 /// What one client has of that which is shared.
@@ -60,7 +62,7 @@ pub(super) struct Client {
     /// Blocks of responses that wait to be written.
     blocks: Arc<Share>,
     /// Connections that are made for it.
-    connecting: Arc<Share>,
+    connecting: TurnTaker,
 }
 
 /// A connection to a relay, now or later.
@@ -94,7 +96,7 @@ impl Proxy {
             table: Mutex::default(),
             blocks: Budget::new(blocks(config)),
             in_flight: Budget::new(config.in_flight),
-            connecting: Budget::new(CONNECTING),
+            connecting: Turns::new(CONNECTING),
         }
     }
 
@@ -106,7 +108,7 @@ impl Proxy {
 
     /// A new client.
     pub(super) fn client(&self) -> Client {
-        Client { blocks: self.blocks.share(), connecting: self.connecting.share() }
+        Client { blocks: self.blocks.share(), connecting: self.connecting.client() }
     }
 
     /// The connection with this session identifier.
@@ -141,18 +143,26 @@ impl Relay {
             return Session::Now(Err(Failure::Host));
         };
         let name = sha256(&[&encoded]);
-        // Taken whether it is needed or not: it is given back at once.
-        let turn = client.connecting.take();
-        let limit = turn.as_ref().map(|_| self.config().proxy.connections);
-        let sender = match self.proxy.table.lock().get(&name, limit, Instant::now()) {
-            Found::Connected(upstream) => {
+        let limit = self.config().proxy.connections;
+        let (found, turn) = {
+            let mut table = self.proxy.table.lock();
+            match table.get(&name, None, Instant::now()) {
+                Found::Busy => match self.proxy.connecting.take(client.connecting) {
+                    Some(turn) => (table.get(&name, Some(limit), Instant::now()), Some(turn)),
+                    None => (Found::Busy, None),
+                },
+                found => (found, None),
+            }
+        };
+        let (sender, turn) = match (found, turn) {
+            (Found::New(sender), Some(turn)) => (sender, turn),
+            (Found::Connected(upstream), _) => {
                 upstream.used(self.uptime());
                 return Session::Now(Ok(upstream));
             }
-            Found::Connecting(outcome) => return Session::Later(outcome),
-            Found::Failed(failure) => return Session::Now(Err(failure)),
-            Found::New(sender) => sender,
-            Found::Busy => {
+            (Found::Connecting(outcome), _) => return Session::Later(outcome),
+            (Found::Failed(failure), _) => return Session::Now(Err(failure)),
+            (Found::Busy | Found::New(_), _) => {
                 self.stats.limits.forwarding.one();
                 return Session::Now(Err(Failure::Timeout));
             }
@@ -167,12 +177,19 @@ impl Relay {
         self: Arc<Self>,
         name: [u8; 32],
         address: Vec<u8>,
-        turn: Option<Held>,
+        mut turn: Turn,
         sender: watch::Sender<Outcome>,
     ) {
         let result = tokio::select! {
             result = self.dial_upstream(&address) => result,
             () = self.stopping.cancelled() => Err(Failure::Network),
+            () = turn.taken_away() => {
+                // That says nothing about the relay.
+                self.proxy.table.lock().given_up(&name);
+                self.stats.limits.forwarding.one();
+                sender.send_replace(Some(Err(Failure::Timeout)));
+                return;
+            }
         };
         drop((address, turn));
         let config = self.config();

@@ -87,6 +87,11 @@ impl Table {
         self.failed = self.failed.saturating_add(1);
     }
 
+    /// A connection that was being made is not made any more.
+    pub(super) fn given_up(&mut self, name: &Name) {
+        self.remove(name);
+    }
+
     /// A connection has ended.
     pub(super) fn ended(&mut self, name: &Name, session_id: &[u8]) {
         let Some(upstream) = self.sessions.remove(session_id) else { return };
