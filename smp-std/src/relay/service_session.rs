@@ -52,6 +52,16 @@ enum Rest {
     Nothing,
 }
 
+impl Drop for Rest {
+    /// What nobody waits for any more need not be read: of sessions that take a service from each other there must not be
+    /// more and more on the way.
+    fn drop(&mut self) {
+        if let Self::Reading(reading) = self {
+            reading.abort();
+        }
+    }
+}
+
 #[derive(Default)]
 struct Page {
     occupied: VecDeque<(Id, i64)>,
