@@ -13,6 +13,9 @@ use super::limits::counted;
 /// busy at once before strangers share one bucket.
 const ADDRESSES: usize = 100_000;
 
+/// So long after those with full buckets were forgotten, they are looked for again.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
 /// A bucket that fills with time: what is done takes from it, and who finds it empty has to wait. Debts are allowed, so
 /// that something large is done whole and paid for afterwards.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,8 @@ struct State {
     buckets: HashMap<IpAddr, Bucket>,
     /// Of all for whom there was no room.
     others: Option<Bucket>,
+    /// When those with full buckets were last forgotten.
+    swept: Option<Instant>,
 }
 
 impl AddressRates {
@@ -82,8 +87,11 @@ impl AddressRates {
         let Some(address) = counted(address) else { return Some(Duration::ZERO) };
         let now = Instant::now();
         let mut state = self.state.lock();
-        let State { buckets, others } = &mut *state;
-        if buckets.len() >= ADDRESSES && !buckets.contains_key(&address) {
+        let State { buckets, others, swept } = &mut *state;
+        // All of them are looked at, which must not happen for each of a crowd of strangers.
+        let rested = swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_PAUSE);
+        if buckets.len() >= ADDRESSES && rested && !buckets.contains_key(&address) {
+            *swept = Some(now);
             buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         let bucket = if buckets.len() < ADDRESSES || buckets.contains_key(&address) {
