@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
+use smp_crypto::session::ClientConfiguration;
 use smp_proto::smp::Command;
 use smp_proto::smp::recipient::QueueMode;
 use smp_proto::transport::BLOCK_LENGTH;
@@ -25,18 +26,29 @@ pub(crate) const PER_CONNECTION: u64 = 1_200 << 10;
 const STORE: u64 = (16 + 5 * 16 + 16) << 20;
 
 /// A client that takes little before its receive window is full.
-async fn greedy_client(relay: &RelayProcess) -> RawClient {
+pub(crate) async fn greedy_client(relay: &RelayProcess) -> RawClient {
+    let versions = VersionRange::SMP;
+    greedy(relay, ClientConfiguration { versions, identity: relay.fingerprint, is_proxy: false, service: None }).await
+}
+
+/// Another relay that does the same.
+pub(crate) async fn greedy_proxy(relay: &RelayProcess) -> RawClient {
+    let versions = VersionRange::SMP;
+    greedy(relay, ClientConfiguration { versions, identity: relay.fingerprint, is_proxy: true, service: None }).await
+}
+
+async fn greedy(relay: &RelayProcess, configuration: ClientConfiguration<'_>) -> RawClient {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16_384).unwrap();
     // What waits in its own sockets is not what this is about.
     socket.set_send_buffer_size(65_536).unwrap();
     let tcp = socket.connect(relay.address).await.unwrap();
     let tls = ClientTls::new(ClientAlpn::Smp).connect(tcp, &relay.fingerprint, PATIENCE).await.unwrap();
-    RawClient::greet(tls, relay.fingerprint, VersionRange::SMP).await
+    RawClient::greet_as(tls, configuration).await
 }
 
 /// A block of as many transmissions as fit, at most `count`.
-fn full_block(
+pub(crate) fn full_block(
     client: &mut RawClient,
     count: usize,
     mut next: impl FnMut(&RawClient, usize) -> Vec<u8>,
@@ -56,7 +68,7 @@ fn full_block(
 
 /// How much the relay takes from somebody who reads nothing: blocks until none was taken for a while. Returns how many.
 /// The transmissions are always the same, so that the attacker is not busier than the relay.
-async fn push_until_stuck(client: &mut RawClient, transmissions: &[Vec<u8>]) -> usize {
+pub(crate) async fn push_until_stuck(client: &mut RawClient, transmissions: &[Vec<u8>]) -> usize {
     /// So long that a busy relay is not taken for one that has stopped reading.
     const STUCK: Duration = Duration::from_millis(1_000);
     let start = Instant::now();
@@ -83,7 +95,7 @@ async fn push_until_stuck(client: &mut RawClient, transmissions: &[Vec<u8>]) -> 
 
 /// Lets `count` clients push until the relay reads no more of any of them; measures what they cost; waits until the
 /// relay has cut them off.
-async fn starve(
+pub(crate) async fn starve(
     relay: &RelayProcess,
     what: &str,
     clients: Vec<RawClient>,
@@ -169,7 +181,7 @@ pub(crate) async fn send_flood(relay: &RelayProcess) {
 }
 
 /// Queues of one owner, each with a message of full length.
-async fn queues_with_messages(owner: &mut RawClient, count: usize) -> Vec<TestQueue> {
+pub(crate) async fn queues_with_messages(owner: &mut RawClient, count: usize) -> Vec<TestQueue> {
     let mut queues = Vec::new();
     for number in 0..count {
         let queue = owner.new_queue(QueueMode::Contact, false).await;
@@ -218,7 +230,7 @@ pub(crate) async fn untaken_messages(relay: &RelayProcess) {
     delete(&mut owner, &[watched]).await;
 }
 
-async fn delete(owner: &mut RawClient, queues: &[TestQueue]) {
+pub(crate) async fn delete(owner: &mut RawClient, queues: &[TestQueue]) {
     for queue in queues {
         assert_eq!(owner.tell(Some(&queue.key), &queue.recipient_id, &Command::Delete).await, "OK");
     }

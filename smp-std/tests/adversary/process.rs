@@ -33,6 +33,8 @@ pub(crate) struct RelayProcess {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) fingerprint: [u8; 32],
+    /// The port of the web site, if the option `http` asked for one.
+    pub(crate) http: u16,
     directory: tempfile::TempDir,
 }
 
@@ -57,8 +59,10 @@ impl RelayProcess {
         assert!(initialised.status.success(), "{initialised:?}");
         let configuration = home.join("smp-server.toml");
         let mut text = std::fs::read_to_string(&configuration).unwrap();
+        let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         for (name, value) in options {
-            text = replace_option(&text, name, *value);
+            let value = if *name == "http" { u64::from(http) } else { *value };
+            text = replace_option(&text, name, value);
         }
         std::fs::write(&configuration, text).unwrap();
         let mut child = Command::new(PROGRAM)
@@ -74,7 +78,7 @@ impl RelayProcess {
         assert!(lines.next().unwrap().unwrap().starts_with("smp://"));
         assert_eq!(lines.next().unwrap().unwrap(), "ready");
         let fingerprint = *Identity::load(&home).unwrap().fingerprint();
-        Self { child, address, fingerprint, directory }
+        Self { child, address, fingerprint, http, directory }
     }
 
     pub(crate) async fn tls(&self) -> TlsStream {
@@ -164,10 +168,43 @@ impl Drop for RelayProcess {
     }
 }
 
-/// Gives an option of the configuration file another value.
+/// Gives an option of the configuration file another value: 0 and 1 where it is `false` or `true`; a port of this machine
+/// for `resolver` and `http`, of which the latter is chosen here.
 fn replace_option(text: &str, name: &str, value: u64) -> String {
+    match name {
+        "resolver" => {
+            let comment = "# resolver = \"http://127.0.0.1:8000\"";
+            assert!(text.contains(comment));
+            return text.replace(comment, &format!("resolver = \"http://127.0.0.1:{value}\""));
+        }
+        "http" => {
+            assert!(text.contains("\nhttp = []\n"));
+            return text.replace("\nhttp = []\n", &format!("\nhttp = [\"127.0.0.1:{value}\"]\n"));
+        }
+        _ => {}
+    }
+    // In one section, where the same name stands in several.
+    let (section, name) = name.split_once('.').map_or((None, name), |(section, name)| (Some(section), name));
     let prefix = format!("{name} = ");
-    assert_eq!(text.lines().filter(|line| line.starts_with(&prefix)).count(), 1, "{name}");
-    let line = |line: &str| if line.starts_with(&prefix) { format!("{prefix}{value}\n") } else { format!("{line}\n") };
-    text.lines().map(line).collect()
+    let (mut inside, mut replaced, mut out) = (section.is_none(), 0, String::new());
+    for line in text.lines() {
+        if let Some(section) = section
+            && line.starts_with('[')
+        {
+            inside = line == format!("[{section}]");
+        }
+        match line.strip_prefix(&prefix).filter(|_| inside) {
+            Some(before) => {
+                let flag = matches!(before, "true" | "false");
+                let value = if flag { (value == 1).to_string() } else { value.to_string() };
+                out.push_str(&prefix);
+                out.push_str(&value);
+                replaced += 1;
+            }
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    assert_eq!(replaced, 1, "{name}");
+    out
 }

@@ -148,13 +148,16 @@ impl RawProxy {
 
     pub fn wrap(&self, sealed: &Sealed) -> ([u8; 24], Vec<u8>) {
         let correlation: [u8; 24] = rand::random();
+        (correlation, Self::wrap_in(&self.layer, &correlation, sealed))
+    }
+
+    pub fn wrap_in(layer: &ProxyLayer, correlation: &[u8; 24], sealed: &Sealed) -> Vec<u8> {
         let forward = ForwardedTransmission {
             correlation_id: CorrelationId::from_array(&sealed.correlation),
             forward: sealed.forward(),
         };
         let mut buffer = vec![0; FORWARDED_LENGTH];
-        let sealed = self.layer.seal_forward(CorrelationId::from_array(&correlation), &forward, &mut buffer).unwrap();
-        (correlation, sealed.to_vec())
+        layer.seal_forward(CorrelationId::from_array(correlation), &forward, &mut buffer).unwrap().to_vec()
     }
 
     /// Sends the parameter of RFWD.

@@ -79,12 +79,21 @@ impl TestService {
 impl Claim<'_> {
     /// Connects, and does the handshake; if that fails, returns why and the connection.
     pub(crate) async fn connect(&self, relay: &TestRelay) -> Result<RawClient, (SessionError, TlsStream)> {
-        let tcp = connect_tcp("127.0.0.1", relay.address.port(), PATIENCE).await.unwrap();
+        self.connect_to(relay.address.port(), relay.fingerprint).await
+    }
+
+    /// As [`Self::connect`], to the relay on this port of this machine.
+    pub(crate) async fn connect_to(
+        &self,
+        port: u16,
+        identity: [u8; 32],
+    ) -> Result<RawClient, (SessionError, TlsStream)> {
+        let tcp = connect_tcp("127.0.0.1", port, PATIENCE).await.unwrap();
         let tls = match self.in_tls {
             Some(service) => ClientTls::with_certificate(ClientAlpn::Smp, &service.chain, &service.key).unwrap(),
             None => ClientTls::new(ClientAlpn::Smp),
         };
-        let mut tls = tls.connect(tcp, &relay.fingerprint, PATIENCE).await.unwrap();
+        let mut tls = tls.connect(tcp, &identity, PATIENCE).await.unwrap();
 
         let session_key = Ed25519SecretKey::generate(&mut rand::rng());
         let certificates: Vec<LongString<'_>> = match &self.in_hello {
@@ -97,7 +106,7 @@ impl Claim<'_> {
             ServiceCredentials::new(role, chain, session_key.public_key(), CertificateSigner::Ed25519(key))
         });
         let versions = VersionRange::new(SmpVersion(self.version), SmpVersion(self.version)).unwrap();
-        let configuration = ClientConfiguration { versions, identity: relay.fingerprint, is_proxy: false, service };
+        let configuration = ClientConfiguration { versions, identity, is_proxy: false, service };
         let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
         let leaf = tls.peer_certificates()[0].to_vec();
         let handshake =
