@@ -10,10 +10,12 @@ use smp_proto::smp::recipient::{
     ContactLink, InvitationLink, NewQueue, QueueIds, QueueMode, QueueRequest, SubscriptionMode,
 };
 use smp_proto::smp::{BrokerMessage, Command};
+use smp_proto::version::VersionRange;
 use smp_proto::wire::{LongString, Writer};
+use smp_std::net::{ClientAlpn, ClientTls};
 use smp_std::relay::config::Config;
 
-use crate::harness::{RawClient, Received, TestRelay};
+use crate::harness::{PATIENCE, RawClient, Received, TestRelay, send_command};
 
 pub(crate) fn ed25519() -> AuthorizationSecretKey {
     AuthorizationSecretKey::generate_ed25519(&mut rand::rng())
@@ -272,5 +274,60 @@ async fn keys_that_hide_nothing_are_refused() {
     let notifier = NotifierKeys { notifier_key: ed25519().public_key(), recipient_dh_key: weak };
     assert_eq!(parts.ask(&mut client, parts.command(None, Some(notifier))).await.text(), "ERR CMD SYNTAX");
     assert_eq!(relay.store().counts().queues, 0);
+    relay.stop().await;
+}
+
+/// The sender's id of a queue with a link is known before the relay has answered, so somebody may send that early: the
+/// subscription that comes with the queue misses nothing, however long its client takes to read.
+#[tokio::test]
+async fn what_is_sent_before_the_response_is_read_is_delivered() {
+    let relay = TestRelay::start(Config::default()).await;
+    let mut other = relay.client().await;
+    let mut full = Vec::new();
+    for _ in 0..85 {
+        let queue = other.new_queue(QueueMode::Contact, false).await;
+        assert_eq!(other.tell(None, &queue.sender_id, &send_command(&[5; 16_000])).await, "OK");
+        full.push(queue);
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16_384).unwrap();
+    let tcp = socket.connect(relay.address).await.unwrap();
+    let tls = ClientTls::new(ClientAlpn::Smp).connect(tcp, &relay.fingerprint, PATIENCE).await.unwrap();
+    let mut owner = RawClient::greet(tls, relay.fingerprint, VersionRange::SMP).await;
+    // Long responses that the owner does not read, and new queues between them.
+    let created: Vec<NewParts> = (0..8).map(|_| NewParts::new()).collect();
+    let mut block = Vec::new();
+    for (number, queue) in full.iter().enumerate() {
+        block.push(owner.encode(Some(&queue.key), &queue.recipient_id, &Command::Get).1);
+        if let Some(parts) = created.get(number / 10).filter(|_| number % 10 == 9) {
+            let new = NewQueue {
+                subscription: SubscriptionMode::Subscribe,
+                ..parts.command(Some(contact(parts, &parts.correlation, data(b"f", b"u"))), None)
+            };
+            block.push(owner.encode_as(&parts.correlation, Some(&parts.key), b"", &Command::New(new)));
+        }
+    }
+    owner.send_block(&block).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let mut sent = Vec::new();
+    for parts in &created {
+        if other.tell(None, &parts.sender_id, &send_command(b"early")).await == "OK" {
+            sent.push(parts.correlation);
+        }
+    }
+    assert!((1..8).contains(&sent.len()), "some are there, and some have to wait: {}", sent.len());
+    let (mut waiting, mut answered) = (Vec::new(), 0);
+    while answered < created.len() || !waiting.is_empty() {
+        let received = owner.receive().await;
+        if received.text().starts_with("IDS ") {
+            answered += 1;
+            if sent.iter().any(|correlation| correlation[..] == received.correlation) {
+                waiting.push(ids(&received, &owner).recipient_id.as_bytes().to_vec());
+            }
+        } else if received.correlation.is_empty() {
+            assert!(received.text().starts_with("MSG "));
+            waiting.retain(|queue| *queue != received.entity);
+        }
+    }
     relay.stop().await;
 }

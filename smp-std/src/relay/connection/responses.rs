@@ -65,7 +65,13 @@ impl Connection {
             Effect::None => outcome.body,
             Effect::Subscribe(queue) => {
                 let token = self.relay.hub.subscribe(Part::Recipient, queue, &self.peer);
-                self.subscriptions.subscribe_new(queue, token);
+                match &outcome.body {
+                    // The client chose the sender's id, so somebody may have sent to the queue already.
+                    Body::Ids(created) if created.record.link_id.is_some() => {
+                        self.subscriptions.subscribe(queue, token);
+                    }
+                    _ => self.subscriptions.subscribe_new(queue, token),
+                }
                 self.count_subscriptions();
                 outcome.body
             }
