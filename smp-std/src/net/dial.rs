@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use smp_crypto::hash::sha256;
 use smp_proto::address::{Host, ServerAddress};
 use tokio::net::{TcpStream, lookup_host};
@@ -17,7 +17,7 @@ use super::tcp::connect_to_any;
 use super::{NetError, reach};
 
 /// Which hosts of an address are preferred.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostMode {
     /// IP addresses and names of the DNS.
@@ -28,7 +28,7 @@ pub enum HostMode {
 }
 
 /// What the SOCKS5 proxy is used for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SocksMode {
     /// For onion names only.

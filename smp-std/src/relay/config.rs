@@ -2,7 +2,9 @@
 
 mod control;
 mod disk;
+mod error;
 mod information;
+mod limits;
 mod metrics;
 pub mod names;
 mod notifications;
@@ -16,15 +18,16 @@ mod web;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use smp_proto::address::Host;
 use smp_proto::version::{SmpVersion, VersionRange};
 
 pub use control::ControlConfig;
 pub use disk::DiskConfig;
+pub use error::ConfigError;
 pub use information::{HostingType, Information};
+pub use limits::Limits;
 pub use metrics::MetricsConfig;
 pub use names::Names;
 pub use notifications::Notifications;
@@ -39,7 +42,7 @@ pub use web::Web;
 pub const FILE_NAME: &str = "smp-server.toml";
 
 /// Everything an operator can set. Fields that a file leaves out have the defaults of the template.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the relay listens and how its address is written.
@@ -79,7 +82,7 @@ pub struct Config {
 }
 
 /// Where the relay listens and how its address is written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Socket addresses to accept connections on.
@@ -109,12 +112,13 @@ impl Default for Server {
 pub const DEFAULT_PORT: u16 = 5223;
 
 /// Who may create queues.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queues {
     /// Whether new queues can be created at all.
     pub allow_new: bool,
     /// What clients must know to create queues.
+    #[serde(skip_serializing)]
     pub password: Option<String>,
     /// Queues in all; beyond it none can be created.
     pub max: Option<u64>,
@@ -138,7 +142,7 @@ impl std::fmt::Debug for Queues {
 }
 
 /// How long messages are kept, and how many.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Messages {
     /// Messages one queue holds before its sender is told to wait.
@@ -160,7 +164,7 @@ impl Default for Messages {
 }
 
 /// The kinds of store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// On disk, nothing acknowledged is ever lost.
@@ -171,7 +175,7 @@ pub enum Engine {
 }
 
 /// Where queues and messages are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
     /// The kind of store.
@@ -188,77 +192,8 @@ impl Default for StoreConfig {
     }
 }
 
-/// What one peer and all of them together may use.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Connections in total.
-    pub connections: usize,
-    /// Connections from one address (IPv6: one /64 network). Loopback is exempt.
-    pub connections_per_address: usize,
-    /// Connections that have not finished their handshakes; beyond it the oldest of them is closed.
-    pub handshakes: usize,
-    /// Seconds for a connection to finish TLS.
-    pub tls_timeout_seconds: u64,
-    /// Seconds for a connection to finish the SMP handshake after TLS.
-    pub handshake_timeout_seconds: u64,
-    /// Seconds for a block to arrive once it has begun.
-    pub block_timeout_seconds: u64,
-    /// Seconds for a peer to take a block.
-    pub write_timeout_seconds: u64,
-    /// Responses one connection may have outstanding before it is no longer read.
-    pub pending_responses: usize,
-    /// Queues one connection may be subscribed to.
-    pub subscriptions_per_connection: usize,
-    /// Queues all connections together may be subscribed to. Each takes about 200 bytes.
-    pub subscriptions: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 20_000,
-            connections_per_address: 2_000,
-            handshakes: 1_000,
-            tls_timeout_seconds: 30,
-            handshake_timeout_seconds: 30,
-            block_timeout_seconds: 120,
-            write_timeout_seconds: 120,
-            pending_responses: 512,
-            subscriptions_per_connection: 100_000,
-            subscriptions: 1_000_000,
-        }
-    }
-}
-
-impl Limits {
-    /// Time for a connection to finish TLS.
-    #[must_use]
-    pub fn tls_timeout(&self) -> Duration {
-        Duration::from_secs(self.tls_timeout_seconds)
-    }
-
-    /// Time for a connection to finish the SMP handshake.
-    #[must_use]
-    pub fn handshake_timeout(&self) -> Duration {
-        Duration::from_secs(self.handshake_timeout_seconds)
-    }
-
-    /// Time for a block to arrive once it has begun.
-    #[must_use]
-    pub fn block_timeout(&self) -> Duration {
-        Duration::from_secs(self.block_timeout_seconds)
-    }
-
-    /// Time for a peer to take a block.
-    #[must_use]
-    pub fn write_timeout(&self) -> Duration {
-        Duration::from_secs(self.write_timeout_seconds)
-    }
-}
-
 /// When connections that do nothing are closed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InactiveClients {
     /// Whether they are closed at all.
@@ -275,36 +210,6 @@ impl Default for InactiveClients {
     }
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file could not be read or written.
-    Io(std::io::Error),
-    /// The file is not TOML, or holds options that do not exist or have the wrong type.
-    Syntax {
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// An option has a value that makes no sense.
-    Value(&'static str),
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            // Not the line itself, which could hold the password.
-            Self::Syntax { line, message } => write!(f, "line {line}: {message}"),
-            Self::Value(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
     /// Reads and checks `smp-server.toml` in `directory`.
     pub fn load(directory: &Path) -> Result<Self, ConfigError> {
@@ -320,6 +225,15 @@ impl Config {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The configuration as a file of it could be, without its secrets and without explanations. They are left out: the
+    /// password for new queues, the resolver's authorization.
+    ///
+    /// # Errors
+    /// Those of the syntax: for a path that is not text.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 
     /// Refuses values that make no sense.
@@ -417,44 +331,4 @@ pub fn valid_host(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn template_is_the_defaults() {
-        let config = Config::parse(&template(&Choices::default())).unwrap();
-        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
-    }
-
-    #[test]
-    fn template_holds_the_choices() {
-        let choices = Choices {
-            listen: vec!["127.0.0.1:7001".parse().unwrap(), "[::1]:7002".parse().unwrap()],
-            hosts: vec!["relay.example".to_owned(), "abc.onion".to_owned()],
-            port: Some(443),
-            password: Some("tricky\"pass\\word#".to_owned()),
-            engine: Some(Engine::Memory),
-        };
-        let config = Config::parse(&template(&choices)).unwrap();
-        assert_eq!(config.server.listen, choices.listen);
-        assert_eq!(config.server.hosts, choices.hosts);
-        assert_eq!(config.address_port(), 443);
-        assert_eq!(config.queues.password, choices.password);
-        assert_eq!(config.store.engine, Engine::Memory);
-    }
-
-    #[test]
-    fn nonsense_is_refused_by_name() {
-        for (text, word) in [
-            ("[messages]\nquota = 0", "quota"),
-            ("[server]\nlisten = []", "listen"),
-            ("[server]\nlistne = []", "listne"),
-            ("[queues]\npassword = \"a b\"", "password"),
-            ("[limits]\ntls_timeout_seconds = 0", "time-outs"),
-            ("[store]\nengine = \"sqlite\"", "sqlite"),
-        ] {
-            let error = Config::parse(text).unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,9 @@
 //! `[control]`: what operators do with a relay that runs.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What operators do with a relay that runs.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
     /// Whether the relay takes commands at a socket in its directory. Applied at the start.

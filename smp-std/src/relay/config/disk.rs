@@ -1,9 +1,9 @@
 //! `[disk]`: what must stay free.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What must stay free on the disk of the store.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskConfig {
     /// MiB below which no queues are created.

@@ -1,10 +1,10 @@
 //! `[information]`: what the relay's web page says about its operator.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Who runs the relay, where and on which terms (wire reference, sections 14.2 and 14.9). All of it is shown on the
 /// relay's web page; nothing of it changes what the relay does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Information {
     /// Where the source code of the relay can be had: an address of the web.
@@ -46,7 +46,7 @@ pub struct Information {
 }
 
 /// The kinds of machine a relay runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HostingType {

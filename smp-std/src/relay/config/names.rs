@@ -2,15 +2,16 @@
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Who resolves names for clients, and how patiently.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Names {
     /// Base URL of the resolver, `http` or `https`; names are not resolved without it.
     pub resolver: Option<String>,
     /// `bearer TOKEN` or `basic USER:PASSWORD`.
+    #[serde(skip_serializing)]
     pub authorization: Option<String>,
     /// Milliseconds for one lookup, 100 to 60,000.
     pub timeout_milliseconds: u64,

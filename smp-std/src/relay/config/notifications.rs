@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, Engine};
 use crate::relay::store::NotificationLimits;
 
 /// How notifications are delivered, and how long and how many wait (wire reference, section 10.6).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notifications {
     /// Milliseconds between two deliveries.

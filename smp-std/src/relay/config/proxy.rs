@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use smp_proto::address::{Host, ServerAddress};
 
 use crate::net::{HostMode, NetworkPolicy, SocksMode};
 
 /// Forwarding for clients that hide from other relays, and for relays that hide them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Proxy {
     /// Whether clients can have commands forwarded. What other relays forward is always carried out.

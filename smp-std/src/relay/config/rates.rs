@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::relay::rates::Rate;
 
 /// How fast clients may be. Who is faster waits; nothing is lost by that.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
     /// Commands on one connection in a second, on average; beyond it the connection is read more slowly.

@@ -1,9 +1,9 @@
 //! `[services]`: clients that receive, or take notifications, for many queues at once.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How many services the relay knows, and for how long.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Services {
     /// Services in all; beyond it new ones are refused.

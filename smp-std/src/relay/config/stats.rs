@@ -1,9 +1,9 @@
 //! `[stats]`: what a relay writes down of what it counts.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a relay writes down of what it counts.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StatsConfig {
     /// Whether the sums of each day are added to a file.

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the web site is served: the information page, `/information.json` and the pages for links (wire reference,
 /// sections 3, 13 and 14.9). Without an address to listen on there is no web site.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Web {
     /// Socket addresses for plain HTTP.

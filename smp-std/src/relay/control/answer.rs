@@ -54,7 +54,9 @@ impl Relay {
             Command::Stats => Answer::lines(self.stats_lines()),
             Command::Clients => Answer::lines(self.clients_lines()),
             Command::Sockets => Answer::lines(self.sockets_lines()),
-            Command::Config => Answer::lines(format!("{:#?}", self.config())),
+            Command::Config => {
+                self.config().to_toml().map_or_else(|error| Answer::failed(error.to_string()), Answer::lines)
+            }
             Command::Queue(target) => self.queue_lines(&target).await,
             Command::Block(target, blocked) => self.block_command(&target, blocked).await,
             Command::Unblock(target) => self.unblock_command(&target).await,
