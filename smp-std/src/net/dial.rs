@@ -114,7 +114,9 @@ pub struct NetworkPolicy {
     /// What the proxy is used for.
     pub socks_mode: SocksMode,
     /// Whether to connect into this machine and the network around it. Those who connect on behalf of strangers must not.
-    /// Checked on the address that is then connected to; names that a SOCKS5 proxy resolves cannot be checked.
+    /// Checked on the address that is then connected to. Of names that a SOCKS5 proxy resolves only those are refused that
+    /// are local by their form, such as `localhost`, or another way to write an address: where the others lead, the proxy
+    /// has to check.
     pub allow_private_addresses: bool,
 }
 
@@ -191,6 +193,10 @@ impl NetworkPolicy {
             Host::Ipv4(address) if self.allows(address.into()) => route(RouteHost::Address(address.into()), socks),
             Host::Ipv6(address) if self.allows(address.into()) => route(RouteHost::Address(address.into()), socks),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
+            // What a SOCKS5 proxy resolves cannot be checked afterwards.
+            Host::Domain(name) if socks.is_some() && !self.allow_private_addresses && !reach::is_public_name(name) => {
+                None
+            }
             Host::Domain(name) => route(RouteHost::Name(name.to_owned()), socks),
             Host::Onion(name) => {
                 self.socks_proxy.and_then(|proxy| route(RouteHost::Name(name.to_owned()), Some(proxy)))

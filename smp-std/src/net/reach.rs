@@ -11,6 +11,17 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether a name may belong to the public internet as far as its form tells: it has several labels, the last of them is none
+/// that is kept for use at home (RFC 6761, 6762, 8375, ...), and it is no other way to write an IPv4 address, such as
+/// `127.1` and `0x7f.1`, which many resolvers take.
+pub(super) fn is_public_name(name: &str) -> bool {
+    const LOCAL: [&str; 9] =
+        ["arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost"];
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let Some((_, last)) = name.rsplit_once('.') else { return false };
+    last.starts_with(char::is_alphabetic) && !LOCAL.iter().any(|local| last.eq_ignore_ascii_case(local))
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = match (a, b, c) {
@@ -127,6 +138,34 @@ mod tests {
             "2002:101:101::1",
         ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_local_by_their_form_are_told() {
+        for name in [
+            "localhost",
+            "LocalHost.",
+            "a.localhost",
+            "router",
+            "printer.local",
+            "db.internal",
+            "nas.home.arpa",
+            "x.LAN",
+            "127.1",
+            "0x7f.1",
+            "2130706433",
+            "0x7f000001",
+            "1.2.3.4.",
+            "",
+            ".",
+            "a.",
+            "a..",
+        ] {
+            assert!(!is_public_name(name), "{name}");
+        }
+        for name in ["smp.example.org", "example.org.", "1.2.example", "xn--e1afmkfd.xn--p1ai", "localhost.example"] {
+            assert!(is_public_name(name), "{name}");
         }
     }
 }

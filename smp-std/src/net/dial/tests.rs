@@ -242,3 +242,16 @@ async fn a_proxy_that_fails_or_is_silent_is_told_apart() {
     let result = policy.connect(&routes[0], Duration::from_millis(200)).await;
     assert!(matches!(result, Err(NetError::TimedOut)), "{result:?}");
 }
+
+/// A SOCKS5 proxy on this machine would take them for names of this machine and its network.
+#[test]
+fn local_names_do_not_go_to_the_proxy_for_strangers() {
+    use {HostMode::Public, SocksMode::Always};
+    let own = policy(Public, false, Some(Always));
+    let strangers = NetworkPolicy { allow_private_addresses: false, ..own.clone() };
+    for host in ["localhost", "router", "printer.local", "127.1"] {
+        assert_eq!(ways(&own, host), [format!("via {host}:5223")]);
+        assert!(ways(&strangers, host).is_empty(), "{host}");
+    }
+    assert_eq!(ways(&strangers, "localhost,smp.example.org"), ["via smp.example.org:5223"]);
+}
