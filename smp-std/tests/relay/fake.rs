@@ -34,6 +34,8 @@ pub enum Greeting {
     Hangup,
     /// Sends a hello that cannot be read.
     Garbage,
+    /// Sends a hello with a length that no block holds.
+    BadLength,
     /// Another session's identifier.
     OtherSession,
     /// No certificates and no session key.
@@ -126,6 +128,9 @@ async fn serve(
     handshake.hello(&mut block).unwrap();
     if greeting == Greeting::Garbage {
         block[2..50].fill(0xff);
+    }
+    if greeting == Greeting::BadLength {
+        block[..2].fill(0xff);
     }
     if greeting == Greeting::NoKey {
         // Versions and session identifier.

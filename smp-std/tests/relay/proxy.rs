@@ -170,6 +170,7 @@ async fn a_relay_that_cannot_be_used_is_told_apart() {
         (Greeting::Silent, (6, 20), "ERR PROXY BROKER NETWORK"),
         (Greeting::Hangup, (6, 20), "ERR PROXY BROKER NETWORK"),
         (Greeting::Garbage, (6, 20), "ERR PROXY BROKER TRANSPORT HANDSHAKE PARSE"),
+        (Greeting::BadLength, (6, 20), "ERR PROXY BROKER TRANSPORT LARGE_MSG"),
         (Greeting::OtherSession, (6, 20), "ERR PROXY BROKER TRANSPORT SESSION"),
         (Greeting::NoKey, (6, 20), "ERR PROXY BROKER TRANSPORT NO_AUTH"),
         (Greeting::Forged, (6, 20), "ERR PROXY BROKER TRANSPORT HANDSHAKE BAD_AUTH"),
@@ -189,7 +190,7 @@ async fn a_relay_that_cannot_be_used_is_told_apart() {
     let counted =
         [&stats.requests, &stats.successes, &stats.connect_errors, &stats.version_errors, &stats.other_errors]
             .map(smp_std::relay::stats::Counter::get);
-    assert_eq!(counted, [26, 0, 8, 10, 8]);
+    assert_eq!(counted, [28, 0, 8, 10, 10]);
     proxy.stop().await;
 }
 

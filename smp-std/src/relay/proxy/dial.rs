@@ -96,6 +96,10 @@ fn agree(
         Err(SessionError::Parse(_)) if has_no_key(hello, session_id.as_id()) => {
             return Err(Failure::Transport(TransportError::NoServerKey));
         }
+        // The network's relays tell a block with a wrong length from one whose content cannot be read.
+        Err(SessionError::Parse(_)) if unpad(hello).is_err() => {
+            return Err(Failure::Transport(TransportError::LargeMessage));
+        }
         Err(error) => return Err(error.into()),
     };
     let forwarding = VersionRange::new(SmpVersion::PRIVATE_ROUTING, SmpVersion::MAX).ok();
