@@ -209,12 +209,18 @@ async fn a_new_certificate_is_shown_after_reload_and_a_bad_one_changes_nothing()
     let new = std::fs::read(path.join("web.crt")).unwrap();
     std::fs::write(path.join("web.crt"), old).unwrap();
     config.information.operator = Some("A third operator".to_owned());
+    config.names.resolver = Some("http://127.0.0.1:9".to_owned());
     let error = site.relay.reload(config, &site.identity).unwrap_err().to_string();
     assert!(error.contains("web.key"), "{error}");
     std::fs::write(path.join("web.crt"), new).unwrap();
     let mut tls = site.browse().await.unwrap();
     assert!(ask(&mut tls, "GET", "/", "").await.1.contains("Another operator"));
     smp_client_is_served(&site, ClientAlpn::Smp).await;
+    // Nor does any other part of that configuration apply.
+    let tcp = connect_tcp("127.0.0.1", site.smp.port(), PATIENCE).await.unwrap();
+    let tls = ClientTls::new(ClientAlpn::Smp).connect(tcp, site.identity.fingerprint(), PATIENCE).await.unwrap();
+    let mut client = RawClient::greet(tls, *site.identity.fingerprint(), VersionRange::SMP).await;
+    assert_eq!(client.tell_raw(None, &[], b"RSLV alice.simplex").await, "ERR NAME NO_RESOLVER");
     site.stop().await;
 }
 
