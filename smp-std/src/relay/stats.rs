@@ -6,6 +6,7 @@ mod daily;
 mod deliveries;
 mod file;
 mod keeper;
+pub(super) mod moved;
 mod sums;
 
 use std::sync::Arc;

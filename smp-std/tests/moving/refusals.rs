@@ -189,6 +189,25 @@ fn the_program_reports_and_refuses() {
     assert_eq!(lines, ["import ok by=program", "export ok by=program"]);
 }
 
+#[test]
+fn the_running_day_goes_along() {
+    let copied = Copied::new("memory");
+    let day = "fromTime=2026-11-22T05:55:00.25Z\nqCreated=3\nqSecured=2\nmsgSent=41\nactiveQueues:\ndayHashes=1,2\n";
+    fs::write(copied.path("var/smp-server-stats.log"), day).unwrap();
+    let (directory, _) = imported(&copied.sources());
+    assert!(directory.path().join("stats.json").exists());
+    let target = tempfile::tempdir().unwrap();
+    export(directory.path(), target.path(), MessageForm::Log).unwrap();
+    let text = fs::read_to_string(target.path().join("var/smp-server-stats.log")).unwrap();
+    assert!(text.starts_with("fromTime=2026-11-22T00:00:00Z\nqCreated=3\nqSecured=2\n"), "{text}");
+    assert!(text.contains("\nqCount=10\n") && text.contains("\nmsgSent=41\n"), "{text}");
+
+    fs::write(copied.path("var/smp-server-stats.log"), "damaged").unwrap();
+    let (directory, report) = imported(&copied.sources());
+    assert!(!directory.path().join("stats.json").exists());
+    assert!(report.notes.iter().any(|note| note.contains("smp-server-stats.log")), "{:?}", report.notes);
+}
+
 /// kill -9 in the middle, and the same command again.
 #[test]
 fn a_killed_import_is_made_again() {

@@ -20,6 +20,7 @@ use super::store_log::{LoggedQueue, StoreLogLine};
 use super::{journal, options};
 use crate::identity::Identity;
 use crate::relay::config::{self, Config, Engine};
+use crate::relay::stats::moved;
 use crate::relay::store::{
     Backend, FjallBackend, FjallOptions, HeaderKind, Id, PendingNotification, QueueChange, QueueRecord, QueueStatus,
     ServiceSide, Side, StoreError, StoredMessage,
@@ -88,6 +89,10 @@ pub fn export(directory: &Path, target: &Path, form: MessageForm) -> Result<Expo
     if store.exists() {
         let backend = FjallBackend::open(&store, &FjallOptions::default())?;
         Writer { backend: &backend, var: &var, form, report: &mut report }.write()?;
+    }
+    // Books that cannot be read are begun anew by the relay too.
+    if let Ok(Some(text)) = moved::give(directory, report.queues) {
+        write_file(&var.join(moved::FILE_NAME), text.as_bytes())?;
     }
     for (name, needed) in
         [("ca.crt", true), ("server.crt", true), ("fingerprint", true), ("server.key", true), ("ca.key", false)]

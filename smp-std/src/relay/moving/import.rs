@@ -14,6 +14,7 @@ use super::rejected::{REJECTED_FILE, Rejected};
 use super::{Reason, journal, options};
 use crate::identity::Identity;
 use crate::relay::config;
+use crate::relay::stats::{self, moved};
 use crate::relay::store::{Backend, Counts, FjallBackend, FjallOptions};
 
 /// The folder inside the new directory that holds everything until it is complete.
@@ -29,8 +30,17 @@ const NOTIFICATION_LOG: &str = "smp-server-ntfs.log";
 const JOURNAL: &str = "messages";
 
 /// What an import makes, in the order in which it is moved to its place: a directory with a fingerprint is complete.
-const MADE: [&str; 8] =
-    ["store", REJECTED_FILE, config::FILE_NAME, "ca.key", "server.key", "server.crt", "ca.crt", "fingerprint"];
+const MADE: [&str; 9] = [
+    "store",
+    REJECTED_FILE,
+    stats::STATE_FILE,
+    config::FILE_NAME,
+    "ca.key",
+    "server.key",
+    "server.crt",
+    "ca.crt",
+    "fingerprint",
+];
 
 /// Longer configuration files are a mistake.
 const LONGEST_INI: u64 = 1 << 20;
@@ -167,6 +177,7 @@ fn make(
             Err(error) => return Err(MovingError::Io { path, error }),
         }
     }
+    statistics(&sources.data.join(moved::FILE_NAME), partial, &mut notes)?;
     sync_folder(&store).and_then(|()| sync_folder(partial)).map_err(MovingError::at(partial))?;
     write(&partial.join(COMPLETE), b"", true)?;
     sync_folder(partial).map_err(MovingError::at(partial))?;
@@ -178,6 +189,23 @@ fn make(
         options_left: translation.left.clone(),
         notes,
     })
+}
+
+/// Takes the sums of the running day, if there are any.
+fn statistics(path: &Path, partial: &Path, notes: &mut Vec<String>) -> Result<(), MovingError> {
+    let taken = match File::open(path) {
+        Ok(file) => moved::take(io::BufReader::new(file), partial),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+    };
+    match taken {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            notes.push(format!("{} was not taken: it cannot be read; the day is counted anew", moved::FILE_NAME));
+            Ok(())
+        }
+        Err(error) => Err(MovingError::Io { path: path.to_owned(), error }),
+    }
 }
 
 /// Reads everything the data folder has.

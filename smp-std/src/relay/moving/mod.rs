@@ -6,6 +6,7 @@
 //! | `smp-server-store.log` | [`store_log`] |
 //! | `smp-server-messages.log`, `smp-server-ntfs.log` | [`messages`] |
 //! | `messages/` | [`journal`] |
+//! | `smp-server-stats.log` | the running day's sums, with the relay's statistics |
 //!
 //! Everything is read line by line: memory does not grow with the size of what is moved. A line that makes no sense is
 //! kept aside with its file, number and [`Reason`], never shown, and the rest is taken.

@@ -158,6 +158,11 @@ impl ActiveQueues {
         }
     }
 
+    /// Counts a queue of which only a hash is known, in one period. The same queue counts once more when it is used again.
+    pub(super) fn add_hash(&self, period: Period, hash: i64) {
+        self.sketch(period).add(xxh3_64_with_seed(&hash.to_le_bytes(), self.seed.load(Ordering::Relaxed)));
+    }
+
     /// About how many queues were used in a period that has begun.
     #[must_use]
     pub fn count(&self, period: Period) -> u64 {

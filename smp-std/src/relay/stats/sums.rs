@@ -10,6 +10,12 @@ use super::Stats;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Sums(BTreeMap<String, u64>);
 
+impl FromIterator<(String, u64)> for Sums {
+    fn from_iter<T: IntoIterator<Item = (String, u64)>>(sums: T) -> Self {
+        Self(sums.into_iter().collect())
+    }
+}
+
 impl Sums {
     /// The sum of a counter; 0 for a name that is not known.
     #[must_use]
