@@ -129,15 +129,24 @@ async fn create(mut client: RawClient, count: usize) -> Vec<TestQueue> {
     queues
 }
 
+/// Blocks that are sent before the responses to the first of them are read. Whoever reads nothing is not read either.
+const AHEAD: usize = 3;
+
 async fn subscribe(client: &mut RawClient, queues: &[TestQueue]) {
+    let mut outstanding = 0;
     for batch in queues.chunks(SUBSCRIPTIONS) {
         let block: Vec<_> = batch
             .iter()
             .map(|queue| client.encode(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).1)
             .collect();
         client.send_block(&block).await;
+        outstanding += batch.len();
+        while outstanding > AHEAD * SUBSCRIPTIONS {
+            assert_eq!(client.receive().await.text(), "SOK 0");
+            outstanding -= 1;
+        }
     }
-    for _ in queues {
+    for _ in 0..outstanding {
         assert_eq!(client.receive().await.text(), "SOK 0");
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod creation;
 mod errors;
 mod hand;
+mod rows;
 mod subject;
 
 /// All versions there are.
