@@ -43,21 +43,21 @@ impl Executor<'_> {
             return Ok(Answer::Now(Body::Subscribed(service)));
         }
         let token = self.relay.hub.subscribe(Part::Recipient, queue, self.peer);
-        // A queue that was deleted since its authorization: the deletion told the hub before it had the subscription.
-        match self.relay.store.queue_by_recipient(&queue).map_err(|error| store_error(&error))? {
-            None => {
-                self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
-                return Err(SmpError::Auth);
+        // A queue that was deleted, or came to a service, since its authorization: that told the hub before it had the
+        // subscription.
+        let service = match self.relay.store.queue_by_recipient(&queue) {
+            Ok(Some(record)) if record.recipient_service.is_none() => {
+                self.subscriptions.subscribe(queue, token);
+                return Ok(Answer::Now(Body::Subscribed(None)));
             }
-            // Likewise one that came to a service.
-            Some(record) if record.recipient_service.is_some() => {
-                self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
-                return self.associate(ServiceSide::Recipient, queue).await;
-            }
-            Some(_) => {}
+            Ok(found) => Ok(found.is_some()),
+            Err(error) => Err(store_error(&error)),
+        };
+        self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
+        match service? {
+            true => self.associate(ServiceSide::Recipient, queue).await,
+            false => Err(SmpError::Auth),
         }
-        self.subscriptions.subscribe(queue, token);
-        Ok(Answer::Now(Body::Subscribed(None)))
     }
 
     pub(super) fn check_subscription_limit(&self) -> Result<(), SmpError<'static>> {
