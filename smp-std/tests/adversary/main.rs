@@ -73,25 +73,35 @@ async fn attack_one(
     let start = Instant::now();
     let relay = RelayProcess::start(kind, options);
     let pair = HonestPair::start(&relay).await;
-    let (sockets, memory) = (relay.sockets(), relay.memory());
-    attack(&relay, &pair).await;
-    pair.progress("after the attack").await;
-    let rounds = pair.rounds();
-    let left = relay.wait_for_sockets(0..=sockets, Duration::from_secs(15)).await;
-    // There may be fewer: before the attack the relay may have asked its resolver whether it works.
-    assert!(left <= sockets, "{what}, {kind:?}: {left} connections of the attack are left, {sockets} before");
-    let allowed = match kind {
-        Kind::Disk => memory + NOISE + STORE,
-        Kind::Memory => memory + NOISE,
+    let (sockets, before) = (relay.sockets(), relay.memory());
+    let noise = match kind {
+        Kind::Disk => NOISE + STORE,
+        Kind::Memory => NOISE,
     };
-    let after = relay.wait_for_memory(allowed, Duration::from_secs(10)).await;
-    assert!(after <= allowed, "{what}, {kind:?}: {memory} bytes before, {after} after");
+    let (mut memory, mut after) = (before, before);
+    for repeated in [false, true] {
+        attack(&relay, &pair).await;
+        pair.progress("after the attack").await;
+        let left = relay.wait_for_sockets(0..=sockets, Duration::from_secs(15)).await;
+        // There may be fewer: before the attack the relay may have asked its resolver whether it works.
+        assert!(left <= sockets, "{what}, {kind:?}: {left} connections of the attack are left, {sockets} before");
+        after = relay.wait_for_memory(memory + noise, Duration::from_secs(10)).await;
+        if after <= memory + noise {
+            break;
+        }
+        // The allocator keeps pages that are half empty, now and then many. It does that once; what is lost grows with
+        // every attack.
+        assert!(!repeated, "{what}, {kind:?}: {before} bytes before, {memory} after an attack, {after} after two");
+        eprintln!("{what}, {kind:?}: {} KiB before, {} KiB after, again", memory >> 10, after >> 10);
+        memory = after;
+    }
+    let rounds = pair.rounds();
     let worst = pair.finish(what);
     relay.stop();
     eprintln!(
         "{what}, {kind:?}: {:?}, {rounds} messages, worst {worst:?}, {} KiB before, {} KiB after",
         start.elapsed(),
-        memory >> 10,
+        before >> 10,
         after >> 10
     );
 }
