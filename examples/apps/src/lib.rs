@@ -1,0 +1,2 @@
+//! What the firmware examples do, whatever the board.
+#![no_std]
