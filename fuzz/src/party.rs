@@ -8,7 +8,8 @@ use smp_crypto::certificate::{
 };
 use smp_crypto::key::{Ed25519SecretKey, X25519SecretKey};
 use smp_crypto::session::{
-    ClientConfiguration, ClientHandshake, ServerConfiguration, ServerHandshake, ServerSessionKey, SessionIdentifier,
+    ClientConfiguration, ClientHandshake, ServerConfiguration, ServerHandshake, ServerLeaf, ServerSessionKey,
+    SessionIdentifier,
 };
 use smp_proto::transport::hello::CertificateChain;
 use smp_proto::version::VersionRange;
@@ -54,6 +55,7 @@ impl Party {
             service: None,
         };
         let secret = X25519SecretKey::from_bytes(&[4; 32]);
-        run(ServerHandshake::new(&server, session, key), ClientHandshake::new(client, session, &self.chain[0], secret))
+        let leaf = ServerLeaf::from_der(&self.chain[0]).expect("what was made can be read");
+        run(ServerHandshake::new(&server, session, key), ClientHandshake::new(client, session, leaf, secret))
     }
 }

@@ -10,7 +10,7 @@ use super::{
     read_message, write_message,
 };
 use crate::{
-    certificate::{Certificate, MAX_CHAIN_LENGTH, fingerprint},
+    certificate::{Certificate, CertificateKey, MAX_CHAIN_LENGTH, fingerprint},
     key::{X25519PublicKey, X25519SecretKey},
     signed_key::{ED448_LENGTH, SignedKey},
 };
@@ -33,12 +33,30 @@ pub struct ClientConfiguration<'a> {
     pub service: Option<ServiceCredentials<'a>>,
 }
 
+/// The certificate of the key that the server proved in TLS to have. 90 bytes, so that who has one buffer only need not
+/// keep the certificate while a hello comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLeaf {
+    /// SHA-256 of the certificate.
+    pub fingerprint: [u8; 32],
+    /// The key in it.
+    pub key: CertificateKey,
+}
+
+impl ServerLeaf {
+    /// Reads a certificate in DER. Fails with [`SessionError::BadAuthentication`] when it is none.
+    pub fn from_der(der: &[u8]) -> Result<Self, SessionError> {
+        let certificate = Certificate::from_der(der).map_err(|_| SessionError::BadAuthentication)?;
+        Ok(Self { fingerprint: fingerprint(der), key: *certificate.public_key() })
+    }
+}
+
 /// The client's side of a handshake.
 #[derive(Debug)]
 pub struct ClientHandshake<'a> {
     configuration: ClientConfiguration<'a>,
     session_id: SessionIdentifier,
-    leaf: &'a [u8],
+    leaf: ServerLeaf,
     key: X25519SecretKey,
 }
 
@@ -54,13 +72,12 @@ pub enum ClientStep {
 impl<'a> ClientHandshake<'a> {
     /// Starts a handshake.
     ///
-    /// `leaf` is the certificate of the key that the server proved in TLS to have, in DER; `key` is new, for this
-    /// connection only.
+    /// `key` is new, for this connection only.
     #[must_use]
     pub const fn new(
         configuration: ClientConfiguration<'a>,
         session_id: SessionIdentifier,
-        leaf: &'a [u8],
+        leaf: ServerLeaf,
         key: X25519SecretKey,
     ) -> Self {
         Self { configuration, session_id, leaf, key }
@@ -119,16 +136,17 @@ impl<'a> ClientHandshake<'a> {
     /// The server's session key: it is signed by the leaf of TLS, and the hello names the same leaf and identity.
     fn verify(&self, authentication: &ServerAuthentication<'_>) -> Result<X25519PublicKey, SessionError> {
         let chain = authentication.chain;
-        let identity = chain.get(1).ok_or(SessionError::BadAuthentication)?;
+        let (Some(leaf), Some(identity)) = (chain.get(0), chain.get(1)) else {
+            return Err(SessionError::BadAuthentication);
+        };
         if chain.len() > MAX_CHAIN_LENGTH
-            || chain.get(0) != Some(self.leaf)
+            || fingerprint(leaf) != self.leaf.fingerprint
             || fingerprint(identity) != self.configuration.identity
         {
             return Err(SessionError::BadAuthentication);
         }
-        let leaf = Certificate::from_der(self.leaf).map_err(|_| SessionError::BadAuthentication)?;
         let signed = SignedKey::from_der(authentication.signed_key.as_bytes())?;
-        Ok(signed.verify(leaf.public_key())?)
+        Ok(signed.verify(&self.leaf.key)?)
     }
 
     fn write_hello(

@@ -17,7 +17,7 @@ use smp_crypto::{
     },
     key::{Ed448SecretKey, Ed25519SecretKey, X25519SecretKey},
     session::{
-        Block, ClientConfiguration, ClientHandshake, ClientStep, ServerConfiguration, ServerHandshake,
+        Block, ClientConfiguration, ClientHandshake, ClientStep, ServerConfiguration, ServerHandshake, ServerLeaf,
         ServerSessionKey, ServerStep, Session, SessionError, SessionIdentifier,
     },
 };
@@ -125,7 +125,7 @@ impl Party {
     /// A client of this relay.
     fn client<'a>(&'a self, configuration: ClientConfiguration<'a>) -> ClientHandshake<'a> {
         let key = X25519SecretKey::generate(&mut ChaCha20Rng::seed_from_u64(30));
-        ClientHandshake::new(configuration, session_id(), &self.chain[0], key)
+        ClientHandshake::new(configuration, session_id(), ServerLeaf::from_der(&self.chain[0]).unwrap(), key)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which version is agreed on, and what follows from it.
 
-use smp_crypto::session::{ClientConfiguration, ClientHandshake, SessionError, SessionIdentifier};
+use smp_crypto::session::{ClientConfiguration, ClientHandshake, ServerLeaf, SessionError, SessionIdentifier};
 use smp_crypto::{
     key::X25519SecretKey,
     session::{ServerConfiguration, ServerHandshake},
@@ -116,7 +116,8 @@ fn only_the_relay_of_the_address_and_of_the_tls_session_will_do() {
     relay.serve(range(6, 20), true, |_, block| {
         let key = || X25519SecretKey::from_bytes(&[3; 32]);
         let receive = |client: ClientHandshake<'_>| client.receive(&mut block.clone()).map(drop);
-        let leaf = &relay.chain[0];
+        let [leaf, identity, of_other] =
+            [&relay.chain[0], &relay.chain[1], &other.chain[0]].map(|der| ServerLeaf::from_der(der).unwrap());
         assert_eq!(receive(ClientHandshake::new(configuration, session_id(), leaf, key())), Ok(()));
 
         let elsewhere = SessionIdentifier::new(&[8; 32]).unwrap();
@@ -124,9 +125,9 @@ fn only_the_relay_of_the_address_and_of_the_tls_session_will_do() {
         let bad = Err(SessionError::BadAuthentication);
         let expects_other = other.client_configuration(range(6, 20));
         assert_eq!(receive(ClientHandshake::new(expects_other, session_id(), leaf, key())), bad);
-        assert_eq!(receive(ClientHandshake::new(configuration, session_id(), &other.chain[0], key())), bad);
-        assert_eq!(receive(ClientHandshake::new(configuration, session_id(), &relay.chain[1], key())), bad);
-        assert_eq!(receive(ClientHandshake::new(configuration, session_id(), &[], key())), bad);
+        assert_eq!(receive(ClientHandshake::new(configuration, session_id(), of_other, key())), bad);
+        assert_eq!(receive(ClientHandshake::new(configuration, session_id(), identity, key())), bad);
+        assert_eq!(ServerLeaf::from_der(&[]).err(), bad.err());
     });
 }
 

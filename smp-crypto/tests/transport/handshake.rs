@@ -8,7 +8,7 @@ use smp_crypto::{
     key::{Ed448SecretKey, Ed25519SecretKey, X25519SecretKey},
     session::{
         Block, ClientConfiguration, ClientHandshake, ClientStep, Opener, Sealer, ServerConfiguration, ServerHandshake,
-        ServerSessionKey, ServerStep, ServiceCredentials, Session, SessionError, SessionIdentifier,
+        ServerLeaf, ServerSessionKey, ServerStep, ServiceCredentials, Session, SessionError, SessionIdentifier,
     },
 };
 use smp_proto::{
@@ -149,7 +149,7 @@ fn client_session(case: &Value) -> Option<Session> {
     };
     let chain = certificates_of(&case["server_chain"]);
     let session_id = SessionIdentifier::new(&bytes(case, "client_session_id")).unwrap();
-    let client = ClientHandshake::new(configuration, session_id, &chain[0], secret);
+    let client = ClientHandshake::new(configuration, session_id, ServerLeaf::from_der(&chain[0]).unwrap(), secret);
 
     let mut block = block_of(&bytes(&case["server_hello"], "content"));
     let session = client.receive(&mut block).and_then(|step| {

@@ -5,8 +5,8 @@ use smp_crypto::{
     certificate::CertificateSigner,
     key::{Ed25519SecretKey, X25519SecretKey},
     session::{
-        ClientConfiguration, ClientHandshake, ClientStep, ServerConfiguration, ServerHandshake, ServerSessionKey,
-        ServerStep, SessionError, SessionIdentifier,
+        ClientConfiguration, ClientHandshake, ClientStep, ServerConfiguration, ServerHandshake, ServerLeaf,
+        ServerSessionKey, ServerStep, SessionError, SessionIdentifier,
     },
 };
 use smp_proto::{
@@ -50,7 +50,7 @@ pub(crate) fn client_reads_server_hello(case: &Value) {
     let client = ClientHandshake::new(
         configuration,
         SessionIdentifier::new(&bytes(case, "session_id")).unwrap(),
-        &chain[0],
+        ServerLeaf::from_der(&chain[0]).unwrap(),
         X25519SecretKey::from_pkcs8(&bytes(case, "client_private")).unwrap(),
     );
     let mut block = block_of(&bytes(case, "server_hello"));

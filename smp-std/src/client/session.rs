@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use smp_crypto::key::{X25519PublicKey, X25519SecretKey};
 use smp_crypto::session::{
-    ClientConfiguration, ClientHandshake, ClientStep, Opener, Sealer, Session, SessionError, SessionIdentifier,
+    ClientConfiguration, ClientHandshake, ClientStep, Opener, Sealer, ServerLeaf, Session, SessionError,
+    SessionIdentifier,
 };
 use smp_proto::id::{ID_LENGTH, SessionId};
 use smp_proto::smp::Command;
@@ -139,6 +140,7 @@ fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let certificates = stream.peer_certificates();
     let leaf = certificates.first().ok_or(ClientError::Identity)?;
+    let leaf = ServerLeaf::from_der(leaf).map_err(|_| ClientError::Identity)?;
     let identifier = SessionIdentifier::new(&session_id).map_err(|_| malformed())?;
     let handshake = ClientHandshake::new(configuration, identifier, leaf, X25519SecretKey::generate(&mut rand::rng()));
     let session = match handshake.receive(block) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use smp_crypto::key::X25519SecretKey;
-use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, SessionIdentifier};
+use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf, SessionIdentifier};
 use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::version::{SmpVersion, VersionRange};
 use smp_std::net::{ClientAlpn, ClientTls, NetError, TlsStream};
@@ -147,8 +147,8 @@ async fn hello(relay: &RelayProcess, version: u16) -> (TlsStream, Box<[u8; BLOCK
     let versions = VersionRange::new(SmpVersion(version), SmpVersion(version)).unwrap();
     let configuration = ClientConfiguration { versions, identity: relay.fingerprint, is_proxy: false, service: None };
     let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
-    let leaf = tls.peer_certificates()[0].to_vec();
-    let handshake = ClientHandshake::new(configuration, session_id, &leaf, X25519SecretKey::generate(&mut rand::rng()));
+    let leaf = ServerLeaf::from_der(&tls.peer_certificates()[0]).unwrap();
+    let handshake = ClientHandshake::new(configuration, session_id, leaf, X25519SecretKey::generate(&mut rand::rng()));
     let mut block = Box::new([0; BLOCK_LENGTH]);
     timeout(PATIENCE, tls.read_block(&mut block)).await.unwrap().unwrap();
     let ClientStep::Session(_) = handshake.receive(&mut block).unwrap() else { panic!("no service") };

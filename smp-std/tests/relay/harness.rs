@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use smp_crypto::authorization::{authorize, sign_service};
 use smp_crypto::key::{AuthorizationSecretKey, Ed25519SecretKey, X25519SecretKey};
-use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, Session, SessionIdentifier};
+use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf, Session, SessionIdentifier};
 use smp_proto::id::{CorrelationId, EntityId};
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::recipient::{NewQueue, QueueMode, QueueRequest, SubscriptionMode};
@@ -196,9 +196,9 @@ impl RawClient {
 
     pub async fn greet_as(mut tls: TlsStream, configuration: ClientConfiguration<'_>) -> Self {
         let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
-        let leaf = tls.peer_certificates()[0].to_vec();
+        let leaf = ServerLeaf::from_der(&tls.peer_certificates()[0]).unwrap();
         let handshake =
-            ClientHandshake::new(configuration, session_id, &leaf, X25519SecretKey::generate(&mut rand::rng()));
+            ClientHandshake::new(configuration, session_id, leaf, X25519SecretKey::generate(&mut rand::rng()));
         let mut block = Box::new([0; BLOCK_LENGTH]);
         timeout(PATIENCE, tls.read_block(&mut block)).await.unwrap().unwrap();
         let ClientStep::Session(session) = handshake.receive(&mut block).unwrap() else { panic!("no service") };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smp_crypto::key::X25519SecretKey;
 use smp_crypto::routing::ProxyLayer;
 use smp_crypto::session::{
-    Block, ClientConfiguration, ClientHandshake, ClientStep, Session, SessionError, SessionIdentifier,
+    Block, ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf, Session, SessionError, SessionIdentifier,
 };
 use smp_proto::address::ServerAddress;
 use smp_proto::id::SessionId;
@@ -88,7 +88,7 @@ fn agree(
     let configuration = ClientConfiguration { versions, identity, is_proxy: true, service: None };
     let session_id = SessionIdentifier::new(stream.session_identifier()).map_err(SessionError::Parse)?;
     let certificates = stream.peer_certificates();
-    let leaf = certificates.first().ok_or(SessionError::BadAuthentication)?;
+    let leaf = ServerLeaf::from_der(certificates.first().ok_or(SessionError::BadAuthentication)?)?;
     let key = X25519SecretKey::generate(&mut rand::rng());
     let session = match ClientHandshake::new(configuration, session_id, leaf, key).receive(block) {
         Ok(ClientStep::Session(session)) => session,

@@ -3,7 +3,7 @@
 use smp_crypto::certificate::CertificateSigner;
 use smp_crypto::key::{Ed25519SecretKey, X25519SecretKey};
 use smp_crypto::session::{
-    ClientConfiguration, ClientHandshake, ClientStep, ServiceCredentials, SessionError, SessionIdentifier,
+    ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf, ServiceCredentials, SessionError, SessionIdentifier,
 };
 use smp_proto::smp::service::ServiceRole;
 use smp_proto::transport::BLOCK_LENGTH;
@@ -108,9 +108,9 @@ impl Claim<'_> {
         let versions = VersionRange::new(SmpVersion(self.version), SmpVersion(self.version)).unwrap();
         let configuration = ClientConfiguration { versions, identity, is_proxy: false, service };
         let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
-        let leaf = tls.peer_certificates()[0].to_vec();
+        let leaf = ServerLeaf::from_der(&tls.peer_certificates()[0]).unwrap();
         let handshake =
-            ClientHandshake::new(configuration, session_id, &leaf, X25519SecretKey::generate(&mut rand::rng()));
+            ClientHandshake::new(configuration, session_id, leaf, X25519SecretKey::generate(&mut rand::rng()));
         let mut block = Box::new([0; BLOCK_LENGTH]);
         timeout(PATIENCE, tls.read_block(&mut block)).await.unwrap().unwrap();
         let step = handshake.receive(&mut block).unwrap();
