@@ -8,6 +8,8 @@
 //! The loops know nothing of relays. Texts go into an [`Outbox`], which is one end of an `embassy_sync` channel whose other
 //! end is the sending client; the lamp waits for a signal that the notifier client's callback gives.
 //!
+//! [`ask`] gets the link of a queue onto a device that has a serial port.
+//!
 //! ```
 //! use apps::{AlarmButton, Input, Numbers, Text, alarm_button};
 //! use embassy_sync::{blocking_mutex::raw::CriticalSectionRawMutex, channel::Channel};
@@ -21,6 +23,7 @@
 //! ```
 #![no_std]
 
+mod ask;
 mod button;
 pub mod io;
 mod lamp;
@@ -30,6 +33,7 @@ mod testing;
 mod text;
 mod threshold;
 
+pub use ask::{AskError, ask};
 pub use button::{AlarmButton, Debounced, alarm_button};
 pub use io::{Input, NoInput, Numbers, Outbox, Output, Sensor};
 pub use lamp::{Blinking, Lamp, Light, notification_lamp};
