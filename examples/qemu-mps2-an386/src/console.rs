@@ -43,6 +43,11 @@ pub fn measure(operation: &str, instructions: u64) {
     write(&["measure ", operation, " ", decimal(instructions, &mut [0; 20]), "\n"]);
 }
 
+/// `event stack-of <operation> <bytes>`.
+pub fn stack_of(operation: &str, bytes: usize) {
+    write(&["event stack-of ", operation, " ", decimal(bytes as u64, &mut [0; 20]), "\n"]);
+}
+
 /// `stack <bytes>`: the most that was in use since the stack was painted.
 pub fn stack() {
     write(&["stack ", decimal(crate::stack::peak() as u64, &mut [0; 20]), "\n"]);

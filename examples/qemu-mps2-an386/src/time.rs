@@ -94,15 +94,17 @@ pub(crate) fn start() {
 }
 
 impl Clock {
-    /// Wraps, and counts since the last.
+    /// Wraps, and counts since the last. The interrupt comes when the timer reaches 0, one count before it starts anew:
+    /// that is where a wrap begins.
     fn read(&self) -> (u32, u32) {
-        let before = FREE.value.read();
-        // A wrap whose interrupt did not run yet: the value may be of before or after it, so it is read again.
-        let (wraps, left) = match FREE.interrupt.read() & 1 {
-            0 => (self.wraps.get(), before),
-            _ => (self.wraps.get().wrapping_add(1), FREE.value.read()),
-        };
-        (wraps, (PERIOD - 1).saturating_sub(left))
+        let left = FREE.value.read();
+        if FREE.interrupt.read() & 1 == 0 {
+            // At 0 already, but the interrupt is still to come: the last count of the old wrap.
+            return (self.wraps.get(), PERIOD - left.max(1));
+        }
+        // A wrap that is not counted yet. What was read may be of before it.
+        let left = FREE.value.read();
+        (self.wraps.get().wrapping_add(1), if left == 0 { 0 } else { PERIOD - left })
     }
 
     /// Since the start, in embassy's ticks.
@@ -162,6 +164,8 @@ pub fn instructions() -> u64 {
 /// Interrupt of TIMER0.
 pub(crate) extern "C" fn on_wrap() {
     critical_section::with(|section| {
+        // Until it starts anew, a count later, 0 means the end of a wrap or the beginning, as the interrupt's bit says.
+        while FREE.value.read() == 0 {}
         FREE.interrupt.write(1);
         let clock = CLOCK.0.borrow(section);
         clock.wraps.set(clock.wraps.get().wrapping_add(1));
