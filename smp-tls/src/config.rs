@@ -1,0 +1,46 @@
+//! What the application decides, and what is random.
+
+use core::fmt;
+
+use rand_core::TryCryptoRng;
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+/// What the application offers to servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Config<'a> {
+    /// The application protocols (ALPN, RFC 7301), the preferred one first, 1 to 255 bytes each. The server chooses one of
+    /// them, or says nothing, or refuses the connection. With none the extension is not sent.
+    pub alpn: &'a [&'a [u8]],
+}
+
+/// The secret and the random values of one handshake.
+///
+/// Made before the connection is opened, so that the time a slow processor takes is not counted by the server.
+pub struct Ephemeral {
+    pub(crate) secret: StaticSecret,
+    pub(crate) public: PublicKey,
+    pub(crate) random: [u8; 32],
+    pub(crate) session_id: [u8; 32],
+}
+
+impl Ephemeral {
+    /// Takes 96 bytes from a cryptographic random source: secret key, client random, legacy session identifier.
+    ///
+    /// Fails with the error of the source.
+    pub fn generate<R: TryCryptoRng + ?Sized>(random: &mut R) -> Result<Self, R::Error> {
+        let mut secret = Zeroizing::new([0; 32]);
+        random.try_fill_bytes(secret.as_mut())?;
+        let secret = StaticSecret::from(*secret);
+        let mut ephemeral = Self { public: PublicKey::from(&secret), secret, random: [0; 32], session_id: [0; 32] };
+        random.try_fill_bytes(&mut ephemeral.random)?;
+        random.try_fill_bytes(&mut ephemeral.session_id)?;
+        Ok(ephemeral)
+    }
+}
+
+impl fmt::Debug for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ephemeral(..)")
+    }
+}

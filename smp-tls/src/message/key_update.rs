@@ -1,0 +1,18 @@
+//! KeyUpdate (RFC 8446, section 4.6.3).
+
+use super::Kind;
+use crate::alert::Alert;
+use crate::error::Error;
+
+/// This client's answer to a request, with its header: it asks for nothing itself.
+pub(crate) const ANSWER: [u8; 5] = [Kind::KeyUpdate as u8, 0, 0, 1, 0];
+
+/// Reads the message without its header: whether the server asks for new keys of this side too.
+pub(crate) const fn decode(message: &[u8]) -> Result<bool, Error> {
+    match message {
+        [0] => Ok(false),
+        [1] => Ok(true),
+        [_] => Err(Error::Refused(Alert::ILLEGAL_PARAMETER)),
+        _ => Err(Error::Refused(Alert::DECODE_ERROR)),
+    }
+}
