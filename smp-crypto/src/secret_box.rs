@@ -102,17 +102,13 @@ impl BoxKey {
     #[must_use]
     pub fn seal_in_place(&self, nonce: &Nonce, message: &mut [u8]) -> Tag {
         let (mut stream, tag_key) = self.stream(nonce);
-        stream.apply_keystream(message);
+        apply(&mut stream, message);
         compute_tag(&tag_key, message)
     }
 
     /// Decrypts where the ciphertext stands. After an error it is unchanged.
     pub fn open_in_place(&self, nonce: &Nonce, tag: &Tag, ciphertext: &mut [u8]) -> Result<(), Error> {
-        let (mut stream, tag_key) = self.stream(nonce);
-        if !bool::from(compute_tag(&tag_key, ciphertext).ct_eq(tag)) {
-            return Err(Error::Decrypt);
-        }
-        stream.apply_keystream(ciphertext);
+        apply(&mut self.verified(nonce, tag, ciphertext)?, ciphertext);
         Ok(())
     }
 
@@ -164,12 +160,24 @@ impl BoxKey {
         buffer.get(range).ok_or(Error::Length)
     }
 
-    /// Opens a box and tells where in the buffer the message stands.
+    /// Opens a box and tells where in the buffer the message stands. All of the box is verified; the padding behind the
+    /// message stays encrypted, so that a short message in a long box costs a fifth.
     ///
     /// Fails with [`Error::Decrypt`], leaving the box unchanged, or with [`Error::Format`] when the padding is wrong.
     pub fn open_padded(&self, nonce: &Nonce, buffer: &mut [u8]) -> Result<Range<usize>, Error> {
-        let message = wire::unpad_range(self.open(nonce, buffer)?)?;
+        let (tag, padded) = buffer.split_first_chunk_mut::<TAG_LENGTH>().ok_or(Error::Decrypt)?;
+        let mut stream = self.verified(nonce, tag, padded)?;
+        let (length, _) = padded.split_at_mut_checked(2).ok_or(wire::Error::Truncated)?;
+        apply(&mut stream, length);
+        let message = wire::unpad_range(padded)?;
+        apply(&mut stream, padded.get_mut(message.clone()).ok_or(Error::Length)?);
         Ok(message.start.saturating_add(TAG_LENGTH)..message.end.saturating_add(TAG_LENGTH))
+    }
+
+    /// Verifies the tag; gives the key stream from the first byte of the message on.
+    fn verified(&self, nonce: &Nonce, tag: &Tag, ciphertext: &[u8]) -> Result<XSalsa20, Error> {
+        let (stream, tag_key) = self.stream(nonce);
+        if bool::from(compute_tag(&tag_key, ciphertext).ct_eq(tag)) { Ok(stream) } else { Err(Error::Decrypt) }
     }
 
     /// The key stream from the first byte of the message on, and the key of the tag, which are its first 32 bytes.
@@ -181,6 +189,15 @@ impl BoxKey {
     }
 }
 
+// The loops over whole blocks stay functions of their own: inlined into code that is compiled for size, as firmware is, they
+// would be compiled for size too.
+
+#[inline(never)]
+fn apply(stream: &mut XSalsa20, bytes: &mut [u8]) {
+    stream.apply_keystream(bytes);
+}
+
+#[inline(never)]
 fn compute_tag(key: &[u8; 32], ciphertext: &[u8]) -> Tag {
     let mut tag = Poly1305::new(key.into());
     let (blocks, tail) = poly1305::Block::slice_as_chunks(ciphertext);
@@ -242,8 +259,10 @@ mod tests {
             assert_eq!(key.open_padded(&other, &mut { sealed }), Err(Error::Decrypt));
         }
         assert_eq!(BoxKey::new(&[4; 32]).open_padded(&nonce, &mut { sealed }), Err(Error::Decrypt));
+        let before = sealed;
         assert_eq!(key.open_padded(&nonce, &mut sealed), Ok(18..68));
         assert_eq!(sealed[18..68], [9; 50]);
+        assert_eq!(sealed[68..], before[68..]);
     }
 
     #[test]

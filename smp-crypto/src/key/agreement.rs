@@ -87,6 +87,8 @@ impl X25519SecretKey {
     }
 
     /// Agrees on a secret and tells whether it is one, in constant time.
+    // Not inlined: the ladder would be compiled for size in firmware that is, at a quarter more instructions.
+    #[inline(never)]
     pub(crate) fn diffie_hellman_unchecked(&self, peer: &X25519PublicKey) -> (SharedSecret, subtle::Choice) {
         let agreed = self.0.diffie_hellman(&peer.0.into());
         let contributory = !agreed.as_bytes().ct_eq(&[0; 32]);
