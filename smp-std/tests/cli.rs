@@ -408,6 +408,22 @@ fn two_programs_cannot_receive_from_one_queue() {
 }
 
 #[test]
+fn a_notifier_is_let_in_and_taken_away() {
+    let folder = Folder::new();
+    let relay = Relay::start(&folder);
+    let queue = folder.file("queue");
+    succeed(&["receive", "--server", &relay.address, "--save", &queue, "--count", "0"]);
+    let key = "MCowBQYDK2VuAyEAPczoNHJA2y1_oVECI0rKexDkpp6dLAjWC_Jz2grsoig=";
+    let access = succeed(&["notifier", "--resume", &queue, key]);
+    let (server, id) = access.trim_end().split_once('#').unwrap();
+    assert_eq!(server, relay.address);
+    assert_eq!(id.len(), 32);
+    assert_ne!(succeed(&["notifier", "--resume", &queue, key]), access, "each has a name of its own");
+    assert_eq!(succeed(&["notifier", "--resume", &queue, "--remove"]), "");
+    assert_eq!(code(&run(&["notifier", "--resume", &folder.file("none"), key], b"")), 7);
+}
+
+#[test]
 fn a_relay_can_be_looked_at() {
     let folder = Folder::new();
     let relay = Relay::start(&folder);

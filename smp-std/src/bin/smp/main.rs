@@ -12,6 +12,7 @@ mod failure;
 mod framing;
 mod info;
 mod network;
+mod notifier;
 mod ping;
 mod receive;
 mod send;
@@ -61,6 +62,7 @@ struct Arguments {
 enum Command {
     Receive(receive::Arguments),
     Send(send::Arguments),
+    Notifier(notifier::Arguments),
     Ping(ping::Arguments),
     Info(info::Arguments),
     Bench(bench::Arguments),
@@ -80,6 +82,7 @@ fn run(command: Command) -> Result<(), Failure> {
         match command {
             Command::Receive(arguments) => receive::run(arguments).await,
             Command::Send(arguments) => send::run(arguments).await,
+            Command::Notifier(arguments) => notifier::run(arguments).await,
             Command::Ping(arguments) => ping::run(arguments).await,
             Command::Info(arguments) => info::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,
@@ -135,9 +138,13 @@ mod tests {
             format!("smp bench {SERVER} --idle --connections 1000 --server-pid 1"),
             "smp send --resume f text".into(),
             "smp send --resume f".into(),
+            "smp notifier --resume f MCowBQYDK2VuAyEAPczoNHJA2y1_oVECI0rKexDkpp6dLAjWC_Jz2grsoig=".into(),
+            "smp notifier --resume f --remove".into(),
         ] {
             assert!(parse(&line).is_ok(), "{line}");
         }
+        assert!(parse("smp notifier --resume f").is_err());
+        assert!(parse("smp notifier --resume f MCowBQYDK2VuAyEA").is_err());
         for line in ["smp ping", "smp info nothing", "smp send a b c", "smp bench --rate -1", "smp"] {
             assert!(parse(line).is_err(), "{line}");
         }
