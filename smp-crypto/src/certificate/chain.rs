@@ -12,7 +12,8 @@
 //! - The identity is on that way. Without this rule anybody could put a server's public identity certificate between a
 //!   leaf and an authority of his own making.
 //!
-//! The anchor's dates and CA flag are not looked at, names of hosts and purposes of keys neither.
+//! The anchor's dates and CA flag are not looked at, names of hosts and purposes of keys neither. A device that does not
+//! know the time leaves out the dates, and those only.
 
 use core::fmt;
 
@@ -116,6 +117,24 @@ pub fn validate_server_chain(
     expected_identity: &[u8],
     now: i64,
 ) -> Result<ValidatedChain, ChainError> {
+    validate_chain_of_server(chain, expected_identity, Some(now))
+}
+
+/// Checks the chain of a server as [`validate_server_chain`] does, except for dates: for devices without a clock.
+///
+/// What is lost: whoever has the key of a certificate that has expired can still play the server.
+pub fn validate_server_chain_without_time(
+    chain: &[&[u8]],
+    expected_identity: &[u8],
+) -> Result<ValidatedChain, ChainError> {
+    validate_chain_of_server(chain, expected_identity, None)
+}
+
+fn validate_chain_of_server(
+    chain: &[&[u8]],
+    expected_identity: &[u8],
+    now: Option<i64>,
+) -> Result<ValidatedChain, ChainError> {
     let ([leaf], [second, ..]) = chain.split_at_checked(1).ok_or(ChainError::EmptyChain)? else {
         return Err(ChainError::EmptyChain);
     };
@@ -143,12 +162,12 @@ pub fn validate_service_chain(chain: &[&[u8]], now: i64) -> Result<ValidatedChai
     if chain.len() > MAX_CHAIN_LENGTH {
         return Err(ChainError::TooDeep);
     }
-    let leaf_key = validate(leaf, chain, identity, now)?;
+    let leaf_key = validate(leaf, chain, identity, Some(now))?;
     Ok(ValidatedChain { leaf_key, identity: super::fingerprint(identity) })
 }
 
-/// Walks from the leaf to the anchor, by way of the identity.
-fn validate(leaf: &[u8], chain: &[&[u8]], identity: &[u8], now: i64) -> Result<CertificateKey, ChainError> {
+/// Walks from the leaf to the anchor, by way of the identity. Dates count when there is a time to compare them with.
+fn validate(leaf: &[u8], chain: &[&[u8]], identity: &[u8], now: Option<i64>) -> Result<CertificateKey, ChainError> {
     // All are read, so that a chain with an unreadable certificate in it is refused wherever that stands.
     let mut others = [None; MAX_CHAIN_LENGTH];
     let mut anchor = Certificate::from_der(leaf)?;
@@ -164,7 +183,9 @@ fn validate(leaf: &[u8], chain: &[&[u8]], identity: &[u8], now: i64) -> Result<C
     let mut current = leaf;
     let mut passed_identity = anchor.as_der() == identity;
     for level in 0u8.. {
-        check_time(&current, now)?;
+        if let Some(now) = now {
+            check_time(&current, now)?;
+        }
         passed_identity |= current.as_der() == identity;
         if current.issuer() == anchor.subject() {
             check_signature(&current, &anchor)?;
@@ -299,6 +320,24 @@ mod tests {
 
     fn verdict(chain: &[&[u8]]) -> Result<(), ChainError> {
         validate_server_chain(chain, &super::super::fingerprint(chain[1]), 15).map(drop)
+    }
+
+    #[test]
+    fn only_dates_need_a_clock() {
+        let authority = certificate(b'a', b'a', &spki(1), &[], 1);
+        let leaf = certificate(b'a', b'l', &spki(2), &[], 1);
+        let forged = certificate(b'a', b'l', &spki(2), &[], 3);
+        let identity = super::super::fingerprint(&authority);
+        let at = |chain: &[&[u8]], now| validate_server_chain(chain, &identity, now).map(drop);
+        let without = |chain: &[&[u8]], identity| validate_server_chain_without_time(chain, identity).map(drop);
+        assert_eq!(at(&[&leaf, &authority], 9), Err(ChainError::NotYetValid));
+        assert_eq!(at(&[&leaf, &authority], 10), Ok(()));
+        assert_eq!(at(&[&leaf, &authority], 20), Ok(()));
+        assert_eq!(at(&[&leaf, &authority], 21), Err(ChainError::Expired));
+        assert_eq!(without(&[&leaf, &authority], &identity), Ok(()));
+        assert_eq!(without(&[&leaf, &authority], &[0; 32]), Err(ChainError::UnknownCa));
+        assert_eq!(without(&[&forged, &authority], &identity), Err(ChainError::InvalidSignature));
+        assert_eq!(without(&[&leaf], &identity), Err(ChainError::EmptyChain));
     }
 
     #[test]

@@ -14,7 +14,10 @@ pub use build::{
     AUTHORITY_COMMON_NAME, AUTHORITY_ORGANIZATION, CertificateParameters, CertificateSigner, MAX_CERTIFICATE_LENGTH,
     MAX_HOST_LENGTH, VALIDITY_DAYS, write_authority, write_leaf,
 };
-pub use chain::{ChainError, MAX_CHAIN_LENGTH, ValidatedChain, validate_server_chain, validate_service_chain};
+pub use chain::{
+    ChainError, MAX_CHAIN_LENGTH, ValidatedChain, validate_server_chain, validate_server_chain_without_time,
+    validate_service_chain,
+};
 pub use time::TIME_MAX;
 pub use view::{BasicConstraints, Certificate, CertificateKey, SignatureAlgorithm, Validity};
 
