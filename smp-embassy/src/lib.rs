@@ -5,4 +5,27 @@
 #[cfg(test)]
 extern crate std;
 
+mod id;
+mod identity;
+mod key;
+#[cfg(test)]
+mod test;
+
+pub mod backoff;
+pub mod clock;
+pub mod connection;
+pub mod dial;
+mod device;
+mod error;
+pub mod random;
 pub mod state;
+
+pub use backoff::Backoff;
+pub use clock::{NoClock, WallClock};
+pub use connection::{BUFFER_LENGTH, Connection};
+pub use device::Device;
+pub use dial::{DialError, Network};
+pub use error::{Error, Wait};
+pub use id::Id;
+pub use key::CommandKey;
+pub use random::RandomError;

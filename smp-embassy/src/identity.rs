@@ -1,0 +1,52 @@
+//! Whether a relay is the one of its address (wire reference, section 3.2).
+
+use smp_crypto::certificate::{
+    CertificateKey, ChainError, MAX_CHAIN_LENGTH, fingerprint, validate_server_chain,
+    validate_server_chain_without_time,
+};
+use smp_crypto::session::ServerLeaf;
+use smp_tls::{Alert, CertificateChain, ServerKey, Verifier};
+
+/// Judges the certificates that a relay shows in TLS, and keeps what the handshake of SMP needs of them: they are gone
+/// when the relay's hello comes in.
+#[derive(Debug)]
+pub(crate) struct RelayVerifier<'a> {
+    identity: &'a [u8; 32],
+    now: Option<i64>,
+    /// The leaf, once it is trusted.
+    pub(crate) leaf: Option<ServerLeaf>,
+    /// Why the chain is not trusted.
+    pub(crate) failure: Option<ChainError>,
+}
+
+impl<'a> RelayVerifier<'a> {
+    pub(crate) const fn new(identity: &'a [u8; 32], now: Option<i64>) -> Self {
+        Self { identity, now, leaf: None, failure: None }
+    }
+
+    fn judge(&mut self, chain: &CertificateChain<'_>) -> Result<ServerKey, ChainError> {
+        let mut certificates = [&[][..]; MAX_CHAIN_LENGTH];
+        let certificates = chain.collect(&mut certificates).ok_or(ChainError::TooDeep)?;
+        let valid = match self.now {
+            Some(now) => validate_server_chain(certificates, self.identity, now)?,
+            None => validate_server_chain_without_time(certificates, self.identity)?,
+        };
+        let key = match valid.leaf_key {
+            CertificateKey::Ed25519(key) => ServerKey::Ed25519(key.0),
+            #[cfg(feature = "ed448")]
+            CertificateKey::Ed448(key) => ServerKey::Ed448(key.0),
+            _ => return Err(ChainError::UnsupportedAlgorithm),
+        };
+        self.leaf = Some(ServerLeaf { fingerprint: fingerprint(chain.leaf()), key: valid.leaf_key });
+        Ok(key)
+    }
+}
+
+impl Verifier for RelayVerifier<'_> {
+    fn verify(&mut self, chain: &CertificateChain<'_>) -> Result<ServerKey, Alert> {
+        self.judge(chain).map_err(|error| {
+            self.failure = Some(error);
+            Alert::new(error.tls_alert())
+        })
+    }
+}
