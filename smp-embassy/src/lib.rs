@@ -5,6 +5,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod fmt;
 mod id;
 mod identity;
 mod key;
@@ -14,9 +15,10 @@ mod test;
 pub mod backoff;
 pub mod clock;
 pub mod connection;
-pub mod dial;
 mod device;
+pub mod dial;
 mod error;
+pub mod notifier;
 pub mod random;
 pub mod state;
 
@@ -28,4 +30,5 @@ pub use dial::{DialError, Network};
 pub use error::{Error, Wait};
 pub use id::Id;
 pub use key::CommandKey;
+pub use notifier::{Notifier, NotifierEvent, NotifierQueue};
 pub use random::RandomError;
