@@ -29,32 +29,28 @@ pub enum Progress {
 }
 
 /// What the server has to say next.
+#[derive(Clone, Copy)]
 enum State {
     /// The answer to the ClientHello; the second one, if `retried`.
     ServerHello {
         retried: bool,
     },
-    EncryptedExtensions {
-        master: Secret,
-    },
-    /// Its certificate, or first that it wants one of the client.
+    EncryptedExtensions,
+    /// Its certificate, or, unless it was `requested`, first that it wants one of the client.
     Certificate {
-        master: Secret,
         requested: bool,
     },
     CertificateVerify {
-        master: Secret,
         requested: bool,
         key: ServerKey,
     },
     Finished {
-        master: Secret,
         requested: bool,
     },
     Complete {
         finished: [u8; HASH_LENGTH],
     },
-    /// A message was refused.
+    /// Nothing: a message was refused.
     Failed,
 }
 
@@ -69,6 +65,8 @@ pub struct Handshake<'c> {
     config: Config<'c>,
     ephemeral: Ephemeral,
     transcript: Transcript,
+    /// The master secret, once the key exchange is done.
+    master: Option<Secret>,
     state: State,
     alpn: Option<usize>,
     chain: Range<usize>,
@@ -90,6 +88,7 @@ impl<'c> Handshake<'c> {
             config: *config,
             ephemeral,
             transcript: Transcript::new(),
+            master: None,
             state: State::ServerHello { retried: false },
             alpn: None,
             chain: 0..0,
@@ -196,14 +195,14 @@ impl<'c> Handshake<'c> {
         let (received, room) = buffer.split_at_mut_checked(range.end).unwrap_or_default();
         let message = received.get(range.clone()).unwrap_or_default();
         let body = message.get(4..).unwrap_or_default();
-        match core::mem::replace(&mut self.state, State::Failed) {
+        match self.state {
             State::ServerHello { retried } => {
                 self.records.check_boundary(range)?;
                 match server_hello::decode(body, &self.ephemeral.session_id)? {
                     ServerHello::Hello(share) => {
                         self.transcript.add(message);
-                        let master = self.agree(share)?;
-                        self.state = State::EncryptedExtensions { master };
+                        self.agree(share)?;
+                        self.state = State::EncryptedExtensions;
                     }
                     ServerHello::Retry(_) if retried => return Err(Alert::UNEXPECTED_MESSAGE.into()),
                     ServerHello::Retry(cookie) => {
@@ -215,51 +214,45 @@ impl<'c> Handshake<'c> {
                         self.state = State::ServerHello { retried: true };
                     }
                 }
-                self.records.drop_message(buffer, range);
             }
-            State::EncryptedExtensions { master } => {
+            State::EncryptedExtensions => {
                 self.alpn = encrypted_extensions::decode(body, self.config.alpn)?;
                 self.transcript.add(message);
-                self.records.drop_message(buffer, range);
-                self.state = State::Certificate { master, requested: false };
+                self.state = State::Certificate { requested: false };
             }
-            State::Certificate { master, requested: false } if kind == Kind::CertificateRequest as u8 => {
+            State::Certificate { .. } if kind == Kind::CertificateRequest as u8 => {
                 certificate_request::decode(body)?;
                 self.transcript.add(message);
-                self.records.drop_message(buffer, range);
-                self.state = State::Certificate { master, requested: true };
+                self.state = State::Certificate { requested: true };
             }
-            State::Certificate { master, requested } => {
-                let chain = certificate::decode(body)?;
-                let key = verifier.verify(&chain)?;
+            State::Certificate { requested } => {
+                let key = verifier.verify(&certificate::decode(body)?)?;
                 self.transcript.add(message);
                 self.chain = range.clone();
+                self.state = State::CertificateVerify { requested, key };
                 self.records.keep_message(range);
-                self.state = State::CertificateVerify { master, requested, key };
+                return Ok(());
             }
-            State::CertificateVerify { master, requested, key } => {
-                certificate_verify::verify(body, &key, &self.transcript.hash())?;
+            State::CertificateVerify { requested, ref key } => {
+                certificate_verify::verify(body, key, &self.transcript.hash())?;
                 self.transcript.add(message);
-                self.records.drop_message(buffer, range);
-                self.state = State::Finished { master, requested };
+                self.state = State::Finished { requested };
             }
-            State::Finished { master, requested } => {
+            State::Finished { requested } => {
                 self.records.check_boundary(range)?;
-                let expected =
-                    self.records.read().ok_or(Alert::INTERNAL_ERROR)?.secret().finished(&self.transcript.hash());
-                finished::verify(body, &expected)?;
+                let secret = self.records.read().ok_or(Alert::INTERNAL_ERROR)?.secret();
+                finished::verify(body, &secret.finished(&self.transcript.hash()))?;
                 self.transcript.add(message);
-                self.records.drop_message(buffer, range);
-                let finished = self.finish(&master, requested)?;
-                self.state = State::Complete { finished };
+                self.state = State::Complete { finished: self.finish(requested)? };
             }
             State::Complete { .. } | State::Failed => return Err(Alert::UNEXPECTED_MESSAGE.into()),
         }
+        self.records.drop_message(buffer, range);
         Ok(())
     }
 
     /// Agrees on the secrets of the handshake, and changes to its keys.
-    fn agree(&mut self, share: [u8; 32]) -> Result<Secret, Error> {
+    fn agree(&mut self, share: [u8; 32]) -> Result<(), Error> {
         let shared = self.ephemeral.secret.diffie_hellman(&share.into());
         if !shared.was_contributory() {
             return Err(Alert::ILLEGAL_PARAMETER.into());
@@ -268,11 +261,13 @@ impl<'c> Handshake<'c> {
         let hash = self.transcript.hash();
         self.records.set_read(Keys::new(secret.derive(b"s hs traffic", &hash)));
         self.records.set_write(Keys::new(secret.derive(b"c hs traffic", &hash)));
-        Ok(secret.master())
+        self.master = Some(secret.master());
+        Ok(())
     }
 
     /// Answers the server's Finished, and changes to the keys of the connection.
-    fn finish(&mut self, master: &Secret, requested: bool) -> Result<[u8; HASH_LENGTH], Error> {
+    fn finish(&mut self, requested: bool) -> Result<[u8; HASH_LENGTH], Error> {
+        let master = self.master.take().ok_or(Alert::INTERNAL_ERROR)?;
         let hash = self.transcript.hash();
         let read = Keys::new(master.derive(b"s ap traffic", &hash));
         let write = Keys::new(master.derive(b"c ap traffic", &hash));

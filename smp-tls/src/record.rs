@@ -135,9 +135,9 @@ impl Records {
         self.send_small(content::CHANGE_CIPHER_SPEC, &[1])
     }
 
-    /// Whether the buffer is free for what is to be sent.
+    /// Whether the buffer is free for what is to be sent. Small records are elsewhere, and go first.
     pub(crate) fn is_free(&self) -> bool {
-        self.start == self.tail && self.body_received == 0 && !self.has_output()
+        self.start == self.tail && self.body_received == 0 && self.unsent.is_empty()
     }
 
     /// Room for the content of the next record.
@@ -184,13 +184,14 @@ impl Records {
         if error.is_final() && self.failure.is_none() {
             self.failure = Some(error);
             if let Some(alert) = error.alert().filter(|_| !self.write_ended) {
-                self.write_ended = true;
-                self.unsent = 0..0;
                 // Without keys left there is no way to say it; the transport's end has to.
                 let _ = self.send_small(content::ALERT, &alert.encode());
             }
+            // A server that has closed its direction may still be written to.
             if error != Error::Closed {
+                self.write_ended = true;
                 self.read = None;
+                self.write = None;
             }
         }
         error
