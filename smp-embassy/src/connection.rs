@@ -67,8 +67,8 @@ const HELLO_LENGTH: usize = 192;
 
 /// The versions that are offered unless told otherwise: 7 to 20. Version 6 has no session keys.
 #[must_use]
-pub fn default_versions() -> VersionRange<SmpVersion> {
-    VersionRange::new(SmpVersion::AUTHENTICATORS, SmpVersion::MAX).unwrap_or(VersionRange::SMP)
+pub const fn default_versions() -> VersionRange<SmpVersion> {
+    VersionRange::SMP_WITH_SESSION_KEYS
 }
 
 /// The secrets of one connection, made before the stream: what they cost must not lie between the opening of the stream

@@ -21,7 +21,7 @@ use smp_crypto::key::{SharedSecret, X25519PublicKey, X25519SecretKey};
 use smp_crypto::secret_box::BoxKey;
 use smp_proto::address::ServerAddress;
 use smp_proto::id::ID_LENGTH;
-use smp_proto::version::SmpVersion;
+use smp_proto::version::{SmpVersion, VersionRange};
 
 use crate::backoff::Backoff;
 use crate::clock::WallClock;
@@ -79,6 +79,8 @@ impl fmt::Debug for NotifierQueue {
 /// How patient a notifier is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotifierOptions {
+    /// The versions to offer. Keys of X25519 need version 7 at least.
+    pub versions: VersionRange<SmpVersion>,
     /// Pauses between attempts to connect.
     pub backoff: Backoff,
     /// Silence after which the relay is asked for a sign of life.
@@ -89,9 +91,13 @@ pub struct NotifierOptions {
 }
 
 impl NotifierOptions {
-    /// Pauses from 1 second to 5 minutes, a sign of life each 5 minutes, another attempt after an hour.
-    pub const DEFAULT: Self =
-        Self { backoff: Backoff::DEFAULT, ping_interval: Duration::from_secs(300), retry: Duration::from_secs(3_600) };
+    /// Versions 7 to 20, pauses from 1 second to 5 minutes, a sign of life each 5 minutes, another attempt after an hour.
+    pub const DEFAULT: Self = Self {
+        versions: VersionRange::SMP_WITH_SESSION_KEYS,
+        backoff: Backoff::DEFAULT,
+        ping_interval: Duration::from_secs(300),
+        retry: Duration::from_secs(3_600),
+    };
 }
 
 impl Default for NotifierOptions {
@@ -192,7 +198,8 @@ impl<const N: usize> Notifier<N> {
         let Device { network, random, clock, buffer } = device;
         let mut stop = pin!(stop);
         while !self.subscriptions.is_finished() {
-            let expectation = Expectation::new(relay, clock)?;
+            let versions = self.subscriptions.options().versions;
+            let expectation = Expectation { versions, ..Expectation::new(relay, clock)? };
             let opening = open(&mut *network, &mut *buffer, relay, &expectation, &mut *random);
             let result = match select(opening, stop.as_mut()).await {
                 Either::First(Ok(connection)) => self.serve(connection, random, handler, stop.as_mut()).await,

@@ -200,6 +200,8 @@ impl<V: Version> core::fmt::Display for VersionRange<V> {
 impl VersionRange<SmpVersion> {
     /// Every version of SMP these codecs know.
     pub const SMP: Self = Self { min: SmpVersion::MIN, max: SmpVersion::MAX };
+    /// The versions with session keys, 7 to 20, for clients that do without the oldest.
+    pub const SMP_WITH_SESSION_KEYS: Self = Self { min: SmpVersion::AUTHENTICATORS, max: SmpVersion::MAX };
     /// What a connection without ALPN is limited to.
     pub const SMP_LEGACY: Self = Self { min: SmpVersion::MIN, max: SmpVersion::MIN };
 }

@@ -83,6 +83,11 @@ impl<const N: usize> Subscriptions<N> {
         }
     }
 
+    /// How patient the notifier is.
+    pub(super) const fn options(&self) -> &NotifierOptions {
+        &self.options
+    }
+
     /// What relays did that they should not.
     #[must_use]
     pub const fn anomalies(&self) -> Anomalies {
