@@ -152,7 +152,8 @@ impl Connection {
             let message = buffer.get(range.clone()).and_then(|message| message.get(4..)).unwrap_or_default();
             self.records.count_quiet()?;
             if kind == Kind::KeyUpdate as u8 {
-                let requested = key_update::decode(message)?;
+                // Nothing follows close_notify, so there are no keys to change any more.
+                let requested = key_update::decode(message)? && !self.records.write_ended();
                 self.records.check_boundary(&range)?;
                 if requested {
                     self.records.send_small(content::HANDSHAKE, &key_update::ANSWER)?;

@@ -179,6 +179,11 @@ impl Records {
         Ok(())
     }
 
+    /// Whether nothing may be sent any more.
+    pub(crate) const fn write_ended(&self) -> bool {
+        self.write_ended
+    }
+
     /// Ends the connection if `error` is one of those that do, and sends the alert that says why.
     pub(crate) fn fail(&mut self, error: Error) -> Error {
         if error.is_final() && self.failure.is_none() {
@@ -283,6 +288,8 @@ impl Records {
                 let message = self.tail..self.tail.saturating_add(length);
                 match Alert::decode(buffer.get(message).unwrap_or_default())? {
                     Alert::CLOSE_NOTIFY => Err(Error::Closed),
+                    // Not between two parts of a message, where other alerts end the connection anyway.
+                    Alert::USER_CANCELED if self.end != self.tail => Err(Alert::UNEXPECTED_MESSAGE.into()),
                     Alert::USER_CANCELED => self.count_quiet().map(|()| None),
                     alert => Err(Error::Alert(alert)),
                 }

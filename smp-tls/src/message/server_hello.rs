@@ -33,6 +33,9 @@ pub(crate) fn decode<'a>(message: &'a [u8], session_id: &[u8; 32]) -> Result<Ser
     let legacy_version = reader.u16()?;
     let random = reader.array::<32>()?;
     let echo = reader.vector8()?;
+    if echo.len() > session_id.len() {
+        return Err(Alert::DECODE_ERROR.into());
+    }
     let cipher_suite = reader.u16()?;
     let compression = reader.u8()?;
     let extensions = if reader.is_empty() { &[] } else { reader.vector16()? };
@@ -58,7 +61,7 @@ pub(crate) fn decode<'a>(message: &'a [u8], session_id: &[u8; 32]) -> Result<Ser
     extensions.only(&[extension::SUPPORTED_VERSIONS, extension::KEY_SHARE], true)?;
     let mut share = extensions.find(extension::KEY_SHARE).ok_or(Alert::MISSING_EXTENSION)?;
     let group = share.u16()?;
-    let key = share.vector16()?;
+    let key = not_empty(share.vector16()?)?;
     share.end()?;
     let key = <[u8; 32]>::try_from(key).ok().filter(|_| group == GROUP).ok_or(Alert::ILLEGAL_PARAMETER)?;
     Ok(ServerHello::Hello(key))
