@@ -52,6 +52,12 @@ impl NotifierQueue {
         Self { notifier_id, key, metadata_key: None }
     }
 
+    /// The same with another key.
+    #[must_use]
+    pub fn with_key(self, key: CommandKey) -> Self {
+        Self { key, ..self }
+    }
+
     /// The same, able to read which message a notification is about: with the secret half of the key that the recipient
     /// gave in NKEY or NEW, and the relay's key from NID or IDS. Fails when the relay's key has small order.
     pub fn with_metadata_keys(
@@ -121,7 +127,7 @@ pub struct NotifiedMessage {
 pub enum NotifierEvent {
     /// There is a connection of this version; the subscriptions follow.
     Connected(SmpVersion),
-    /// From now on the relay tells of messages in this queue. It does not tell of those that came before.
+    /// From now on the relay tells of messages in this queue. Of those that came before it may tell late, or not at all.
     Subscribed(usize),
     /// A message waits in this queue. Which one is known only with the metadata key.
     Message(usize, Option<NotifiedMessage>),

@@ -1,7 +1,7 @@
 //! What several stories need: this project's relay over TCP, a network of the host's sockets, and a clock.
 #![allow(dead_code, reason = "each story uses its own part")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
@@ -121,18 +121,15 @@ impl TestRelay {
         Identity::load(&self.directory.path().join("identity")).unwrap()
     }
 
-    /// Where the identity's files are.
-    pub(crate) fn identity_folder(&self) -> PathBuf {
-        self.directory.path().join("identity")
-    }
-
     /// Starts it, on the port it had before.
     pub(crate) async fn run(&mut self) {
         let folder: &Path = &self.directory.path().join("queues");
         let wakeups = Wakeups::default();
         let options = StoreOptions { observer: Some(Arc::new(wakeups.clone())), ..StoreOptions::default() };
         let store = Store::fjall(folder, &FjallOptions::default(), options).unwrap();
-        let relay = Relay::new(Config::default(), &self.identity(), store, &wakeups).unwrap();
+        let mut config = Config::default();
+        config.notifications.interval_milliseconds = 20;
+        let relay = Relay::new(config, &self.identity(), store, &wakeups).unwrap();
         let listener = Listener::bind(([127, 0, 0, 1], self.port).into()).unwrap();
         self.port = listener.local_address().unwrap().port();
         let serving = tokio::spawn({
@@ -140,6 +137,11 @@ impl TestRelay {
             async move { relay.serve(vec![listener]).await.unwrap() }
         });
         self.running = Some((relay, serving));
+    }
+
+    /// How many connections it has.
+    pub(crate) fn connections(&self) -> usize {
+        self.running.as_ref().map_or(0, |(relay, _)| relay.connections())
     }
 
     /// Ends it.
