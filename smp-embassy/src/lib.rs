@@ -1,4 +1,3 @@
-//! A client of SimpleX relays for microcontrollers: notifier, sender and receiver, async, without allocation.
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
@@ -19,7 +18,11 @@ mod device;
 pub mod dial;
 mod error;
 pub mod notifier;
+pub mod outbox;
+mod proxy;
 pub mod random;
+mod refusal;
+pub mod sender;
 pub mod state;
 
 pub use backoff::Backoff;
@@ -29,6 +32,9 @@ pub use device::Device;
 pub use dial::{DialError, Network};
 pub use error::{Error, Wait};
 pub use id::Id;
-pub use key::CommandKey;
+pub use key::{AgreedKey, CommandKey};
 pub use notifier::{Notifier, NotifierEvent, NotifierQueue};
+pub use outbox::Outbox;
 pub use random::RandomError;
+pub use refusal::{ProxyFailure, Refusal};
+pub use sender::Sender;

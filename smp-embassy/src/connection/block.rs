@@ -205,7 +205,7 @@ mod tests {
         let good = entry(&[1; 24], &[2; 24], b"OK");
         let event = entry(&[], &[2; 24], b"END");
         let odd_correlation = entry(&[1; 23], &[2; 24], b"OK");
-        let odd_entity = entry(&[1; 24], &[2; 25], b"OK");
+        let odd_entity = entry(&[1; 24], &[2; 33], b"OK");
         let odd_authorization = [&[3, 1, 1, 1][..], &good[1..]].concat();
         let mut content = block(&[&odd_correlation, &good, &[], &odd_entity, &event, &[9], &odd_authorization]);
         let mut malformed = 0;
