@@ -1,3 +1,4 @@
+//! A client of SimpleX relays for microcontrollers: notifier, sender and receiver, async, without allocation.
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
@@ -21,6 +22,7 @@ pub mod notifier;
 pub mod outbox;
 mod proxy;
 pub mod random;
+pub mod receiver;
 mod refusal;
 pub mod sender;
 pub mod state;
@@ -36,5 +38,6 @@ pub use key::{AgreedKey, CommandKey};
 pub use notifier::{Notifier, NotifierEvent, NotifierQueue};
 pub use outbox::Outbox;
 pub use random::RandomError;
+pub use receiver::{Receiver, ReceiverHandler};
 pub use refusal::{ProxyFailure, Refusal};
 pub use sender::Sender;
