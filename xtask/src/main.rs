@@ -5,11 +5,16 @@
 
 mod bare;
 mod console;
+mod elf;
 mod features;
+mod firmware;
 mod fuzz;
 mod locks;
+mod outside;
 mod process;
+mod route;
 mod seeds;
+mod size;
 mod steps;
 mod tools;
 mod workspace;
@@ -28,7 +33,10 @@ The project's chores.
                                            runs the fuzz targets, N minutes each (default 1), and keeps what they find
                                            in fuzz/corpus and fuzz/artifacts
   cargo xtask seeds                        makes fuzz/seeds anew from the test vectors
-  cargo xtask locks                        brings fuzz/Cargo.lock in line with Cargo.lock
+  cargo xtask locks                        brings all other lock files in line with Cargo.lock
+  cargo xtask size [--json] [--panics] [--update]
+                                           what the firmware costs, against its limits and examples/qemu-mps2-an386/
+                                           size.json, which --update rewrites; --panics lists what in it can panic
   cargo xtask help                         this text
 
 Steps of `test`, in their order (--quick leaves out those with a star):
@@ -65,6 +73,7 @@ fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
         }
         "test" => steps::test(&Workspace::find()?, console, arguments),
         "fuzz" => fuzz::chore(&Workspace::find()?, console, arguments),
+        "size" => size::chore(&Workspace::find()?, arguments),
         "seeds" => seeds::make(&Workspace::find()?),
         "locks" => locks::refresh(&Workspace::find()?),
         other => Err(Failure::new(format!("there is no chore called {other:?}; `cargo xtask help` lists them"))),

@@ -29,6 +29,7 @@ impl fmt::Display for Failure {
 /// A program to run, and the text a person would type for it.
 pub(crate) struct Run {
     command: Command,
+    folder: String,
     variables: Vec<String>,
     words: Vec<String>,
 }
@@ -39,7 +40,7 @@ impl Run {
         let words = vec![quoted(&program.to_string_lossy())];
         let mut command = Command::new(program);
         command.stdin(Stdio::null());
-        Self { command, variables: Vec::new(), words }
+        Self { command, folder: String::new(), variables: Vec::new(), words }
     }
 
     /// The cargo that started this program, in its toolchain.
@@ -83,10 +84,17 @@ impl Run {
         self
     }
 
+    /// Runs it in a folder below the root, as a person would who stands there.
+    pub(crate) fn inside(mut self, root: &Path, folder: &str) -> Self {
+        self.folder = format!("cd {} && ", quoted(folder));
+        self.command.current_dir(root.join(folder));
+        self
+    }
+
     /// The command as a person would type it.
     pub(crate) fn shown(&self) -> String {
         let all: Vec<&str> = self.variables.iter().chain(&self.words).map(String::as_str).collect();
-        all.join(" ")
+        format!("{}{}", self.folder, all.join(" "))
     }
 
     /// Shows the command, runs it with its output passed on, and fails when it fails.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::console::{Console, Line, Outcome};
 use crate::process::Failure;
+use crate::route::Target;
 use crate::tools::Need;
 use crate::workspace::Workspace;
-use crate::{bare, features, fuzz, locks, tools};
+use crate::{bare, features, firmware, fuzz, locks, outside, size, tools};
 
 struct Step {
     name: &'static str,
@@ -18,9 +19,9 @@ struct Step {
     run: fn(&Workspace) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step { name: "fmt", about: "formatting", slow: false, needs: &[Need::Rustfmt], run: format },
-    Step { name: "locks", about: "both lock files agree", slow: false, needs: &[], run: locks::check },
+    Step { name: "locks", about: "all lock files agree", slow: false, needs: &[], run: locks::check },
     Step { name: "clippy", about: "lints, warnings denied", slow: false, needs: &[Need::Clippy, Need::C], run: clippy },
     Step {
         name: "test",
@@ -49,8 +50,22 @@ const STEPS: [Step; 10] = [
         name: "bare",
         about: "no_std crates on a microcontroller",
         slow: true,
-        needs: &[Need::BareMetal],
+        needs: &[Need::BareMetal(bare::TARGET)],
         run: bare::build,
+    },
+    Step {
+        name: "firmware",
+        about: "firmware for its boards, and in an emulator",
+        slow: true,
+        needs: &[Need::C, Need::BareMetal(Target::CortexM4), Need::BareMetal(Target::CortexM33), Need::Qemu],
+        run: firmware::run,
+    },
+    Step {
+        name: "size",
+        about: "what firmware costs, against its limits",
+        slow: true,
+        needs: &[Need::C, Need::BareMetal(bare::TARGET), Need::Qemu],
+        run: size::check,
     },
     Step {
         name: "fuzz",
@@ -63,11 +78,12 @@ const STEPS: [Step; 10] = [
 
 fn format(workspace: &Workspace) -> Result<(), Failure> {
     workspace.cargo().args(["fmt", "--all", "--check"]).run()?;
-    workspace.cargo().args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]).run()
+    outside::format(workspace)
 }
 
 fn clippy(workspace: &Workspace) -> Result<(), Failure> {
-    workspace.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+    workspace.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+    outside::clippy(workspace)
 }
 
 fn tests(workspace: &Workspace) -> Result<(), Failure> {

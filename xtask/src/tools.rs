@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::process::{Failure, Run};
+use crate::route::{Route, Target};
 use crate::workspace::Workspace;
 
 /// Something a step cannot do without.
@@ -24,7 +25,9 @@ pub(crate) enum Need {
     /// it.
     Networks,
     /// The core library for a microcontroller.
-    BareMetal,
+    BareMetal(Target),
+    /// `qemu-system-arm`: an emulator of microcontrollers.
+    Qemu,
 }
 
 impl Need {
@@ -35,10 +38,11 @@ impl Need {
             Self::Clippy => component("clippy", "clippy"),
             Self::C => compiler("CC", "cc", &["gcc", "libc6-dev"]),
             Self::Cxx => compiler("CXX", "c++", &["g++"]),
-            Self::OpenSsl => openssl(),
+            Self::OpenSsl => program("openssl", "version", "openssl"),
             Self::Chromium => Ok(chromium()),
             Self::Networks => networks(),
-            Self::BareMetal => crate::bare::route(workspace).map(|route| route.to_string()),
+            Self::BareMetal(target) => Route::find(workspace, target).map(|route| route.to_string()),
+            Self::Qemu => program("qemu-system-arm", "--version", "qemu-system-arm"),
         }
     }
 }
@@ -65,12 +69,14 @@ fn compiler(variable: &str, usual: &str, packages: &[&str]) -> Result<String, Fa
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn openssl() -> Result<String, Failure> {
-    let version = || Run::new("openssl").arg("version").output().map(|text| text.trim().to_owned());
-    version().or_else(|_| {
-        install(&["openssl"])?;
+/// A program that says its version, and the package it comes in.
+fn program(name: &str, question: &str, package: &str) -> Result<String, Failure> {
+    let version = || Run::new(name).arg(question).output();
+    let said = version().or_else(|_| {
+        install(&[package])?;
         version()
-    })
+    })?;
+    Ok(said.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Whether the browser is there.

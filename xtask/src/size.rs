@@ -1,0 +1,328 @@
+//! What the firmware of the emulated board costs: flash, RAM and instructions, each with its limit. And what must not be in
+//! it: an allocator, and places in the project's own code that panic.
+
+mod figures;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_json::Value;
+
+use crate::elf::{Elf, Place};
+use crate::outside::EMULATED;
+use crate::process::{Failure, Run};
+use crate::tools::Need;
+use crate::workspace::Workspace;
+use crate::{bare, firmware};
+use figures::Figures;
+
+/// What a program may cost at most.
+struct Budget {
+    program: &'static str,
+    /// Bytes of flash.
+    flash: u64,
+    /// Bytes of RAM, the stack included.
+    ram: u64,
+    /// Instructions of an operation.
+    instructions: (&'static str, u64),
+}
+
+const BUDGETS: [Budget; 2] = [
+    // From the TCP connection to the answer to the first NSUB.
+    Budget { program: "notifier", flash: 128 << 10, ram: 64 << 10, instructions: ("subscribe", 12_000_000) },
+    // A message of 16 KiB.
+    Budget { program: "sender", flash: 160 << 10, ram: 96 << 10, instructions: ("send", 4_000_000) },
+];
+
+/// The project's own crates, in which no place that panics may be left.
+const OWN: [&str; 5] = ["smp-proto", "smp-crypto", "smp-tls", "smp-embassy", "apps"];
+
+/// What the firmware cost when somebody last looked and agreed.
+const BASELINE: &str = "size.json";
+
+/// A program of the emulated board.
+struct Program {
+    name: String,
+    figures: Figures,
+    /// Functions of an allocator.
+    allocates: Vec<String>,
+    /// The places that panic.
+    panics: BTreeSet<Place>,
+    /// Functions that panic, each with the functions of the core library that do it for them.
+    panicking: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// `cargo xtask size [--json] [--panics] [--update]`
+pub(crate) fn chore(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {
+    if let Some(unknown) = arguments.iter().find(|word| !["--json", "--panics", "--update"].contains(&word.as_str())) {
+        return Err(Failure::new(format!("there is no option {unknown}; `cargo xtask help` lists them")));
+    }
+    let chosen = |option| arguments.iter().any(|argument| argument == option);
+    for need in [Need::C, Need::BareMetal(bare::TARGET), Need::Qemu] {
+        need.ensure(workspace)?;
+    }
+    // Whoever reads JSON wants nothing else on standard output.
+    let run = if chosen("--json") { |run: Run| run.output().map(drop) } else { Run::run };
+    let programs = measure(workspace, run)?;
+    if chosen("--json") {
+        println!("{:#}", to_json(&programs));
+    } else {
+        print!("{}", table(&programs));
+        print!("{}", if chosen("--panics") { panics(&programs) } else { String::new() });
+    }
+    if chosen("--update") {
+        let text = format!("{:#}\n", to_json(&programs));
+        let file = EMULATED.file(BASELINE);
+        return fs::write(workspace.root.join(&file), text).map_err(|error| Failure::because(&file, error));
+    }
+    judge(workspace, &programs)
+}
+
+/// A step of `test`: the table, and whether it may stand.
+pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
+    let programs = measure(workspace, Run::run)?;
+    print!("{}", table(&programs));
+    judge(workspace, &programs)?;
+    println!("within all limits, and no figure is worse than the baseline by more than 5 %");
+    Ok(())
+}
+
+/// Builds all programs, runs those that print figures, and looks into all executables.
+fn measure(workspace: &Workspace, run: fn(Run) -> Result<(), Failure>) -> Result<Vec<Program>, Failure> {
+    EMULATED.build(workspace)?.map_or(Ok(()), run)?;
+    let folder = workspace.root.join("target/firmware/figures");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|error| Failure::because("making a folder for figures", error))?;
+    run(firmware::stories(workspace, &["figures"], Some(&folder)))?;
+    programs(workspace)?
+        .into_iter()
+        .map(|name| {
+            let path = firmware::directory(workspace).join(&name);
+            let shown = path.display().to_string();
+            let file = fs::read(&path).map_err(|error| Failure::because(&shown, error))?;
+            let elf = Elf::read(&file).map_err(|failure| Failure::because(&shown, failure))?;
+            let printed = fs::read_to_string(folder.join(&name)).unwrap_or_default();
+            Ok(Program {
+                figures: Figures::new(&elf, &printed),
+                allocates: elf.symbols.iter().filter(|symbol| is_allocator(symbol)).map(|s| (*s).to_owned()).collect(),
+                panics: elf.panics(),
+                panicking: panicking(&elf.calls()),
+                name,
+            })
+        })
+        .collect()
+}
+
+/// The names of the programs, in order.
+fn programs(workspace: &Workspace) -> Result<Vec<String>, Failure> {
+    let metadata = EMULATED.cargo(workspace).args(["metadata", "--format-version=1", "--no-deps"]).output()?;
+    let metadata: Value =
+        serde_json::from_str(&metadata).map_err(|error| Failure::because("reading `cargo metadata`", error))?;
+    let targets = metadata["packages"][0]["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let programs = targets.iter().filter(|target| target["kind"][0] == "bin");
+    let mut names: Vec<String> = programs.filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a symbol is of an allocator or of the crate `alloc`, in whatever way names are mangled.
+fn is_allocator(symbol: &str) -> bool {
+    let readable = format!("{:#}", rustc_demangle::demangle(symbol));
+    let functions = ["malloc", "calloc", "realloc", "free"];
+    readable.contains("__rust_alloc")
+        || readable.contains("__rust_realloc")
+        || readable.contains("__rg_alloc")
+        || readable.starts_with("alloc::")
+        || readable.contains("<alloc::")
+        || readable.contains(" alloc::")
+        || functions.contains(&readable.as_str())
+}
+
+/// The functions outside the core library that call one which panics or calls another that does.
+fn panicking(calls: &BTreeMap<&str, BTreeSet<&str>>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut ends: BTreeSet<&str> = calls.keys().copied().filter(|name| name.starts_with("core::panicking::")).collect();
+    loop {
+        let more: Vec<&str> = calls
+            .iter()
+            .filter(|(name, called)| {
+                name.starts_with("core::") && !ends.contains(*name) && called.iter().any(|name| ends.contains(name))
+            })
+            .map(|(name, _)| *name)
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        ends.extend(more);
+    }
+    let outside = calls.iter().filter(|(name, _)| !name.starts_with("core::"));
+    outside
+        .filter_map(|(name, called)| {
+            let through: BTreeSet<String> =
+                called.iter().filter(|name| ends.contains(*name)).map(|name| (*name).to_owned()).collect();
+            (!through.is_empty()).then(|| ((*name).to_owned(), through))
+        })
+        .collect()
+}
+
+fn to_json(programs: &[Program]) -> Value {
+    Value::Object(programs.iter().map(|program| (program.name.clone(), program.figures.to_json())).collect())
+}
+
+/// The figures as people read them: bytes and instructions, then the limit behind a slash.
+fn table(programs: &[Program]) -> String {
+    let mut text =
+        format!("{:<10}{:>18}{:>12}{:>12}{:>18}\n", "program", "flash", "static RAM", "peak stack", "RAM in all");
+    let limited = |value: u64, limit: Option<u64>| match limit {
+        Some(limit) => format!("{} / {}", grouped(value), grouped(limit)),
+        None => grouped(value),
+    };
+    for Program { name, figures, .. } in programs {
+        let budget = BUDGETS.iter().find(|budget| budget.program == name);
+        text += &format!(
+            "{name:<10}{:>18}{:>12}{:>12}{:>18}\n",
+            limited(figures.flash, budget.map(|budget| budget.flash)),
+            grouped(figures.statics),
+            figures.stack.map_or_else(|| "?".to_owned(), grouped),
+            limited(figures.ram(), budget.map(|budget| budget.ram)),
+        );
+    }
+    text += &format!("\n{:<10}{:<26}{:>24}{:>9}\n", "program", "operation", "instructions", "stack");
+    for Program { name, figures, .. } in programs {
+        let budget = BUDGETS.iter().find(|budget| budget.program == name);
+        for (operation, count) in &figures.instructions {
+            let limit = budget.map(|budget| budget.instructions).filter(|(limited, _)| limited == operation);
+            let stack = figures.stacks.get(operation).map_or_else(String::new, |bytes| grouped(*bytes));
+            let count = limited(*count, limit.map(|(_, limit)| limit));
+            text += &format!("{:<10}{operation:<26}{count:>24}{stack:>9}\n", name);
+        }
+    }
+    text
+}
+
+/// Digits in groups of three: `12,000,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && digits.len().saturating_sub(index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Who panics: places by crate, then functions.
+fn panics(programs: &[Program]) -> String {
+    let mut text = String::new();
+    for program in programs {
+        text += &format!("\n{}: {} places that panic\n", program.name, program.panics.len());
+        for place in &program.panics {
+            text += &format!("  {:<20} {}:{}:{}\n", place.package(), place.file, place.line, place.column);
+        }
+        text += &format!("{}: {} functions that panic\n", program.name, program.panicking.len());
+        for (function, through) in &program.panicking {
+            let through: Vec<&str> = through.iter().map(String::as_str).collect();
+            text += &format!("  {function}: {}\n", through.join(", "));
+        }
+    }
+    text
+}
+
+/// Fails when a limit is exceeded, a figure is worse than the baseline's, or something is there that must not be.
+fn judge(workspace: &Workspace, programs: &[Program]) -> Result<(), Failure> {
+    let file = EMULATED.file(BASELINE);
+    let text = fs::read_to_string(workspace.root.join(&file)).unwrap_or_else(|_| "{}".to_owned());
+    let baseline: Value = serde_json::from_str(&text).map_err(|error| Failure::because(&file, error))?;
+    let mut wrong = Vec::new();
+    for program in programs {
+        wrong.extend(faults(program, &baseline[program.name.as_str()]));
+    }
+    for budget in BUDGETS.iter().filter(|budget| !programs.iter().any(|program| program.name == budget.program)) {
+        wrong.push(format!("{}: there is a budget but no program", budget.program));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    wrong.push(format!("If that is as it should be, run `cargo xtask size --update` and commit {file}; limits stay"));
+    Err(Failure::new(wrong.join("\n")))
+}
+
+/// What is wrong with a program.
+fn faults(program: &Program, baseline: &Value) -> Vec<String> {
+    let figures = &program.figures;
+    let mut wrong: Vec<String> = figures.regressions(&Figures::from_json(baseline));
+    if let Some(budget) = BUDGETS.iter().find(|budget| budget.program == program.name) {
+        let mut limit = |what: &str, value: Option<u64>, limit: u64| match value {
+            Some(value) if value <= limit => {}
+            Some(value) => wrong.push(format!("{what}: {value}, the limit is {limit}")),
+            None => wrong.push(format!("{what}: not measured, the limit is {limit}")),
+        };
+        let (operation, instructions) = budget.instructions;
+        limit("bytes of flash", Some(figures.flash), budget.flash);
+        limit("bytes of RAM", figures.stack.map(|_| figures.ram()), budget.ram);
+        limit(&format!("instructions of {operation}"), figures.instructions.get(operation).copied(), instructions);
+    }
+    wrong.extend(program.allocates.iter().map(|symbol| format!("{symbol} is linked, but there is no heap")));
+    let own = program.panics.iter().filter(|place| OWN.contains(&place.package()));
+    wrong.extend(own.map(|place| format!("{}:{}:{} panics", place.file, place.line, place.column)));
+    wrong.into_iter().map(|wrong| format!("{}: {wrong}", program.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1_000, 12_000_000].map(grouped), ["0", "999", "1,000", "12,000,000"]);
+    }
+
+    #[test]
+    fn allocators_are_known_by_name() {
+        for symbol in
+            ["__rust_alloc", "_RNvCs1_7___rustc12___rust_alloc", "_ZN5alloc3vec9from_elem17h0123456789abcdefE"]
+        {
+            assert!(is_allocator(symbol), "{symbol}");
+        }
+        for symbol in ["main", "_ZN4core9panicking9panic_fmt17h0123456789abcdefE", "allocate_port", "free_slots"] {
+            assert!(!is_allocator(symbol), "{symbol}");
+        }
+    }
+
+    #[test]
+    fn panics_are_followed_through_the_core_library() {
+        let calls = BTreeMap::from([
+            ("core::panicking::panic_fmt", BTreeSet::new()),
+            ("core::option::unwrap_failed", BTreeSet::from(["core::panicking::panic_fmt"])),
+            ("core::str::from_utf8", BTreeSet::new()),
+            ("app::fails", BTreeSet::from(["core::option::unwrap_failed", "core::str::from_utf8"])),
+            ("app::works", BTreeSet::from(["core::str::from_utf8", "app::fails"])),
+        ]);
+        let through = BTreeSet::from(["core::option::unwrap_failed".to_owned()]);
+        assert_eq!(panicking(&calls), BTreeMap::from([("app::fails".to_owned(), through)]));
+    }
+
+    #[test]
+    fn limits_hold_whatever_the_baseline_says() {
+        let figures = Figures { flash: (128 << 10) + 1, statics: 60 << 10, stack: Some(4 << 10), ..Figures::default() };
+        let baseline = figures.to_json();
+        let place = |file: &str| Place { file: file.to_owned(), line: 7, column: 9 };
+        let program = Program {
+            name: "notifier".to_owned(),
+            figures,
+            allocates: vec!["malloc".to_owned()],
+            panics: BTreeSet::from([place("/smp/smp-tls/src/codec.rs"), place("/registry/smoltcp-0.12.0/src/lib.rs")]),
+            panicking: BTreeMap::new(),
+        };
+        assert_eq!(
+            faults(&program, &baseline),
+            [
+                "notifier: bytes of flash: 131073, the limit is 131072",
+                "notifier: instructions of subscribe: not measured, the limit is 12000000",
+                "notifier: malloc is linked, but there is no heap",
+                "notifier: /smp/smp-tls/src/codec.rs:7:9 panics",
+            ]
+        );
+    }
+}
