@@ -83,9 +83,23 @@ impl Outside {
         Ok(match self.kind {
             Kind::Fuzzers => None,
             Kind::Host => Some(build),
-            Kind::Firmware(target) => Some(Route::find(workspace, target)?.of(build.arg("--release"), false)),
+            Kind::Firmware(target) => {
+                let build = build.arg("--release").arg("--config").arg(short_paths(workspace, target));
+                Some(Route::find(workspace, target)?.of(build, false))
+            }
         })
     }
+}
+
+/// Panics name source files, and their names are in flash: without the folders of this computer they take as much, and the
+/// same, on every one.
+fn short_paths(workspace: &Workspace, target: Target) -> String {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cargo = variable("CARGO_HOME").or_else(|| Some(variable("HOME")?.join(".cargo"))).unwrap_or_default();
+    let flag = |folder: PathBuf| format!("'--remap-path-prefix={}/='", folder.display());
+    // Joins the flags that the package's own configuration has for the target.
+    let name = format!("target.'{}'.rustflags", target.triple());
+    format!("{name}=[{}, {}]", flag(cargo.join("registry/src")), flag(workspace.root.clone()))
 }
 
 /// One folder for all of them, so that what they share is built once.

@@ -37,6 +37,9 @@ const BUDGETS: [Budget; 2] = [
 /// The project's own crates, in which no place that panics may be left.
 const OWN: [&str; 5] = ["smp-proto", "smp-crypto", "smp-tls", "smp-embassy", "apps"];
 
+/// The program that talks to nobody: it makes the certificates it measures with, which no other firmware does.
+const OFFLINE: &str = "bench";
+
 /// What the firmware cost when somebody last looked and agreed.
 const BASELINE: &str = "size.json";
 
@@ -182,7 +185,7 @@ fn table(programs: &[Program]) -> String {
             "{name:<10}{:>18}{:>12}{:>12}{:>18}\n",
             limited(figures.flash, budget.map(|budget| budget.flash)),
             grouped(figures.statics),
-            figures.stack.map_or_else(|| "?".to_owned(), grouped),
+            figures.stack.map_or_else(|| "-".to_owned(), grouped),
             limited(figures.ram(), budget.map(|budget| budget.ram)),
         );
     }
@@ -218,7 +221,7 @@ fn panics(programs: &[Program]) -> String {
     for program in programs {
         text += &format!("\n{}: {} places that panic\n", program.name, program.panics.len());
         for place in &program.panics {
-            text += &format!("  {:<20} {}:{}:{}\n", place.package(), place.file, place.line, place.column);
+            text += &format!("  {place}\n");
         }
         text += &format!("{}: {} functions that panic\n", program.name, program.panicking.len());
         for (function, through) in &program.panicking {
@@ -237,9 +240,6 @@ fn judge(workspace: &Workspace, programs: &[Program]) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for program in programs {
         wrong.extend(faults(program, &baseline[program.name.as_str()]));
-    }
-    for budget in BUDGETS.iter().filter(|budget| !programs.iter().any(|program| program.name == budget.program)) {
-        wrong.push(format!("{}: there is a budget but no program", budget.program));
     }
     if wrong.is_empty() {
         return Ok(());
@@ -264,8 +264,8 @@ fn faults(program: &Program, baseline: &Value) -> Vec<String> {
         limit(&format!("instructions of {operation}"), figures.instructions.get(operation).copied(), instructions);
     }
     wrong.extend(program.allocates.iter().map(|symbol| format!("{symbol} is linked, but there is no heap")));
-    let own = program.panics.iter().filter(|place| OWN.contains(&place.package()));
-    wrong.extend(own.map(|place| format!("{}:{}:{} panics", place.file, place.line, place.column)));
+    let own = program.panics.iter().filter(|place| OWN.contains(&place.package()) && program.name != OFFLINE);
+    wrong.extend(own.map(|place| format!("{place} panics")));
     wrong.into_iter().map(|wrong| format!("{}: {wrong}", program.name)).collect()
 }
 
