@@ -298,3 +298,6 @@ fn read_metadata(key: &BoxKey, incoming: Incoming<'_>) -> Option<NotifiedMessage
     let metadata = notification::open(key, &Nonce(nonce), sealed).ok()?;
     Some(NotifiedMessage { id: Id::from_slice(metadata.message_id.as_bytes())?, time: metadata.time.0 })
 }
+
+#[cfg(test)]
+mod tests;
