@@ -1,0 +1,107 @@
+//! A cable that is pulled: nothing arrives any more, and nobody says so. Its own program, because it has its own clock.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{HostNetwork, TestRelay, buffer, random};
+use embassy_time::{Duration, Instant, MockDriver};
+use smp_embassy::notifier::{NotifierEnd, NotifierOptions};
+use smp_embassy::{CommandKey, Device, Error, NoClock, Notifier, NotifierEvent, NotifierQueue, Wait};
+use smp_proto::version::SmpVersion;
+use smp_std::client::QueueOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Passes bytes between the device and the relay until the cable is pulled; then it swallows them.
+async fn cable(listener: TcpListener, relay: u16, pulled: Arc<AtomicBool>) {
+    loop {
+        let (device, _) = listener.accept().await.unwrap();
+        let relay = TcpStream::connect(("127.0.0.1", relay)).await.unwrap();
+        let (from_device, to_device) = device.into_split();
+        let (from_relay, to_relay) = relay.into_split();
+        for (mut from, mut to) in [(from_device, to_relay), (from_relay, to_device)] {
+            let pulled = Arc::clone(&pulled);
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 20_000];
+                while let Ok(length @ 1..) = from.read(&mut bytes).await {
+                    if !pulled.load(Ordering::Relaxed) && to.write_all(&bytes[..length]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pulled_cable_is_noticed_and_the_lamp_comes_back() {
+    let relay = TestRelay::start().await;
+    let (owner, _events) = relay.client().await;
+    let key = CommandKey::generate_ed25519(&mut random(1)).unwrap();
+    let created = owner.create_queue(&QueueOptions::default()).await.unwrap();
+    let access = owner.enable_notifications(&created.recipient, key.public_key()).await.unwrap();
+    let queue = NotifierQueue::new(access.notifier_id.as_bytes().try_into().unwrap(), key);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = relay.address_by(listener.local_addr().unwrap().port());
+    let pulled = Arc::new(AtomicBool::new(false));
+    tokio::spawn(cable(listener, relay.port(), Arc::clone(&pulled)));
+
+    let mut notifier = Notifier::<1>::new([queue].into_iter().collect(), NotifierOptions::DEFAULT);
+    let (mut buffer, mut random, mut network) = (buffer(), random(2), HostNetwork);
+    let device = Device { network: &mut network, random: &mut random, clock: &NoClock, buffer: &mut buffer };
+    let events = RefCell::new(VecDeque::new());
+    let next = async || {
+        loop {
+            if let Some(event) = events.borrow_mut().pop_front() {
+                return event;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    // The clock moves only here: what has come at a time has come for sure.
+    let story = async {
+        let quiet = || tokio::time::sleep(std::time::Duration::from_millis(300));
+        let advance = |seconds| MockDriver::get().advance(Duration::from_secs(seconds));
+        assert_eq!(next().await, NotifierEvent::Connected(SmpVersion::MAX));
+        assert_eq!(next().await, NotifierEvent::Subscribed(0));
+        // Signs of life keep the connection.
+        for _ in 0..3 {
+            advance(300);
+            quiet().await;
+        }
+        assert!(events.borrow().is_empty());
+
+        pulled.store(true, Ordering::Relaxed);
+        advance(300);
+        quiet().await;
+        advance(29);
+        quiet().await;
+        assert!(events.borrow().is_empty());
+        advance(1);
+        assert_eq!(next().await, NotifierEvent::Disconnected(Error::TimedOut(Wait::Response)));
+        // The next attempt finds the cable pulled as well: the handshake does not wait for ever either.
+        advance(2);
+        quiet().await;
+        assert!(events.borrow().is_empty());
+        advance(45);
+        assert_eq!(next().await, NotifierEvent::Disconnected(Error::TimedOut(Wait::Handshake)));
+
+        pulled.store(false, Ordering::Relaxed);
+        advance(4);
+        assert_eq!(next().await, NotifierEvent::Connected(SmpVersion::MAX));
+        assert_eq!(next().await, NotifierEvent::Subscribed(0));
+        owner.send(&created.sender_id, None, true, b"again").await.unwrap();
+        assert_eq!(next().await, NotifierEvent::Message(0, None));
+    };
+    let started = Instant::now();
+    let end = notifier.run(device, &address.address(), &mut |event| events.borrow_mut().push_back(event), story).await;
+    assert_eq!(end, Ok(NotifierEnd::Stopped));
+    assert_eq!(started.elapsed(), Duration::from_secs(4 * 300 + 30 + 2 + 45 + 4));
+}
