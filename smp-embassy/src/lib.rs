@@ -26,6 +26,7 @@ pub mod receiver;
 mod refusal;
 pub mod sender;
 pub mod state;
+pub mod store;
 
 pub use backoff::Backoff;
 pub use clock::{NoClock, WallClock};
