@@ -121,3 +121,55 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Error = Error::Refused(Alert::DECODE_ERROR);
+
+    #[test]
+    fn reads_numbers_and_vectors() {
+        let mut reader = Reader::new(&[7, 1, 2, 1, 9, 0, 1, 8, 0, 0, 2, 5, 6]);
+        assert_eq!((reader.u8(), reader.u16()), (Ok(7), Ok(0x0102)));
+        assert_eq!(reader.vector8(), Ok(&[9][..]));
+        assert_eq!(reader.vector16(), Ok(&[8][..]));
+        assert_eq!(reader.vector24(), Ok(&[5, 6][..]));
+        assert_eq!(reader.u8(), Err(SHORT));
+        assert!(reader.is_empty());
+        assert_eq!(reader.end(), Ok(()));
+        assert_eq!(Reader::new(&[0]).end(), Err(SHORT));
+    }
+
+    #[test]
+    fn refuses_vectors_longer_than_what_is_there() {
+        assert_eq!(Reader::new(&[2, 1]).vector8(), Err(SHORT));
+        assert_eq!(Reader::new(&[0xff, 0xff, 1]).vector16(), Err(SHORT));
+        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 1]).vector24(), Err(SHORT));
+        assert_eq!(Reader::new(&[0, 0]).vector24(), Err(SHORT));
+        assert_eq!(not_empty(&[]), Err(SHORT));
+    }
+
+    #[test]
+    fn writes_lengths_afterwards_and_never_beyond_the_buffer() {
+        let mut buffer = [0xee; 6];
+        let mut writer = Writer::new(&mut buffer);
+        let start = writer.open().unwrap();
+        writer.bytes(&[1, 2, 3]).unwrap();
+        assert_eq!(writer.u16(4), Err(Error::Limit));
+        writer.close(start).unwrap();
+        assert_eq!(writer.written(), [0, 3, 1, 2, 3]);
+        writer.u8(4).unwrap();
+        assert_eq!(writer.u8(5), Err(Error::Limit));
+        assert_eq!(writer.length(), 6);
+    }
+
+    #[test]
+    fn refuses_lengths_of_more_than_two_bytes() {
+        let mut buffer = [0; 0x1_0003];
+        let mut writer = Writer::new(&mut buffer);
+        let start = writer.open().unwrap();
+        writer.bytes(&[0; 0x1_0000]).unwrap();
+        assert_eq!(writer.close(start), Err(Error::Limit));
+    }
+}

@@ -4,7 +4,7 @@ use core::fmt;
 
 use rand_core::TryCryptoRng;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// What the application offers to servers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,8 +39,44 @@ impl Ephemeral {
     }
 }
 
+// The secret key does it.
+impl ZeroizeOnDrop for Ephemeral {}
+
 impl fmt::Debug for Ephemeral {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ephemeral(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+    use crate::test::{FailingSource, random};
+
+    #[test]
+    fn prints_no_secret() {
+        assert_eq!(format!("{:?}", Ephemeral::generate(&mut random()).unwrap()), "Ephemeral(..)");
+    }
+
+    #[test]
+    fn is_made_of_fresh_values() {
+        let mut random = random();
+        let [a, b] = [(); 2].map(|()| Ephemeral::generate(&mut random).unwrap());
+        assert_ne!(a.secret.to_bytes(), b.secret.to_bytes());
+        assert_ne!(a.random, b.random);
+        assert_ne!(a.session_id, b.session_id);
+        assert_ne!(a.random, a.session_id);
+        assert_eq!(a.public, PublicKey::from(&a.secret));
+    }
+
+    /// A source that fails at its second or third answer must not leave a handshake with predictable values.
+    #[test]
+    fn fails_with_its_source() {
+        for answers in 0..3 {
+            assert!(Ephemeral::generate(&mut FailingSource { answers }).is_err());
+        }
+        assert!(Ephemeral::generate(&mut FailingSource { answers: 3 }).is_ok());
     }
 }

@@ -17,6 +17,8 @@ mod message;
 mod record;
 mod schedule;
 mod stream;
+#[cfg(test)]
+mod test;
 mod transcript;
 mod verify;
 

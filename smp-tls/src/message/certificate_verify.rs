@@ -49,3 +49,68 @@ fn verify_ed448(key: &[u8; 57], message: &[u8], signature: &[u8]) -> Option<()> 
     let signature = ed448_goldilocks::Signature::from_slice(signature).ok()?;
     key.verify_raw(&signature, message).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use ed25519_dalek::Signer;
+
+    use super::*;
+    use crate::test::vector16;
+
+    const HASH: [u8; 32] = [9; 32];
+
+    fn message(scheme: u16, signature: &[u8]) -> Vec<u8> {
+        [&scheme.to_be_bytes()[..], &vector16(signature)].concat()
+    }
+
+    /// What the RFC says is signed.
+    fn signed(hash: &[u8]) -> Vec<u8> {
+        [&[0x20; 64][..], b"TLS 1.3, server CertificateVerify", &[0], hash].concat()
+    }
+
+    #[test]
+    fn proves_an_ed25519_key() {
+        let signer = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let key = ServerKey::Ed25519(signer.verifying_key().to_bytes());
+        let signature = signer.sign(&signed(&HASH)).to_bytes();
+        let right = message(ED25519, &signature);
+        assert_eq!(verify(&right, &key, &HASH), Ok(()));
+        crate::test::refuses_other_lengths(&right, |message| verify(message, &key, &HASH));
+
+        let wrong = Err(Alert::DECRYPT_ERROR.into());
+        assert_eq!(verify(&right, &key, &[8; 32]), wrong);
+        let other = ed25519_dalek::SigningKey::from_bytes(&[2; 32]).verifying_key().to_bytes();
+        assert_eq!(verify(&right, &ServerKey::Ed25519(other), &HASH), wrong);
+        assert_eq!(verify(&message(ED25519, &signature[1..]), &key, &HASH), wrong);
+        assert_eq!(verify(&message(ED25519, &[]), &key, &HASH), wrong);
+        let client = signer.sign(&[&[0x20; 64][..], b"TLS 1.3, client CertificateVerify\0", &HASH].concat());
+        assert_eq!(verify(&message(ED25519, &client.to_bytes()), &key, &HASH), wrong);
+        for scheme in [0x0403, 0x0804, 0x0808] {
+            assert_eq!(verify(&message(scheme, &signature), &key, &HASH), Err(Alert::ILLEGAL_PARAMETER.into()));
+        }
+    }
+
+    /// With the neutral element as key, its double as R and zero as s verify any message.
+    #[test]
+    fn a_key_of_small_order_proves_nothing() {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let signature = [neutral, [0; 32]].concat();
+        let wrong = Err(Alert::DECRYPT_ERROR.into());
+        assert_eq!(verify(&message(ED25519, &signature), &ServerKey::Ed25519(neutral), &HASH), wrong);
+    }
+
+    #[cfg(feature = "ed448")]
+    #[test]
+    fn proves_an_ed448_key() {
+        let signer = ed448_goldilocks::SigningKey::try_from(&[1; 57][..]).unwrap();
+        let key = ServerKey::Ed448(signer.verifying_key().to_bytes());
+        let signature = signer.sign_raw(&signed(&HASH)).to_bytes();
+        assert_eq!(verify(&message(ED448, &signature), &key, &HASH), Ok(()));
+        assert_eq!(verify(&message(ED448, &signature), &key, &[8; 32]), Err(Alert::DECRYPT_ERROR.into()));
+        assert_eq!(verify(&message(ED448, &signature[1..]), &key, &HASH), Err(Alert::DECRYPT_ERROR.into()));
+        assert_eq!(verify(&message(ED25519, &signature), &key, &HASH), Err(Alert::ILLEGAL_PARAMETER.into()));
+    }
+}

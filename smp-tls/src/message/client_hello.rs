@@ -65,3 +65,84 @@ pub(crate) fn encode(
     writer.close(extensions)?;
     writer.close(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::super::extension::{ALPN, COOKIE, Extensions, KEY_SHARE, SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS};
+    use super::super::server_hello::MAX_COOKIE;
+    use super::*;
+    use crate::codec::Reader;
+    use crate::test::random;
+
+    fn message(alpn: &[&[u8]], cookie: Option<&[u8]>) -> Result<Vec<u8>, Error> {
+        let mut buffer = vec![0; 1024];
+        let mut writer = Writer::new(&mut buffer);
+        encode(&mut writer, &Config { alpn }, &Ephemeral::generate(&mut random()).unwrap(), cookie)?;
+        Ok(writer.written().to_vec())
+    }
+
+    /// The content of an extension.
+    fn content(message: &[u8], kind: u16) -> Option<Vec<u8>> {
+        let list = Reader::new(&message[4 + 2 + 32 + 33 + 4 + 2..]).vector16().unwrap();
+        Extensions::new(list)
+            .unwrap()
+            .into_iter()
+            .find(|(found, _)| *found == kind)
+            .map(|(_, content)| content.to_vec())
+    }
+
+    #[test]
+    fn offers_one_of_everything() {
+        let ephemeral = Ephemeral::generate(&mut random()).unwrap();
+        let message = message(&[b"h2", b"smp/1"], None).unwrap();
+        let mut reader = Reader::new(&message);
+        assert_eq!(reader.u8(), Ok(1));
+        let mut body = Reader::new(reader.vector24().unwrap());
+        assert!(reader.is_empty());
+        assert_eq!(body.u16(), Ok(0x0303));
+        assert_eq!(body.array(), Ok(&ephemeral.random));
+        assert_eq!(body.vector8(), Ok(&ephemeral.session_id[..]));
+        assert_eq!(body.vector16(), Ok(&[0x13, 0x03][..]));
+        assert_eq!(body.vector8(), Ok(&[0][..]));
+        body.vector16().unwrap();
+        assert!(body.is_empty());
+
+        assert_eq!(content(&message, super::super::extension::SUPPORTED_VERSIONS).unwrap(), [2, 3, 4]);
+        assert_eq!(content(&message, SUPPORTED_GROUPS).unwrap(), [0, 2, 0, 29]);
+        let schemes: &[u8] = if cfg!(feature = "ed448") { &[0, 4, 8, 7, 8, 8] } else { &[0, 2, 8, 7] };
+        assert_eq!(content(&message, SIGNATURE_ALGORITHMS).unwrap(), schemes);
+        let share = [&[0, 36, 0, 29, 0, 32][..], ephemeral.public.as_bytes()].concat();
+        assert_eq!(content(&message, KEY_SHARE).unwrap(), share);
+        assert_eq!(content(&message, ALPN).unwrap(), b"\0\x09\x02h2\x05smp/1");
+        assert_eq!(content(&message, COOKIE), None);
+    }
+
+    #[test]
+    fn sends_the_cookie_back() {
+        let cookie = [9; MAX_COOKIE];
+        let message = message(&[], Some(&cookie)).unwrap();
+        assert_eq!(content(&message, COOKIE).unwrap(), [&[2, 0][..], &cookie].concat());
+        assert_eq!(content(&message, ALPN), None);
+    }
+
+    #[test]
+    fn has_no_protocols_without_name() {
+        assert_eq!(message(&[b""], None), Err(Error::TooLong));
+        assert!(message(&[&[1; 255]], None).is_ok());
+        assert_eq!(message(&[&[1; 256]], None), Err(Error::TooLong));
+    }
+
+    #[test]
+    fn needs_room() {
+        let ephemeral = Ephemeral::generate(&mut random()).unwrap();
+        let complete = message(&[b"smp/1"], None).unwrap().len();
+        for length in 0..complete {
+            let mut buffer = vec![0; length];
+            let outcome = encode(&mut Writer::new(&mut buffer), &Config { alpn: &[b"smp/1"] }, &ephemeral, None);
+            assert_eq!(outcome, Err(Error::Limit));
+        }
+    }
+}

@@ -28,3 +28,52 @@ pub(crate) fn decode(message: &[u8], alpn: &[&[u8]]) -> Result<Option<usize>, Er
     let index = alpn.iter().position(|offered| *offered == name).ok_or(Alert::ILLEGAL_PARAMETER)?;
     Ok(Some(index))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::test::{extension, refuses_other_lengths, vector16};
+
+    const OFFERED: &[&[u8]] = &[b"h2", b"smp/1"];
+
+    fn message(extensions: &[Vec<u8>]) -> Vec<u8> {
+        vector16(&extensions.concat())
+    }
+
+    fn alpn(names: &[u8]) -> Vec<u8> {
+        extension(extension::ALPN, &vector16(names))
+    }
+
+    #[test]
+    fn choose_an_offered_protocol_or_none() {
+        assert_eq!(decode(&message(&[alpn(b"\x05smp/1")]), OFFERED), Ok(Some(1)));
+        assert_eq!(decode(&message(&[alpn(b"\x02h2")]), OFFERED), Ok(Some(0)));
+        assert_eq!(decode(&message(&[]), OFFERED), Ok(None));
+        let groups = extension(extension::SUPPORTED_GROUPS, &vector16(&[0, 29, 0, 23]));
+        let complete = message(&[groups, alpn(b"\x05smp/1")]);
+        assert_eq!(decode(&complete, OFFERED), Ok(Some(1)));
+        refuses_other_lengths(&complete, |message| decode(message, OFFERED));
+    }
+
+    #[test]
+    fn choose_nothing_else() {
+        let with = |extension: Vec<u8>, offered: &[&[u8]]| match decode(&message(&[extension]), offered) {
+            Err(Error::Refused(alert)) => alert,
+            outcome => panic!("{outcome:?}"),
+        };
+        assert_eq!(with(alpn(b"\x05smp/2"), OFFERED), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(alpn(b"\x05smp/1"), &[]), Alert::UNSUPPORTED_EXTENSION);
+        assert_eq!(with(alpn(b""), OFFERED), Alert::DECODE_ERROR);
+        assert_eq!(with(alpn(b"\0"), OFFERED), Alert::DECODE_ERROR);
+        assert_eq!(with(alpn(b"\x02h2\x05smp/1"), OFFERED), Alert::DECODE_ERROR);
+        assert_eq!(with(extension(extension::ALPN, b"\0\x03\x02h2\0"), OFFERED), Alert::DECODE_ERROR);
+        assert_eq!(with(extension(0, b""), OFFERED), Alert::UNSUPPORTED_EXTENSION);
+        assert_eq!(with(extension(extension::KEY_SHARE, b""), OFFERED), Alert::ILLEGAL_PARAMETER);
+        let groups = |content: &[u8]| with(extension(extension::SUPPORTED_GROUPS, content), OFFERED);
+        assert_eq!(groups(&[0, 0]), Alert::DECODE_ERROR);
+        assert_eq!(groups(&[0, 3, 0, 29, 0]), Alert::DECODE_ERROR);
+        assert_eq!(groups(&[0, 2, 0, 29, 0]), Alert::DECODE_ERROR);
+    }
+}

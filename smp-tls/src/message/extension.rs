@@ -77,3 +77,58 @@ impl<'a> Iterator for Iter<'a> {
         Some((self.0.u16().ok()?, self.0.vector16().ok()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::test::extension;
+
+    #[test]
+    fn are_found_by_type() {
+        let list = [extension(ALPN, b"a"), extension(0xfafa, b""), extension(COOKIE, b"bc")].concat();
+        let extensions = Extensions::new(&list).unwrap();
+        assert_eq!(extensions.find(COOKIE).unwrap().bytes(2), Ok(&b"bc"[..]));
+        assert!(extensions.find(0xfafa).unwrap().is_empty());
+        assert!(extensions.find(KEY_SHARE).is_none());
+        assert_eq!(extensions.into_iter().count(), 3);
+    }
+
+    #[test]
+    fn are_not_cut() {
+        let list = [extension(ALPN, b"a"), extension(COOKIE, b"bc")].concat();
+        for length in (1..list.len()).filter(|length| *length != 5) {
+            assert_eq!(Extensions::new(&list[..length]).err(), Some(Error::Refused(Alert::DECODE_ERROR)));
+        }
+        assert!(Extensions::new(&[]).is_ok());
+    }
+
+    #[test]
+    fn are_of_different_types() {
+        let list = [extension(9, b"a"), extension(0xfafa, b""), extension(9, b"a")].concat();
+        assert_eq!(Extensions::new(&list).err(), Some(Error::Refused(Alert::ILLEGAL_PARAMETER)));
+    }
+
+    #[test]
+    fn are_few() {
+        let list = |count: u16| (0..count).flat_map(|kind| extension(kind, b"")).collect::<Vec<_>>();
+        assert!(Extensions::new(&list(24)).is_ok());
+        assert_eq!(Extensions::new(&list(25)).err(), Some(Error::Limit));
+    }
+
+    #[test]
+    fn are_answers_to_what_was_offered_and_where_they_belong() {
+        let only = |kind, alpn_offered| {
+            let list = extension(kind, b"");
+            Extensions::new(&list).unwrap().only(&[ALPN, KEY_SHARE], alpn_offered).err()
+        };
+        assert_eq!(only(KEY_SHARE, false), None);
+        assert_eq!(only(ALPN, true), None);
+        assert_eq!(only(ALPN, false), Some(Error::Refused(Alert::UNSUPPORTED_EXTENSION)));
+        assert_eq!(only(0, true), Some(Error::Refused(Alert::UNSUPPORTED_EXTENSION)));
+        assert_eq!(only(0xfafa, true), Some(Error::Refused(Alert::UNSUPPORTED_EXTENSION)));
+        assert_eq!(only(SIGNATURE_ALGORITHMS, true), Some(Error::Refused(Alert::ILLEGAL_PARAMETER)));
+        assert_eq!(only(COOKIE, true), Some(Error::Refused(Alert::ILLEGAL_PARAMETER)));
+    }
+}

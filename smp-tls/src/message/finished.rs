@@ -23,3 +23,17 @@ pub(crate) fn verify(message: &[u8], expected: &[u8; HASH_LENGTH]) -> Result<(),
     let value = <&[u8; HASH_LENGTH]>::try_from(message).map_err(|_| Alert::DECODE_ERROR)?;
     if bool::from(value.ct_eq(expected)) { Ok(()) } else { Err(Alert::DECRYPT_ERROR.into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_expected_value() {
+        let message = encode(&[7; 32]);
+        assert_eq!(message[..4], [20, 0, 0, 32]);
+        assert_eq!(verify(&message[4..], &[7; 32]), Ok(()));
+        assert_eq!(verify(&message[4..], &[8; 32]), Err(Alert::DECRYPT_ERROR.into()));
+        crate::test::refuses_other_lengths(&message[4..], |message| verify(message, &[7; 32]));
+    }
+}

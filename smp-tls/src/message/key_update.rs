@@ -16,3 +16,17 @@ pub(crate) const fn decode(message: &[u8]) -> Result<bool, Error> {
         _ => Err(Error::Refused(Alert::DECODE_ERROR)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_or_does_not() {
+        assert_eq!(decode(&[0]), Ok(false));
+        assert_eq!(decode(&[1]), Ok(true));
+        assert_eq!(decode(&[2]), Err(Alert::ILLEGAL_PARAMETER.into()));
+        crate::test::refuses_other_lengths(&[1], decode);
+        assert_eq!(ANSWER, [24, 0, 0, 1, 0]);
+    }
+}

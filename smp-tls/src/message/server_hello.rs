@@ -81,3 +81,170 @@ fn only_u16(mut reader: Reader<'_>) -> Result<u16, Error> {
     reader.end()?;
     Ok(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::test::{extension, refuses_other_lengths, vector16};
+
+    const SESSION_ID: [u8; 32] = [3; 32];
+    const KEY: [u8; 32] = [4; 32];
+
+    /// A message that is right but for what a test changes.
+    struct Message {
+        legacy_version: u16,
+        random: [u8; 32],
+        session_id: Vec<u8>,
+        cipher_suite: u16,
+        compression: u8,
+        extensions: Vec<Vec<u8>>,
+    }
+
+    fn share(group: u16, key: &[u8]) -> Vec<u8> {
+        extension(extension::KEY_SHARE, &[&group.to_be_bytes()[..], &vector16(key)].concat())
+    }
+
+    fn version(version: u16) -> Vec<u8> {
+        extension(extension::SUPPORTED_VERSIONS, &version.to_be_bytes())
+    }
+
+    fn hello() -> Message {
+        Message {
+            legacy_version: LEGACY_VERSION,
+            random: [5; 32],
+            session_id: SESSION_ID.to_vec(),
+            cipher_suite: CIPHER_SUITE,
+            compression: 0,
+            extensions: [share(GROUP, &KEY), version(VERSION)].to_vec(),
+        }
+    }
+
+    fn retry_request(cookie: &[u8]) -> Message {
+        let cookie = extension(extension::COOKIE, &vector16(cookie));
+        Message { random: RETRY_RANDOM, extensions: [version(VERSION), cookie].to_vec(), ..hello() }
+    }
+
+    impl Message {
+        fn encode(&self) -> Vec<u8> {
+            [
+                &self.legacy_version.to_be_bytes()[..],
+                &self.random,
+                &[self.session_id.len() as u8],
+                &self.session_id,
+                &self.cipher_suite.to_be_bytes(),
+                &[self.compression],
+                &vector16(&self.extensions.concat()),
+            ]
+            .concat()
+        }
+
+        fn alert(&self) -> Alert {
+            match decode(&self.encode(), &SESSION_ID) {
+                Err(Error::Refused(alert)) => alert,
+                outcome => panic!("{outcome:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn brings_the_key_share() {
+        assert_eq!(decode(&hello().encode(), &SESSION_ID), Ok(ServerHello::Hello(KEY)));
+        refuses_other_lengths_of(&hello());
+    }
+
+    #[test]
+    fn or_asks_for_another_hello() {
+        assert_eq!(decode(&retry_request(b"cookie").encode(), &SESSION_ID), Ok(ServerHello::Retry(b"cookie")));
+        refuses_other_lengths_of(&retry_request(b"cookie"));
+    }
+
+    /// A message that ends before its extensions is one of an older version.
+    fn refuses_other_lengths_of(message: &Message) {
+        let message = message.encode();
+        let before = 2 + 32 + 33 + 2 + 1;
+        refuses_other_lengths(&message, |message| {
+            if message.len() == before {
+                assert_eq!(decode(message, &SESSION_ID), Err(Error::Refused(Alert::PROTOCOL_VERSION)));
+                return Err(Error::Refused(Alert::DECODE_ERROR));
+            }
+            decode(message, &SESSION_ID).map(drop)
+        });
+    }
+
+    #[test]
+    fn answers_what_was_offered() {
+        for random in [[5; 32], RETRY_RANDOM] {
+            let right = || Message { random, ..if random == RETRY_RANDOM { retry_request(b"c") } else { hello() } };
+            let wrong = [
+                Message { legacy_version: 0x0304, ..right() },
+                Message { session_id: [0; 32].to_vec(), ..right() },
+                Message { session_id: Vec::new(), ..right() },
+                Message { cipher_suite: 0x1301, ..right() },
+                Message { compression: 1, ..right() },
+                Message { extensions: [right().extensions, [version(VERSION)].to_vec()].concat(), ..right() },
+            ];
+            for message in wrong {
+                assert_eq!(message.alert(), Alert::ILLEGAL_PARAMETER);
+            }
+        }
+    }
+
+    #[test]
+    fn has_one_share_of_the_offered_group() {
+        let with = |share: &[Vec<u8>]| Message { extensions: [share, &[version(VERSION)]].concat(), ..hello() }.alert();
+        assert_eq!(with(&[share(0x17, &KEY)]), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(&[share(GROUP, &KEY[1..])]), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(&[share(GROUP, &[4; 33])]), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(&[share(GROUP, &KEY), share(GROUP, &KEY)]), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(&[]), Alert::MISSING_EXTENSION);
+        let longer = extension(extension::KEY_SHARE, &[&[0, 29][..], &vector16(&KEY), &[0]].concat());
+        assert_eq!(with(&[longer]), Alert::DECODE_ERROR);
+    }
+
+    #[test]
+    fn has_no_other_extensions() {
+        let with = |kind| {
+            Message { extensions: [hello().extensions, [extension(kind, b"")].to_vec()].concat(), ..hello() }.alert()
+        };
+        assert_eq!(with(41), Alert::UNSUPPORTED_EXTENSION); // pre_shared_key
+        assert_eq!(with(0xff01), Alert::UNSUPPORTED_EXTENSION);
+        assert_eq!(with(extension::ALPN), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(extension::COOKIE), Alert::ILLEGAL_PARAMETER);
+    }
+
+    #[test]
+    fn of_another_version_is_refused() {
+        let with =
+            |extensions: &[Vec<u8>], random| Message { extensions: extensions.to_vec(), random, ..hello() }.alert();
+        // TLS 1.2 has no supported_versions, and extensions of its own.
+        assert_eq!(with(&[], [5; 32]), Alert::PROTOCOL_VERSION);
+        assert_eq!(with(&[extension(0xff01, &[0])], [5; 32]), Alert::PROTOCOL_VERSION);
+        for sentinel in DOWNGRADE {
+            let random = [&[5; 24][..], &sentinel].concat().try_into().unwrap();
+            assert_eq!(with(&[], random), Alert::ILLEGAL_PARAMETER);
+        }
+        assert_eq!(with(&[version(0x0303)], [5; 32]), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(&[version(0x0305)], [5; 32]), Alert::ILLEGAL_PARAMETER);
+    }
+
+    #[test]
+    fn a_retry_has_a_cookie_that_fits_and_nothing_else() {
+        let with = |more: Vec<u8>| {
+            let right = retry_request(b"c");
+            Message { extensions: [right.extensions.clone(), [more].to_vec()].concat(), ..right }.alert()
+        };
+        // The share of the only group was there already.
+        assert_eq!(with(extension(extension::KEY_SHARE, &[0, 29])), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(extension(extension::KEY_SHARE, &[0, 23])), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(with(extension(0, &[])), Alert::UNSUPPORTED_EXTENSION);
+        let nothing_changes = Message { extensions: [version(VERSION)].to_vec(), ..retry_request(b"") };
+        assert_eq!(nothing_changes.alert(), Alert::ILLEGAL_PARAMETER);
+        assert_eq!(retry_request(b"").alert(), Alert::DECODE_ERROR);
+
+        let longest = retry_request(&[1; MAX_COOKIE]).encode();
+        assert_eq!(decode(&longest, &SESSION_ID), Ok(ServerHello::Retry(&[1; MAX_COOKIE])));
+        assert_eq!(decode(&retry_request(&[1; MAX_COOKIE + 1]).encode(), &SESSION_ID), Err(Error::Limit));
+    }
+}
