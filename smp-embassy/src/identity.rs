@@ -1,8 +1,7 @@
 //! Whether a relay is the one of its address (wire reference, section 3.2).
 
 use smp_crypto::certificate::{
-    CertificateKey, ChainError, MAX_CHAIN_LENGTH, fingerprint, validate_server_chain,
-    validate_server_chain_without_time,
+    CertificateKey, ChainError, KnownChain, MAX_CHAIN_LENGTH, fingerprint, validate_server_chain_again,
 };
 use smp_crypto::session::ServerLeaf;
 use smp_tls::{Alert, CertificateChain, ServerKey, Verifier};
@@ -13,6 +12,8 @@ use smp_tls::{Alert, CertificateChain, ServerKey, Verifier};
 pub(crate) struct RelayVerifier<'a> {
     identity: &'a [u8; 32],
     now: Option<i64>,
+    /// The chain that was trusted last time, then the one that is trusted now.
+    pub(crate) known: Option<KnownChain>,
     /// The leaf, once it is trusted.
     pub(crate) leaf: Option<ServerLeaf>,
     /// Why the chain is not trusted.
@@ -20,23 +21,21 @@ pub(crate) struct RelayVerifier<'a> {
 }
 
 impl<'a> RelayVerifier<'a> {
-    pub(crate) const fn new(identity: &'a [u8; 32], now: Option<i64>) -> Self {
-        Self { identity, now, leaf: None, failure: None }
+    pub(crate) const fn new(identity: &'a [u8; 32], now: Option<i64>, known: Option<KnownChain>) -> Self {
+        Self { identity, now, known, leaf: None, failure: None }
     }
 
     fn judge(&mut self, chain: &CertificateChain<'_>) -> Result<ServerKey, ChainError> {
         let mut certificates = [&[][..]; MAX_CHAIN_LENGTH];
         let certificates = chain.collect(&mut certificates).ok_or(ChainError::TooDeep)?;
-        let valid = match self.now {
-            Some(now) => validate_server_chain(certificates, self.identity, now)?,
-            None => validate_server_chain_without_time(certificates, self.identity)?,
-        };
+        let valid = validate_server_chain_again(certificates, self.identity, self.now, self.known.as_ref())?;
         let key = match valid.leaf_key {
             CertificateKey::Ed25519(key) => ServerKey::Ed25519(key.0),
             #[cfg(feature = "ed448")]
             CertificateKey::Ed448(key) => ServerKey::Ed448(key.0),
             _ => return Err(ChainError::UnsupportedAlgorithm),
         };
+        self.known = Some(KnownChain::of(certificates));
         self.leaf = Some(ServerLeaf { fingerprint: fingerprint(chain.leaf()), key: valid.leaf_key });
         Ok(key)
     }

@@ -17,6 +17,7 @@ use embassy_time::{Duration, Instant, Timer};
 use embedded_io_async::{Read, Write};
 use heapless::Vec;
 use rand_core::TryCryptoRng;
+use smp_crypto::certificate::KnownChain;
 use smp_crypto::key::{SharedSecret, X25519PublicKey, X25519SecretKey};
 use smp_crypto::secret_box::BoxKey;
 use smp_proto::address::ServerAddress;
@@ -168,13 +169,28 @@ pub enum NotifierEnd {
 #[derive(Debug)]
 pub struct Notifier<const N: usize> {
     subscriptions: Subscriptions<N>,
+    known_chain: Option<KnownChain>,
 }
 
 impl<const N: usize> Notifier<N> {
     /// A notifier for these queues, all on one relay.
     #[must_use]
     pub fn new(queues: Vec<NotifierQueue, N>, options: NotifierOptions) -> Self {
-        Self { subscriptions: Subscriptions::new(queues, options) }
+        Self { subscriptions: Subscriptions::new(queues, options), known_chain: None }
+    }
+
+    /// The same, for a device that kept the [`known_chain`](Self::known_chain) of its relay.
+    #[must_use]
+    pub const fn with_known_chain(mut self, known: KnownChain) -> Self {
+        self.known_chain = Some(known);
+        self
+    }
+
+    /// The certificates of the relay, once it proved to be the right one. Their signatures are not verified again, now and
+    /// after a restart that gives them back.
+    #[must_use]
+    pub const fn known_chain(&self) -> Option<KnownChain> {
+        self.known_chain
     }
 
     /// What relays did that they should not, since the beginning.
@@ -205,7 +221,8 @@ impl<const N: usize> Notifier<N> {
         let mut stop = pin!(stop);
         while !self.subscriptions.is_finished() {
             let versions = self.subscriptions.options().versions;
-            let expectation = Expectation { versions, ..Expectation::new(relay, clock)? };
+            let known_chain = self.known_chain;
+            let expectation = Expectation { versions, known_chain, ..Expectation::new(relay, clock)? };
             let opening = open(&mut *network, &mut *buffer, relay, &expectation, &mut *random);
             let result = match select(opening, stop.as_mut()).await {
                 Either::First(Ok(connection)) => self.serve(connection, random, handler, stop.as_mut()).await,
@@ -242,6 +259,7 @@ impl<const N: usize> Notifier<N> {
         R: TryCryptoRng + ?Sized,
     {
         info!("notifier: connected, version {}", connection.version().0);
+        self.known_chain = connection.known_chain();
         handler.handle(NotifierEvent::Connected(connection.version()));
         self.subscriptions.connected(Instant::now());
         while !self.subscriptions.is_finished() {

@@ -17,6 +17,7 @@
 
 use core::fmt;
 
+use sha2::{Digest, Sha256};
 use smp_proto::wire;
 use subtle::ConstantTimeEq;
 
@@ -109,6 +110,51 @@ pub struct ValidatedChain {
     pub identity: [u8; 32],
 }
 
+/// A chain that was validated before, by SHA-256 of all its certificates: 32 bytes, no secret. Where it can be changed,
+/// keys can be, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownChain([u8; 32]);
+
+impl KnownChain {
+    /// Remembers a chain. Only for one that has just been validated.
+    #[must_use]
+    pub fn of(chain: &[&[u8]]) -> Self {
+        let mut digest = Sha256::new();
+        for certificate in chain {
+            // The lengths tell where one ends.
+            digest.update(u64::try_from(certificate.len()).unwrap_or(u64::MAX).to_be_bytes());
+            digest.update(certificate);
+        }
+        Self(digest.finalize().into())
+    }
+
+    /// What [`as_bytes`](Self::as_bytes) gave.
+    #[must_use]
+    pub const fn from_bytes(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest, to be kept.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Checks the chain of a server as [`validate_server_chain`] does, for devices to which a signature is work: when the
+/// chain is the one that was validated last time, its signatures are not verified again. All else is checked as always.
+///
+/// Without `now`, dates are not looked at, as by [`validate_server_chain_without_time`].
+pub fn validate_server_chain_again(
+    chain: &[&[u8]],
+    expected_identity: &[u8],
+    now: Option<i64>,
+    known: Option<&KnownChain>,
+) -> Result<ValidatedChain, ChainError> {
+    let known = known.is_some_and(|known| *known == KnownChain::of(chain));
+    validate_chain_of_server(chain, expected_identity, now, if known { Signatures::Known } else { Signatures::Verify })
+}
+
 /// Checks the chain of a server, leaf first, against the fingerprint in its address.
 ///
 /// `now` is in seconds since the Unix epoch.
@@ -117,7 +163,7 @@ pub fn validate_server_chain(
     expected_identity: &[u8],
     now: i64,
 ) -> Result<ValidatedChain, ChainError> {
-    validate_chain_of_server(chain, expected_identity, Some(now))
+    validate_chain_of_server(chain, expected_identity, Some(now), Signatures::Verify)
 }
 
 /// Checks the chain of a server as [`validate_server_chain`] does, except for dates: for devices without a clock.
@@ -127,13 +173,21 @@ pub fn validate_server_chain_without_time(
     chain: &[&[u8]],
     expected_identity: &[u8],
 ) -> Result<ValidatedChain, ChainError> {
-    validate_chain_of_server(chain, expected_identity, None)
+    validate_chain_of_server(chain, expected_identity, None, Signatures::Verify)
+}
+
+/// Whether signatures were verified before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signatures {
+    Verify,
+    Known,
 }
 
 fn validate_chain_of_server(
     chain: &[&[u8]],
     expected_identity: &[u8],
     now: Option<i64>,
+    signatures: Signatures,
 ) -> Result<ValidatedChain, ChainError> {
     let ([leaf], [second, ..]) = chain.split_at_checked(1).ok_or(ChainError::EmptyChain)? else {
         return Err(ChainError::EmptyChain);
@@ -145,7 +199,7 @@ fn validate_chain_of_server(
     if !bool::from(identity.as_slice().ct_eq(expected_identity)) {
         return Err(ChainError::UnknownCa);
     }
-    validate(leaf, chain, second, now).map(|leaf_key| ValidatedChain { leaf_key, identity })
+    validate(leaf, chain, second, now, signatures).map(|leaf_key| ValidatedChain { leaf_key, identity })
 }
 
 /// Checks the chain that a client shows to prove that it is a service, leaf first.
@@ -162,12 +216,18 @@ pub fn validate_service_chain(chain: &[&[u8]], now: i64) -> Result<ValidatedChai
     if chain.len() > MAX_CHAIN_LENGTH {
         return Err(ChainError::TooDeep);
     }
-    let leaf_key = validate(leaf, chain, identity, Some(now))?;
+    let leaf_key = validate(leaf, chain, identity, Some(now), Signatures::Verify)?;
     Ok(ValidatedChain { leaf_key, identity: super::fingerprint(identity) })
 }
 
 /// Walks from the leaf to the anchor, by way of the identity. Dates count when there is a time to compare them with.
-fn validate(leaf: &[u8], chain: &[&[u8]], identity: &[u8], now: Option<i64>) -> Result<CertificateKey, ChainError> {
+fn validate(
+    leaf: &[u8],
+    chain: &[&[u8]],
+    identity: &[u8],
+    now: Option<i64>,
+    signatures: Signatures,
+) -> Result<CertificateKey, ChainError> {
     // All are read, so that a chain with an unreadable certificate in it is refused wherever that stands.
     let mut others = [None; MAX_CHAIN_LENGTH];
     let mut anchor = Certificate::from_der(leaf)?;
@@ -188,7 +248,7 @@ fn validate(leaf: &[u8], chain: &[&[u8]], identity: &[u8], now: Option<i64>) -> 
         }
         passed_identity |= current.as_der() == identity;
         if current.issuer() == anchor.subject() {
-            check_signature(&current, &anchor)?;
+            check_signature(&current, &anchor, signatures)?;
             break;
         }
         if current.issuer() == current.subject() {
@@ -200,7 +260,7 @@ fn validate(leaf: &[u8], chain: &[&[u8]], identity: &[u8], now: Option<i64>) -> 
             .and_then(Option::take)
             .ok_or(ChainError::UnknownCa)?;
         check_authority(&next, level)?;
-        check_signature(&current, &next)?;
+        check_signature(&current, &next, signatures)?;
         current = next;
     }
     if !passed_identity {
@@ -236,13 +296,20 @@ fn check_authority(issuer: &Certificate<'_>, level: u8) -> Result<(), ChainError
     }
 }
 
-fn check_signature(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> Result<(), ChainError> {
+fn check_signature(
+    certificate: &Certificate<'_>,
+    issuer: &Certificate<'_>,
+    signatures: Signatures,
+) -> Result<(), ChainError> {
     let key = issuer.public_key();
     match (certificate.signature_algorithm(), key) {
         (SignatureAlgorithm::Other, _) | (_, CertificateKey::Other) => return Err(ChainError::UnsupportedAlgorithm),
         (SignatureAlgorithm::Ed25519, CertificateKey::Ed25519(_))
         | (SignatureAlgorithm::Ed448, CertificateKey::Ed448(_)) => {}
         _ => return Err(ChainError::InvalidSignature),
+    }
+    if signatures == Signatures::Known {
+        return Ok(());
     }
     key.verify(certificate.tbs(), certificate.signature()).map_err(|error| match error {
         Error::Unsupported => ChainError::UnsupportedAlgorithm,
@@ -338,6 +405,36 @@ mod tests {
         assert_eq!(without(&[&leaf, &authority], &[0; 32]), Err(ChainError::UnknownCa));
         assert_eq!(without(&[&forged, &authority], &identity), Err(ChainError::InvalidSignature));
         assert_eq!(without(&[&leaf], &identity), Err(ChainError::EmptyChain));
+    }
+
+    #[test]
+    fn a_known_chain_is_the_same_chain_to_the_last_byte() {
+        let authority = certificate(b'a', b'a', &spki(1), &[], 1);
+        let leaf = certificate(b'a', b'l', &spki(2), &[], 1);
+        let forged = certificate(b'a', b'l', &spki(2), &[], 3);
+        let identity = super::super::fingerprint(&authority);
+        let again = |chain: &[&[u8]], now, known: &KnownChain| {
+            validate_server_chain_again(chain, &identity, now, Some(known)).map(drop)
+        };
+        let known = KnownChain::of(&[&leaf, &authority]);
+        assert_eq!(KnownChain::from_bytes(*known.as_bytes()), known);
+        assert_eq!(again(&[&leaf, &authority], None, &known), Ok(()));
+        assert_eq!(again(&[&forged, &authority], None, &known), Err(ChainError::InvalidSignature));
+        // Who calls a forged chain known gets what he asked for, and nothing else is believed.
+        let believed = KnownChain::of(&[&forged, &authority]);
+        assert_eq!(again(&[&forged, &authority], None, &believed), Ok(()));
+        assert_eq!(again(&[&leaf, &authority], None, &believed), Ok(()));
+        assert_eq!(again(&[&forged, &authority], Some(21), &believed), Err(ChainError::Expired));
+        let elsewhere = validate_server_chain_again(&[&leaf, &authority], &[0; 32], None, Some(&known));
+        assert_eq!(elsewhere.err(), Some(ChainError::UnknownCa));
+        // Bytes do not move from one certificate to the next.
+        let joined = [&leaf[..], &authority[..1]].concat();
+        assert_ne!(KnownChain::of(&[&joined, &authority[1..]]), known);
+        for position in 0..leaf.len() {
+            let mut changed = leaf.clone();
+            changed[position] ^= 1;
+            assert!(again(&[&changed, &authority], None, &known).is_err(), "{position}");
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub use build::{
     MAX_HOST_LENGTH, VALIDITY_DAYS, write_authority, write_leaf,
 };
 pub use chain::{
-    ChainError, MAX_CHAIN_LENGTH, ValidatedChain, validate_server_chain, validate_server_chain_without_time,
-    validate_service_chain,
+    ChainError, KnownChain, MAX_CHAIN_LENGTH, ValidatedChain, validate_server_chain, validate_server_chain_again,
+    validate_server_chain_without_time, validate_service_chain,
 };
 pub use time::TIME_MAX;
 pub use view::{BasicConstraints, Certificate, CertificateKey, SignatureAlgorithm, Validity};

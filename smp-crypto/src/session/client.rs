@@ -51,13 +51,28 @@ impl ServerLeaf {
     }
 }
 
+/// The session key of one connection, with its public half: computed when the key is made, which may be long before the
+/// connection, because it is a large part of what a handshake costs a small device.
+#[derive(Debug)]
+pub struct ClientSessionKey {
+    secret: X25519SecretKey,
+    public: X25519PublicKey,
+}
+
+impl From<X25519SecretKey> for ClientSessionKey {
+    fn from(secret: X25519SecretKey) -> Self {
+        let public = secret.public_key();
+        Self { secret, public }
+    }
+}
+
 /// The client's side of a handshake.
 #[derive(Debug)]
 pub struct ClientHandshake<'a> {
     configuration: ClientConfiguration<'a>,
     session_id: SessionIdentifier,
     leaf: ServerLeaf,
-    key: X25519SecretKey,
+    key: ClientSessionKey,
 }
 
 /// What comes after the hellos.
@@ -74,13 +89,13 @@ impl<'a> ClientHandshake<'a> {
     ///
     /// `key` is new, for this connection only.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         configuration: ClientConfiguration<'a>,
         session_id: SessionIdentifier,
         leaf: ServerLeaf,
-        key: X25519SecretKey,
+        key: impl Into<ClientSessionKey>,
     ) -> Self {
-        Self { configuration, session_id, leaf, key }
+        Self { configuration, session_id, leaf, key: key.into() }
     }
 
     /// Reads the server's hello from the block, and leaves the client's hello there, to be sent.
@@ -109,7 +124,7 @@ impl<'a> ClientHandshake<'a> {
             session_id: self.session_id,
             is_proxy,
             // Version 6 has no place for the client's key, so nothing is agreed there.
-            own_secret: (version >= SmpVersion::AUTHENTICATORS).then_some(self.key),
+            own_secret: (version >= SmpVersion::AUTHENTICATORS).then_some(self.key.secret),
             peer_key: server_key,
             service: None,
         };
@@ -167,7 +182,7 @@ impl<'a> ClientHandshake<'a> {
         let hello = ClientHello {
             version,
             key_hash: Fingerprint::new(&self.configuration.identity).map_err(SessionError::Encode)?,
-            client_key: Some(self.key.public_key()),
+            client_key: Some(self.key.public),
             proxy: self.configuration.is_proxy,
             service,
         };

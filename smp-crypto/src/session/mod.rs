@@ -40,7 +40,7 @@ use smp_proto::{
 use crate::Error;
 
 pub use blocks::{Opener, Sealer, Session};
-pub use client::{AwaitingReply, ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf};
+pub use client::{AwaitingReply, ClientConfiguration, ClientHandshake, ClientSessionKey, ClientStep, ServerLeaf};
 pub use context::{MAX_SESSION_ID_LENGTH, MIN_SESSION_ID_LENGTH, SessionContext, SessionIdentifier};
 pub use server::{ServerConfiguration, ServerHandshake, ServerSessionKey, ServerStep};
 pub use service::{ServiceCredentials, ServiceRefusal, ServiceRequest, SessionService};
