@@ -228,7 +228,8 @@ impl<T: Read + Write> Read for TlsStream<'_, T> {
     }
 }
 
-/// Writing by copying, one record for each call. What was received has to be read before.
+/// Writing by copying, one record for each call, which is sent by the next call of any method that waits: a write that
+/// was dropped has taken nothing. What was received has to be read before.
 impl<T: Read + Write> Write for TlsStream<'_, T> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
         self.send().await?;
@@ -238,7 +239,7 @@ impl<T: Read + Write> Write for TlsStream<'_, T> {
         let room = self.connection.content_mut(self.buffer)?;
         let length = room.len().min(bytes.len());
         room.iter_mut().zip(bytes).for_each(|(room, byte)| *room = *byte);
-        self.write_in_place(length).await?;
+        self.connection.seal(self.buffer, length)?;
         Ok(length)
     }
 

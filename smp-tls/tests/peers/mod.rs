@@ -7,6 +7,7 @@ pub mod openssl;
 pub mod rustls_client;
 pub mod rustls_server;
 pub mod socket;
+pub mod stream;
 
 /// What clients here offer.
 pub const ALPN: &[u8] = b"smp/1";

@@ -4,13 +4,17 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::server::Identity;
 
 /// `openssl` running in the background.
-pub struct OpenSsl(Child);
+pub struct OpenSsl {
+    child: Child,
+    /// Reads all it prints, so that it never has to wait for that.
+    readers: [JoinHandle<String>; 2],
+}
 
 const MISSING: &str = "the program `openssl` is missing: on Debian, apt-get install openssl";
 
@@ -23,36 +27,36 @@ impl OpenSsl {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        Self(child.expect(MISSING))
+        let mut child = child.expect(MISSING);
+        let readers = [read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap())];
+        Self { child, readers }
     }
 
     /// Writes `text` to its input.
     pub fn say(&mut self, text: &str) {
-        self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Its output, to read it while it runs.
-    pub fn output(&mut self) -> impl Read + Send + 'static {
-        self.0.stdout.take().unwrap()
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Closes its input, which ends it, and returns all it has printed.
     pub fn finish(mut self) -> String {
-        drop(self.0.stdin.take());
-        let mut text = String::new();
-        if let Some(mut output) = self.0.stdout.take() {
-            output.read_to_string(&mut text).unwrap();
-        }
-        self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        self.0.wait().unwrap();
-        text
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+        self.readers.map(|reader| reader.join().unwrap()).concat()
     }
 
     /// Ends it and returns all it has printed.
     pub fn kill(mut self) -> String {
-        self.0.kill().unwrap();
+        self.child.kill().unwrap();
         self.finish()
     }
+}
+
+fn read(mut output: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        output.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// The contents of the handshake messages that `openssl -msg` printed after lines with `title`, header included.

@@ -86,6 +86,8 @@ pub struct RustlsServer {
     told: Arc<Told>,
     /// All that came.
     wire: Vec<u8>,
+    /// What of it was data.
+    received: Vec<u8>,
 }
 
 impl RustlsServer {
@@ -112,7 +114,7 @@ impl RustlsServer {
         let told = Arc::new(Told::default());
         config.key_log = told.clone();
         let tls = ServerConnection::new(Arc::new(config)).unwrap();
-        Self { tls, told, wire: Vec::new() }
+        Self { tls, told, wire: Vec::new(), received: Vec::new() }
     }
 
     pub fn input(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
@@ -120,6 +122,7 @@ impl RustlsServer {
         while !bytes.is_empty() {
             self.tls.read_tls(&mut bytes).unwrap();
             self.tls.process_new_packets()?;
+            let _ = self.tls.reader().read_to_end(&mut self.received);
         }
         Ok(())
     }
@@ -134,9 +137,7 @@ impl RustlsServer {
 
     /// What came, decrypted.
     pub fn take(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let _ = self.tls.reader().read_to_end(&mut bytes);
-        bytes
+        std::mem::take(&mut self.received)
     }
 
     pub fn write(&mut self, data: &[u8]) {

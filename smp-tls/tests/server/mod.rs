@@ -3,7 +3,13 @@
 //! It has keys of its own, key schedule and record protection of its own, and shares no code with the client under
 //! test. `tests/scripted_server.rs` proves it against two other clients. Servers of the same script say the same to
 //! every client, but for what depends on the client's keys.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test and fuzz target uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test and fuzz target uses a part of it"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod hello;
