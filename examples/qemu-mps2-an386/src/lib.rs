@@ -10,6 +10,7 @@
 #![no_std]
 
 pub mod arguments;
+pub mod client;
 pub mod console;
 pub mod ethernet;
 pub mod executor;
