@@ -14,7 +14,9 @@ use embedded_io_async::{ErrorType, Read, Write};
 use rand_chacha::ChaCha20Rng;
 use smp_crypto::session::SessionError;
 use smp_embassy::connection::{Anomalies, ComposeError, Connection, Expectation, Keys, new_correlation_id, open};
-use smp_embassy::{CommandKey, Error, Id, Network, NoClock};
+use smp_embassy::notifier::NotifierOptions;
+use smp_embassy::{CommandKey, Device, Error, Id, Network, NoClock, Notifier};
+use smp_proto::address::ServerUri;
 use smp_proto::id::EntityId;
 use smp_proto::smp::error::SmpError;
 use smp_proto::smp::{BrokerMessage, Command};
@@ -205,4 +207,24 @@ async fn a_relay_that_goes_away_is_noticed_while_waiting() {
         assert!(matches!(ended, Err(Error::Closed | Error::Transport(_))), "{ended:?}");
     }
     connection.close().await;
+}
+
+/// What a role holds across its waits lies in static memory on firmware. The limits are those of a 64-bit host with some
+/// room; on a microcontroller it is less.
+#[test]
+fn what_is_held_across_waits_is_small() {
+    let address: ServerUri = "smp://-pd7JvjLnNPNfqES2AdWWndE8JoS9gdcvKu0Ba-P2DY=@127.0.0.1".parse().unwrap();
+    let address = address.address();
+    let expectation = Expectation::new(&address, &NoClock).unwrap();
+    let (mut network, mut buffer, mut random) = (HostNetwork, buffer(), random(1));
+    let dialing = size_of_val(&network.connect(&address));
+    let opening = size_of_val(&open(&mut network, &mut buffer, &address, &expectation, &mut random));
+    let mut notifier = Notifier::<1>::new(Default::default(), NotifierOptions::DEFAULT);
+    let device = Device { network: &mut network, random: &mut random, clock: &NoClock, buffer: &mut buffer };
+    let running = size_of_val(&notifier.run(device, &address, &mut |_| {}, std::future::pending()));
+    let connection = size_of::<Connection<'_, ()>>();
+    let queue = size_of::<Notifier<5>>().abs_diff(size_of::<Notifier<1>>()) / 4;
+    println!("dialing {dialing}, opening {opening}, running {running}, connection {connection}, queue {queue} bytes");
+    // How the host connects is not of interest.
+    assert!(opening - dialing < 2_800 && running - dialing < 5_000 && connection < 1_200 && queue <= 360);
 }
