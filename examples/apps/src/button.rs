@@ -2,9 +2,10 @@
 
 use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Timer};
+use smp_embassy::store::NumberStore;
 
 use crate::text::{append, append_number};
-use crate::{Input, Numbers, Outbox, Text};
+use crate::{Input, Text, Texts};
 
 /// An input without the bounces of its contact.
 #[derive(Debug)]
@@ -49,29 +50,32 @@ impl AlarmButton<'static> {
         Self { name: "alarm", settle: Duration::from_millis(20), spacing: Duration::from_secs(5) };
 }
 
+/// The counter of the store that numbers messages.
+pub const MESSAGE_COUNTER: u8 = 0;
+
 /// Puts a text into the outbox for each press: the alarm's number and its name, as "17: front door". An input that is
 /// active when the device starts is an alarm. Never ends.
 ///
 /// An alarm for which there is no number, because the store is broken, is sent with "?" in place of it.
 pub async fn alarm_button(
     input: impl Input,
-    mut numbers: impl Numbers,
-    mut outbox: impl Outbox,
+    mut numbers: impl NumberStore,
+    mut texts: impl Texts,
     settings: &AlarmButton<'_>,
 ) -> ! {
     let mut input = Debounced::new(input, settings.settle);
     loop {
         input.wait_until(true).await;
-        outbox.put(numbered(&mut numbers, settings.name).await).await;
+        texts.put(numbered(&mut numbers, settings.name).await).await;
         Timer::after(settings.spacing).await;
         input.wait_until(false).await;
     }
 }
 
-/// A text with the next number in front.
-pub(crate) async fn numbered(numbers: &mut impl Numbers, rest: &str) -> Text {
+/// A text with the next number in front. Numbers grow; after a loss of power some are left out.
+pub(crate) async fn numbered(numbers: &mut impl NumberStore, rest: &str) -> Text {
     let mut text = Text::new();
-    match numbers.next().await {
+    match numbers.next_number(MESSAGE_COUNTER).await {
         Ok(number) => append_number(&mut text, number),
         Err(_) => append(&mut text, "?"),
     }
@@ -87,13 +91,13 @@ mod tests {
     use core::cell::Cell;
 
     use super::*;
-    use crate::testing::{Sent, run};
+    use crate::testing::{Counter, Sent, run};
 
     const SETTINGS: AlarmButton<'_> = AlarmButton { name: "front door", ..AlarmButton::DEFAULT };
 
     #[test]
     fn each_press_is_one_alarm_with_a_number_of_its_own() {
-        let (pin, numbers, sent) = (Cell::new(false), Cell::new(Some(7)), Sent::default());
+        let (pin, numbers, sent) = (Cell::new(false), Counter::from(7), Sent::default());
         run(alarm_button(&pin, &numbers, &sent, &SETTINGS), |run| {
             run.pass(1000);
             assert!(sent.take().is_empty());
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn bounces_and_disturbances_are_no_alarms() {
-        let (pin, numbers, sent) = (Cell::new(false), Cell::new(Some(0)), Sent::default());
+        let (pin, numbers, sent) = (Cell::new(false), Counter::from(0), Sent::default());
         run(alarm_button(&pin, &numbers, &sent, &SETTINGS), |run| {
             for _ in 0..20 {
                 pin.set(true);
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn presses_close_together_are_one_alarm() {
-        let (pin, numbers, sent) = (Cell::new(false), Cell::new(Some(0)), Sent::default());
+        let (pin, numbers, sent) = (Cell::new(false), Counter::from(0), Sent::default());
         run(alarm_button(&pin, &numbers, &sent, &SETTINGS), |run| {
             for _ in 0..10 {
                 pin.set(true);
@@ -154,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_alarm_without_a_number_is_sent_all_the_same() {
-        let (pin, numbers, sent) = (Cell::new(true), Cell::new(None), Sent::default());
+        let (pin, numbers, sent) = (Cell::new(true), Counter::broken(), Sent::default());
         run(alarm_button(&pin, &numbers, &sent, &SETTINGS), |run| {
             run.pass(20);
             assert_eq!(sent.take(), ["?: front door"]);

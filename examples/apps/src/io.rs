@@ -5,9 +5,10 @@
 #![allow(async_fn_in_trait, reason = "the executors of firmware need no Send futures")]
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use embassy_sync::channel;
+use embassy_time::{Duration, Timer};
+use smp_embassy::outbox::Outbox;
 
-use crate::Text;
+use crate::{TEXT_LENGTH, Text};
 
 /// Something with two states that can be watched: a button, the contact of a door, a float switch.
 pub trait Input {
@@ -43,24 +44,21 @@ pub trait Sensor {
     async fn read(&mut self) -> Result<i32, Self::Error>;
 }
 
-/// Numbers for messages, each used once in the life of the device, also when the power fails: a store in flash that
-/// writes before it answers.
-pub trait Numbers {
-    /// Why there is no number.
-    type Error;
-
-    /// The next number. Numbers grow; after a loss of power some may be left out.
-    async fn next(&mut self) -> Result<u64, Self::Error>;
-}
-
 /// Where texts wait to be sent.
-pub trait Outbox {
+pub trait Texts {
     /// Hands over a text. Waits as long as there is no room.
     async fn put(&mut self, text: Text);
 }
 
-impl<M: RawMutex, const N: usize> Outbox for channel::Sender<'_, M, Text, N> {
+/// How long to wait before there may be room in an outbox.
+const ROOM_PAUSE: Duration = Duration::from_secs(1);
+
+impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Texts for &Outbox<M, ALARMS, LENGTH> {
     async fn put(&mut self, text: Text) {
-        self.send(text).await;
+        const { assert!(LENGTH >= TEXT_LENGTH, "alarms of the outbox are shorter than texts") };
+        // It is full only while the store is, which takes hours without a network: no need to hurry.
+        while self.push(text.as_bytes()).is_err() {
+            Timer::after(ROOM_PAUSE).await;
+        }
     }
 }

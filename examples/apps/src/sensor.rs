@@ -1,10 +1,11 @@
 //! A sensor that tells when it measures too much.
 
 use embassy_time::{Duration, Instant, Ticker};
+use smp_embassy::store::NumberStore;
 
 use crate::button::numbered;
 use crate::text::{append, append_value};
-use crate::{Limits, Numbers, Outbox, Report, Sensor, Text, Watch};
+use crate::{Limits, Report, Sensor, Text, Texts, Watch};
 
 /// What is measured, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +26,8 @@ pub struct Gauge<'a> {
 /// ends.
 pub async fn watch_sensor(
     mut sensor: impl Sensor,
-    mut numbers: impl Numbers,
-    mut outbox: impl Outbox,
+    mut numbers: impl NumberStore,
+    mut texts: impl Texts,
     gauge: &Gauge<'_>,
 ) -> ! {
     let mut watch = Watch::new(gauge.limits);
@@ -34,7 +35,7 @@ pub async fn watch_sensor(
     loop {
         let reading = sensor.read().await.ok();
         if let Some(report) = watch.reading(Instant::now(), reading) {
-            outbox.put(numbered(&mut numbers, &gauge.text(report)).await).await;
+            texts.put(numbered(&mut numbers, &gauge.text(report)).await).await;
         }
         ticker.next().await;
     }
@@ -71,7 +72,7 @@ mod tests {
     use core::cell::Cell;
 
     use super::*;
-    use crate::testing::{Sent, run};
+    use crate::testing::{Counter, Sent, run};
 
     #[test]
     fn tells_when_it_is_too_warm_and_when_the_sensor_breaks() {
@@ -88,7 +89,7 @@ mod tests {
                 failures: 3,
             },
         };
-        let (value, numbers, sent) = (Cell::new(Some(650)), Cell::new(Some(1)), Sent::default());
+        let (value, numbers, sent) = (Cell::new(Some(650)), Counter::from(1), Sent::default());
         run(watch_sensor(&value, &numbers, &sent, &gauge), |run| {
             run.pass(5000);
             assert!(sent.take().is_empty());

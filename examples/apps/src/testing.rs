@@ -12,8 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use embassy_time::{Duration, Instant, MockDriver};
+use smp_embassy::store::NumberStore;
 
-use crate::{Input, Numbers, Outbox, Output, Sensor, Text};
+use crate::button::MESSAGE_COUNTER;
+use crate::{Input, Output, Sensor, Text, Texts};
 
 /// The one clock of this process, for one test at a time.
 static CLOCK: Mutex<()> = Mutex::new(());
@@ -77,12 +79,25 @@ impl Sensor for &Cell<Option<i32>> {
 }
 
 /// Numbers until the store breaks.
-impl Numbers for &Cell<Option<u64>> {
+pub(crate) struct Counter(Cell<Option<u64>>);
+
+impl Counter {
+    pub(crate) fn from(number: u64) -> Self {
+        Self(Cell::new(Some(number)))
+    }
+
+    pub(crate) fn broken() -> Self {
+        Self(Cell::new(None))
+    }
+}
+
+impl NumberStore for &Counter {
     type Error = ();
 
-    async fn next(&mut self) -> Result<u64, ()> {
-        let number = self.get().ok_or(())?;
-        self.set(Some(number + 1));
+    async fn next_number(&mut self, counter: u8) -> Result<u64, ()> {
+        assert_eq!(counter, MESSAGE_COUNTER);
+        let number = self.0.get().ok_or(())?;
+        self.0.set(Some(number + 1));
         Ok(number)
     }
 }
@@ -98,7 +113,7 @@ impl Sent {
     }
 }
 
-impl Outbox for &Sent {
+impl Texts for &Sent {
     async fn put(&mut self, text: Text) {
         self.0.borrow_mut().push(text.to_string());
     }

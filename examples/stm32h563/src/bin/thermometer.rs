@@ -1,0 +1,59 @@
+//! Tells when the processor gets too warm, and when it is cool again. See README.md.
+
+#![no_std]
+#![no_main]
+
+use apps::{Gauge, Limits, TEXT_LENGTH, watch_sensor};
+use defmt::error;
+use embassy_executor::Spawner;
+use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_time::Duration;
+use smp_embassy::outbox::Outbox;
+use smp_embassy::sender::SenderOptions;
+use stm32h563::{Board, connection, device, provision, rest, tell};
+
+/// Alarms that are not in the flash yet.
+static OUTBOX: Outbox<CriticalSectionRawMutex, 4, TEXT_LENGTH> = Outbox::new();
+
+/// The sensor gives tenths of a degree.
+const GAUGE: Gauge<'_> = Gauge {
+    name: "processor",
+    unit: " °C",
+    decimals: 1,
+    interval: Duration::from_secs(5),
+    limits: Limits {
+        limit: 500,
+        hysteresis: 20,
+        spacing: Duration::from_secs(60),
+        repeat: Duration::from_secs(3600),
+        failures: 3,
+    },
+};
+
+#[embassy_executor::main]
+async fn main(spawner: Spawner) -> ! {
+    run(Board::start(spawner)).await;
+    rest().await
+}
+
+/// Sends until that becomes impossible.
+async fn run(mut board: Board) {
+    let store = match provision::open_store(board.flash, &mut board.button, &mut board.lamp).await {
+        Ok(store) => provision::share(store),
+        Err(failure) => return error!("store: {}", failure),
+    };
+    let mut sender = match provision::sender(&store, &mut board.random, &mut board.terminal).await {
+        Ok(sender) => sender,
+        Err(failure) => return error!("no sender: {}", failure),
+    };
+    let (mut network, buffer) = connection(board.network);
+    let device = device(&mut network, buffer, &mut board.random);
+    let options = SenderOptions::default();
+    let mut kept = &store;
+    let sending = sender.run(device, &mut kept, &OUTBOX, &options, tell);
+    match select(sending, watch_sensor(board.temperature, &store, &OUTBOX, &GAUGE)).await {
+        Either::First(failure) => error!("the sender stopped: {}", failure),
+        Either::Second(never) => never,
+    }
+}
