@@ -75,7 +75,7 @@ impl FileFlash {
         let end = usize::try_from(from).ok().and_then(|from| from.checked_add(length));
         match end {
             Some(end) if end <= LENGTH as usize => {
-                if from as usize % unit == 0 && length % unit == 0 {
+                if (from as usize).is_multiple_of(unit) && length.is_multiple_of(unit) {
                     Ok(())
                 } else {
                     Err(FlashError::NotAligned)

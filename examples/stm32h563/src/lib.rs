@@ -18,14 +18,17 @@ mod board;
 mod flash;
 mod network;
 mod pins;
+pub mod provision;
 mod random;
 mod temperature;
+mod work;
 
 pub use board::{Board, Terminal};
 pub use flash::{FlashError, STORE, StoreFlash};
 pub use pins::{Button, GreenLamp};
 pub use random::{Random, RandomError};
 pub use temperature::{NoReading, Temperature};
+pub use work::{connection, device, rest, tell};
 
 use defmt_rtt as _;
 use panic_probe as _;
