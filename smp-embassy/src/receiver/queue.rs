@@ -6,7 +6,7 @@ use smp_crypto::key::{SharedSecret, X25519PublicKey, X25519SecretKey};
 use smp_crypto::queue_envelope::SealedEnvelope;
 use smp_crypto::secret_box::{BoxKey, Nonce};
 use smp_proto::address::ServerAddress;
-use smp_proto::id::{EntityId, QueueId};
+use smp_proto::id::{EntityId, ID_LENGTH, QueueId};
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::message::{ClientMessage, Delivery};
 use smp_proto::smp::password::PasswordRef;
@@ -122,6 +122,12 @@ impl ReceiveQueue {
         random: &mut R,
     ) -> Result<Option<Self>, RandomError> {
         let secret = Zeroizing::new(random::array(random)?);
+        // Relays make ids of this length; shorter ones could be guessed.
+        let short = |id: QueueId<'_>| id.as_bytes().len() < ID_LENGTH;
+        let other_mode = ids.mode.is_some_and(|mode| mode != QueueMode::Messaging);
+        if short(ids.recipient_id) || short(ids.sender_id) || other_mode {
+            return Ok(None);
+        }
         let Ok(delivery) = keys.delivery.diffie_hellman(&ids.relay_dh_key) else { return Ok(None) };
         let mut address = heapless::Vec::new();
         if address.resize(address.capacity(), 0).is_err() {

@@ -1,6 +1,8 @@
 //! What several stories need: this project's relay over TCP, a network of the host's sockets, and a clock.
 #![allow(dead_code, reason = "each story uses its own part")]
 
+pub(crate) mod flash;
+
 use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -102,6 +104,10 @@ pub(crate) struct TestRelay {
     directory: TempDir,
     port: u16,
     running: Option<(Arc<Relay>, JoinHandle<()>)>,
+    /// How many messages a queue holds.
+    pub(crate) quota: u32,
+    /// What strangers need to create queues or to have commands forwarded.
+    pub(crate) password: Option<String>,
 }
 
 impl TestRelay {
@@ -112,7 +118,7 @@ impl TestRelay {
     pub(crate) async fn with_algorithm(algorithm: KeyAlgorithm) -> Self {
         let directory = tempfile::tempdir().unwrap();
         Identity::create(&directory.path().join("identity"), algorithm, "localhost").unwrap();
-        let mut relay = Self { directory, port: 0, running: None };
+        let mut relay = Self { directory, port: 0, running: None, quota: 128, password: None };
         relay.run().await;
         relay
     }
@@ -129,6 +135,10 @@ impl TestRelay {
         let store = Store::fjall(folder, &FjallOptions::default(), options).unwrap();
         let mut config = Config::default();
         config.notifications.interval_milliseconds = 20;
+        config.messages.quota = self.quota;
+        config.queues.password.clone_from(&self.password);
+        config.proxy.allow_private_addresses = true;
+        config.proxy.failure_memory_seconds = 0;
         let relay = Relay::new(config, &self.identity(), store, &wakeups).unwrap();
         let listener = Listener::bind(([127, 0, 0, 1], self.port).into()).unwrap();
         self.port = listener.local_address().unwrap().port();
