@@ -163,8 +163,9 @@ impl<F: NorFlash> Guard<F> {
             return Ok(Frame::BrokenAll);
         }
         // The second note alone, before a header, is a decision to erase all that was not written to its end, or an erase
-        // that has not come as far as the header and what is behind it.
-        if first > if Self::ONCE { 0 } else { FLIPPED } {
+        // that has not come as far as the header and what is behind it. Where words are written once, the first note
+        // may have had to stay as an interrupted write left it.
+        if first > FLIPPED || (Self::ONCE && first > 0 && zeros(&second) > FLIPPED) {
             return Ok(Frame::Broken);
         }
         let Some((known, checksum)) = header.split_first_chunk::<12>() else { return Ok(Frame::Broken) };

@@ -62,11 +62,14 @@ pub(crate) struct MockFlash<const READ: usize, const WORD: usize, const ERASE: u
     pub(crate) random: Numbers,
     /// Whether writes where there is something are taken as they come.
     pub(crate) forgiving: bool,
+    /// Whether each operation takes a while, so that it can be given up.
+    pub(crate) slow: bool,
     /// Words that never change again.
     pub(crate) worn: Vec<usize>,
     pub(crate) erases: u64,
     pub(crate) written_bytes: u64,
-    pub(crate) read_bytes: u64,
+    /// Shared with clones.
+    pub(crate) read_bytes: std::rc::Rc<std::cell::Cell<u64>>,
     /// All bytes written and moments passed.
     pub(crate) moments: u64,
 }
@@ -80,10 +83,11 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> MockFlash<READ, W
             off: false,
             random: Numbers::new(1),
             forgiving: false,
+            slow: false,
             worn: Vec::new(),
             erases: 0,
             written_bytes: 0,
-            read_bytes: 0,
+            read_bytes: std::rc::Rc::default(),
             moments: 0,
         }
     }
@@ -92,6 +96,12 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> MockFlash<READ, W
     pub(crate) fn restarted(mut self) -> Self {
         (self.off, self.power) = (false, None);
         self
+    }
+
+    async fn take_time(&self) {
+        if self.slow {
+            embassy_futures::yield_now().await;
+        }
     }
 
     /// Passes one moment. `false` when it is the last one.
@@ -176,9 +186,10 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> ReadNorFlash for 
         if self.off {
             return Err(MockError::Off);
         }
+        self.take_time().await;
         let offset = self.aligned(offset, bytes.len(), READ)?;
         bytes.copy_from_slice(&self.bytes[offset..offset + bytes.len()]);
-        self.read_bytes += bytes.len() as u64;
+        self.read_bytes.set(self.read_bytes.get() + bytes.len() as u64);
         Ok(())
     }
 
@@ -197,6 +208,7 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> NorFlash for Mock
         }
         let from = self.aligned(from, to.saturating_sub(from) as usize, ERASE)?;
         for start in (from..to as usize).step_by(ERASE) {
+            self.take_time().await;
             for moment in 0..ERASE_MOMENTS {
                 if !self.pass() {
                     self.interrupt_erase(start, moment);
@@ -220,6 +232,7 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> NorFlash for Mock
         let offset = self.aligned(offset, bytes.len(), WORD)?;
         for (index, word) in bytes.chunks(WORD).enumerate() {
             let start = offset + index * WORD;
+            self.take_time().await;
             for _ in 0..WORD {
                 if !self.pass() {
                     self.interrupt_word(start, word);
