@@ -224,3 +224,296 @@ impl Records {
         if message.end == self.tail { Ok(()) } else { Err(Alert::UNEXPECTED_MESSAGE.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::super::BUFFER_LENGTH;
+    use super::*;
+    use crate::keys::{Keys, TAG_LENGTH};
+    use crate::schedule::Secret;
+
+    const UNEXPECTED: Error = Error::Refused(Alert::UNEXPECTED_MESSAGE);
+
+    /// A receiver and the keys of its sender.
+    struct Pair {
+        records: Records,
+        buffer: Vec<u8>,
+        sender: Keys,
+    }
+
+    fn keys() -> Keys {
+        Keys::new(Secret::handshake(&[1; 32]))
+    }
+
+    fn pair(buffer: usize) -> Pair {
+        let mut records = Records::new();
+        records.set_read(keys());
+        Pair { records, buffer: vec![0; buffer], sender: keys() }
+    }
+
+    fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind, 3, 3][..], &u16::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
+    }
+
+    impl Pair {
+        /// A protected record with this content, type and padding.
+        fn protected(&mut self, inner: &[u8]) -> Vec<u8> {
+            let length = u16::try_from(inner.len() + TAG_LENGTH).unwrap().to_be_bytes();
+            let header = [23, 3, 3, length[0], length[1]];
+            let mut inner = inner.to_vec();
+            let tag = self.sender.seal(&header, &mut inner).unwrap();
+            [&header[..], &inner, &tag].concat()
+        }
+
+        /// Receives bytes in pieces, as far as a result: a record, or an error.
+        fn receive(&mut self, mut bytes: &[u8], piece: usize) -> Result<Option<(u8, usize)>, Error> {
+            while !bytes.is_empty() {
+                self.records.prepare(&mut self.buffer)?;
+                let space = self.records.space(&mut self.buffer);
+                let length = space.len().min(piece).min(bytes.len());
+                assert!(length > 0);
+                space[..length].copy_from_slice(&bytes[..length]);
+                bytes = &bytes[length..];
+                if let Some(record) = self.records.received(&mut self.buffer, length)? {
+                    assert!(bytes.is_empty());
+                    return Ok(Some(record));
+                }
+            }
+            Ok(None)
+        }
+
+        fn content(&mut self, content: &[u8]) -> Result<(), Error> {
+            let record = self.protected(&[content, &[23]].concat());
+            let (kind, length) = self.receive(&record, usize::MAX)?.unwrap();
+            assert_eq!((kind, length), (23, content.len()));
+            self.records.accept_content(length)
+        }
+
+        fn unread(&self) -> &[u8] {
+            &self.buffer[self.records.content()]
+        }
+    }
+
+    #[test]
+    fn takes_a_record_in_any_pieces() {
+        for piece in [1, 2, 5, 6, 100] {
+            let mut pair = pair(100);
+            let record = pair.protected(b"content\x17\0\0\0");
+            assert_eq!(pair.receive(&record, piece), Ok(Some((23, 7))));
+            pair.records.accept_content(7).unwrap();
+            assert_eq!(pair.unread(), b"content");
+        }
+    }
+
+    #[test]
+    fn never_asks_for_bytes_beyond_the_record() {
+        let mut pair = pair(100);
+        let record = pair.protected(b"content\x17");
+        pair.records.prepare(&mut pair.buffer).unwrap();
+        assert_eq!(pair.records.space(&mut pair.buffer).len(), 5);
+        assert_eq!(pair.receive(&record[..5], 5), Ok(None));
+        assert!(pair.records.is_free(), "a header is not in the buffer");
+        pair.records.prepare(&mut pair.buffer).unwrap();
+        assert_eq!(pair.records.space(&mut pair.buffer).len(), record.len() - 5);
+        assert_eq!(pair.receive(&record[5..6], 1), Ok(None));
+        assert!(!pair.records.is_free());
+        assert_eq!(pair.records.space(&mut pair.buffer).len(), record.len() - 6);
+    }
+
+    #[test]
+    fn content_makes_room_when_it_is_consumed() {
+        let mut pair = pair(64);
+        pair.content(&[1; 20]).unwrap();
+        pair.content(&[2; 20]).unwrap();
+        assert_eq!(pair.unread(), [[1; 20], [2; 20]].concat());
+        let third = pair.protected(&[&[3; 20][..], &[23]].concat());
+        assert_eq!(pair.receive(&third, usize::MAX), Err(Error::BufferFull));
+        pair.records.consume(12);
+        assert_eq!(pair.receive(&third[5..10], usize::MAX), Err(Error::BufferFull), "the header was taken");
+        pair.records.consume(1);
+        assert_eq!(pair.receive(&third[5..], 3), Ok(Some((23, 20))));
+        pair.records.accept_content(20).unwrap();
+        assert_eq!(pair.unread(), [&[1; 7][..], &[2; 20], &[3; 20]].concat());
+        pair.records.consume(1000);
+        assert!(pair.unread().is_empty());
+    }
+
+    #[test]
+    fn a_record_longer_than_the_buffer_is_too_much() {
+        let mut pair = pair(64);
+        let record = pair.protected(&[1; 49]);
+        assert_eq!(pair.receive(&record, usize::MAX), Err(Error::Limit));
+    }
+
+    #[test]
+    fn takes_the_longest_record_and_no_longer_one() {
+        let mut pair = pair(BUFFER_LENGTH);
+        pair.content(&[1; CONTENT_LENGTH]).unwrap();
+        pair.records.consume(CONTENT_LENGTH);
+        for padding in [0, 1, 238, 239] {
+            let inner = [&[1; CONTENT_LENGTH][..], &[23], &vec![0; padding]].concat();
+            let record = pair.protected(&inner);
+            let expected =
+                if padding == 0 { Ok(Some((23, CONTENT_LENGTH))) } else { Err(Alert::RECORD_OVERFLOW.into()) };
+            assert_eq!(pair.receive(&record, usize::MAX), expected);
+            pair.records.header_received = 0;
+        }
+        let mut pair = self::pair(BUFFER_LENGTH);
+        pair.records.read = None;
+        let plain = record(22, &[1; CONTENT_LENGTH + 1]);
+        assert_eq!(pair.receive(&plain, usize::MAX), Err(Alert::RECORD_OVERFLOW.into()));
+    }
+
+    #[test]
+    fn refuses_what_was_not_sealed_so() {
+        for (inner, expected) in [
+            (&b""[..], UNEXPECTED),
+            (b"\0", UNEXPECTED),
+            (b"\0\0\0\0", UNEXPECTED),
+            (b"content\x14", UNEXPECTED), // change_cipher_spec is never protected
+            (b"content\x18", UNEXPECTED),
+            (b"\x16", UNEXPECTED), // a handshake message of no bytes
+            (b"\x15", UNEXPECTED), // an alert of no bytes
+        ] {
+            let mut pair = pair(100);
+            let record = pair.protected(inner);
+            assert_eq!(pair.receive(&record, usize::MAX), Err(expected), "{inner:?}");
+        }
+        for length in 0..TAG_LENGTH {
+            let short = record(23, &vec![0; length]);
+            assert_eq!(pair(100).receive(&short, usize::MAX), Err(Alert::BAD_RECORD_MAC.into()));
+        }
+        for position in [0, 1, 2, 4, 5, 12, 20] {
+            let mut pair = pair(100);
+            let mut record = pair.protected(b"content\x17");
+            record[position] ^= 1;
+            let expected = match position {
+                0 => Some(UNEXPECTED),
+                4 => None, // the record seems longer
+                _ => Some(Alert::BAD_RECORD_MAC.into()),
+            };
+            assert_eq!(pair.receive(&record, usize::MAX).err(), expected, "{position}");
+        }
+    }
+
+    #[test]
+    fn plain_records_end_with_the_first_key() {
+        for kind in [21, 22] {
+            assert_eq!(pair(100).receive(&record(kind, &[2, 40]), usize::MAX), Err(UNEXPECTED));
+        }
+        let mut pair = pair(100);
+        pair.records.read = None;
+        assert_eq!(pair.receive(&record(23, &[0; 20]), usize::MAX), Err(UNEXPECTED));
+        for (kind, expected) in [(21, UNEXPECTED), (22, UNEXPECTED)] {
+            let mut pair = self::pair(100);
+            pair.records.read = None;
+            assert_eq!(pair.receive(&record(kind, &[]), usize::MAX), Err(expected));
+        }
+    }
+
+    #[test]
+    fn ignores_change_cipher_spec_where_it_may_be() {
+        let mut pair = pair(100);
+        assert_eq!(pair.receive(&record(20, &[1]), usize::MAX), Ok(None));
+        for body in [&[0][..], &[2], &[1, 1], &[]] {
+            assert_eq!(self::pair(100).receive(&record(20, body), usize::MAX), Err(UNEXPECTED));
+        }
+        let part = pair.protected(b"\x08\0\x16");
+        assert_eq!(pair.receive(&part, usize::MAX), Ok(Some((22, 2))));
+        assert_eq!(pair.receive(&record(20, &[1]), usize::MAX), Err(UNEXPECTED), "within a message");
+        let mut pair = self::pair(100);
+        pair.records.end_handshake();
+        assert_eq!(pair.receive(&record(20, &[1]), usize::MAX), Err(UNEXPECTED));
+    }
+
+    #[test]
+    fn alerts_end_the_connection_with_their_number() {
+        for (alert, expected) in [
+            (&[1, 0][..], Error::Closed),
+            (&[2, 40], Error::Alert(Alert::HANDSHAKE_FAILURE)),
+            (&[1, 200], Error::Alert(Alert::new(200))),
+            (&[2], Alert::DECODE_ERROR.into()),
+            (&[2, 40, 0], Alert::DECODE_ERROR.into()),
+        ] {
+            let mut pair = pair(100);
+            let record = pair.protected(&[alert, &[21]].concat());
+            assert_eq!(pair.receive(&record, usize::MAX), Err(expected));
+        }
+        let mut pair = pair(100);
+        let canceled = pair.protected(&[1, 90, 21]);
+        assert_eq!(pair.receive(&canceled, usize::MAX), Ok(None), "close_notify follows");
+    }
+
+    #[test]
+    fn messages_are_not_interrupted() {
+        for inner in [&b"content\x17"[..], b"\x17", b"\x01\x5a\x15"] {
+            let mut pair = pair(100);
+            let part = pair.protected(b"\x04\0\0\x16");
+            assert_eq!(pair.receive(&part, usize::MAX), Ok(Some((22, 3))));
+            let record = pair.protected(inner);
+            assert_eq!(pair.receive(&record, usize::MAX), Err(UNEXPECTED));
+        }
+    }
+
+    #[test]
+    fn records_without_content_are_counted() {
+        let mut pair = pair(100);
+        for _ in 0..2 {
+            for _ in 0..QUIET_RECORDS {
+                pair.content(b"").unwrap();
+            }
+            pair.content(b"content").unwrap();
+            pair.records.consume(7);
+        }
+        for _ in 0..QUIET_RECORDS {
+            pair.content(b"").unwrap();
+        }
+        assert_eq!(pair.content(b""), Err(UNEXPECTED));
+    }
+
+    #[test]
+    fn messages_are_put_together_and_taken_apart() {
+        let mut pair = pair(100);
+        pair.content(b"content").unwrap();
+        let record = pair.protected(b"\x04\0\0\x01a\x18\0\0\x16");
+        pair.receive(&record, usize::MAX).unwrap();
+        let expected = |kind| kind == 4 || kind == 24;
+        let (kind, range) = pair.records.message(&pair.buffer, expected).unwrap().unwrap();
+        assert_eq!((kind, &pair.buffer[range.clone()]), (4, &b"\x04\0\0\x01a"[..]));
+        assert_eq!(pair.records.check_boundary(&range), Err(UNEXPECTED));
+        pair.records.drop_message(&mut pair.buffer, &range);
+        assert_eq!(pair.records.message(&pair.buffer, expected), Ok(None));
+        assert_eq!(pair.records.message(&pair.buffer, |kind| kind == 4), Err(UNEXPECTED), "before it is complete");
+        let record = pair.protected(b"\x01\x01\x16");
+        pair.receive(&record, usize::MAX).unwrap();
+        let (kind, range) = pair.records.message(&pair.buffer, expected).unwrap().unwrap();
+        assert_eq!((kind, &pair.buffer[range.clone()]), (24, &b"\x18\0\0\x01\x01"[..]));
+        assert_eq!(pair.records.check_boundary(&range), Ok(()));
+        pair.records.drop_message(&mut pair.buffer, &range);
+        assert_eq!(pair.unread(), b"content");
+        pair.content(b" goes on").unwrap();
+        assert_eq!(pair.unread(), b"content goes on");
+    }
+
+    #[test]
+    fn a_message_longer_than_the_buffer_is_too_much() {
+        let mut pair = pair(100);
+        let part = pair.protected(b"\x04\0\0\x65\x16");
+        pair.receive(&part, usize::MAX).unwrap();
+        assert_eq!(pair.records.message(&pair.buffer, |_| true), Err(Error::Limit));
+    }
+
+    #[test]
+    fn an_end_without_close_notify_is_not_a_close() {
+        let mut pair = pair(100);
+        assert_eq!(pair.records.ended(), Error::Truncated);
+        assert_eq!(pair.records.prepare(&mut pair.buffer), Err(Error::Truncated));
+        assert!(pair.records.read.is_none() && !pair.records.has_output());
+        let mut pair = self::pair(100);
+        pair.records.fail(Error::Closed);
+        assert_eq!(pair.records.ended(), Error::Closed);
+    }
+}
