@@ -6,9 +6,11 @@ use core::mem;
 use smp_proto::id::{ID_LENGTH, SessionId};
 use smp_proto::smp::BrokerMessage;
 use smp_proto::smp::error::CommandError;
+use smp_proto::smp::notifier::EncryptedNotification;
+use smp_proto::smp::recipient::EncryptedMessage;
 use smp_proto::transport::{Batch, Transmission};
 use smp_proto::version::SmpVersion;
-use smp_proto::wire::{self, Reader};
+use smp_proto::wire::{self, Decode, Reader};
 
 use crate::id::Id;
 
@@ -118,7 +120,20 @@ impl<'a> Incoming<'a> {
         Some(Self { correlation_id, entity, body: entry.get_mut(start..)?, version })
     }
 
-    /// Reads the message.
+    /// The message as it came: a tag, and its parameters behind a space.
+    #[must_use]
+    pub const fn body(&self) -> &[u8] {
+        self.body
+    }
+
+    /// What stands behind a tag and a space, when the message has this tag and parameters. For roles that expect few
+    /// kinds of messages: the decoders of all others then do not get into the firmware.
+    #[must_use]
+    pub fn parameters(&self, tag: &[u8]) -> Option<&[u8]> {
+        self.body.strip_prefix(tag)?.strip_prefix(b" ")
+    }
+
+    /// Reads the message, of any kind.
     pub fn message(&self) -> Result<BrokerMessage<'_>, CommandError> {
         let message = BrokerMessage::decode(&mut Reader::new(self.body), self.version)?;
         message.check_entity(self.entity.as_entity())?;
@@ -137,32 +152,25 @@ impl<'a> Incoming<'a> {
     /// The encrypted message in a `MSG`, with its id, to be decrypted where it stands; nothing for others.
     #[must_use]
     pub fn into_encrypted_message(self) -> Option<([u8; ID_LENGTH], &'a mut [u8])> {
-        let (message_id, length) = match self.message() {
-            Ok(BrokerMessage::Message(message)) => (message.message_id.to_array()?, message.body.len()),
-            _ => return None,
-        };
+        let message =
+            EncryptedMessage::from_bytes(self.parameters(b"MSG").filter(|_| !self.entity.is_empty())?).ok()?;
+        let (message_id, length) = (message.message_id.to_array()?, message.body.len());
         self.into_tail(length).map(|body| (message_id, body))
     }
 
     /// What a relay encrypted for the client in a `PRES`, to be decrypted where it stands; nothing for others.
     #[must_use]
     pub fn into_proxy_response(self) -> Option<&'a mut [u8]> {
-        let length = match self.message() {
-            Ok(BrokerMessage::ProxyResponse(encrypted)) => encrypted.len(),
-            _ => return None,
-        };
+        let length = self.parameters(b"PRES").filter(|_| !self.entity.is_empty())?.len();
         self.into_tail(length)
     }
 
     /// The nonce and the encrypted metadata in an `NMSG`, to be decrypted where they stand; nothing for others.
     #[must_use]
     pub fn into_encrypted_notification(self) -> Option<([u8; 24], &'a mut [u8])> {
-        let (nonce, length) = match self.message() {
-            Ok(BrokerMessage::Notification(notification)) => {
-                (*notification.nonce, notification.metadata.as_bytes().len())
-            }
-            _ => return None,
-        };
+        let parameters = self.parameters(b"NMSG").filter(|_| !self.entity.is_empty())?;
+        let notification = EncryptedNotification::from_bytes(parameters).ok()?;
+        let (nonce, length) = (*notification.nonce, notification.metadata.as_bytes().len());
         self.into_tail(length).map(|metadata| (nonce, metadata))
     }
 

@@ -6,9 +6,9 @@ use heapless::Vec;
 use rand_core::TryCryptoRng;
 use smp_crypto::notification;
 use smp_crypto::secret_box::{BoxKey, Nonce};
-use smp_proto::id::{EntityId, ID_LENGTH};
-use smp_proto::smp::error::SmpError;
-use smp_proto::smp::{BrokerMessage, Command};
+use smp_proto::id::{EntityId, ID_LENGTH, ServiceId};
+use smp_proto::smp::notifier::EncryptedNotification;
+use smp_proto::wire::Decode;
 
 use super::{NotifiedMessage, NotifierEvent, NotifierOptions, NotifierQueue};
 use crate::connection::{Anomalies, ComposeError, Composer, Incoming, RESPONSE_TIME_OUT, new_correlation_id};
@@ -31,6 +31,48 @@ enum Status {
     Later(Instant),
     /// Not to be asked for any more.
     Gone,
+}
+
+/// What a relay says to notifiers. Read here and not with all messages there are, whose decoders are larger than the
+/// rest of the notifier.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// `SOK`, below version 16 `OK`.
+    Subscribed,
+    /// `ERR AUTH`.
+    Refused,
+    /// Any other `ERR`.
+    Failed,
+    Notification,
+    End,
+    Deleted,
+    Pong,
+    /// Cannot be read, or is not for notifiers.
+    Other,
+}
+
+impl Said {
+    fn read(incoming: &Incoming<'_>) -> Self {
+        match incoming.body() {
+            b"OK" => Self::Subscribed,
+            b"ERR AUTH" => Self::Refused,
+            b"END" => Self::End,
+            b"DELD" => Self::Deleted,
+            b"PONG" => Self::Pong,
+            _ => {
+                let readable = |tag: &[u8], decode: fn(&[u8]) -> bool| incoming.parameters(tag).is_some_and(decode);
+                if readable(b"SOK", |service| <Option<ServiceId<'_>>>::from_bytes(service).is_ok()) {
+                    Self::Subscribed
+                } else if readable(b"NMSG", |notification| EncryptedNotification::from_bytes(notification).is_ok()) {
+                    Self::Notification
+                } else if incoming.parameters(b"ERR").is_some() {
+                    Self::Failed
+                } else {
+                    Self::Other
+                }
+            }
+        }
+    }
 }
 
 struct Subscription {
@@ -178,7 +220,7 @@ impl<const N: usize> Subscriptions<N> {
         if self.must_ping(now) {
             let id = new_correlation_id(random)?;
             // It is the first one and fits.
-            if composer.push(&id, EntityId::EMPTY, None, &Command::Ping).is_ok() {
+            if composer.push_with(&id, EntityId::EMPTY, None, |writer| writer.bytes(b"PING")).is_ok() {
                 self.ping = Some(id);
             }
         }
@@ -186,7 +228,7 @@ impl<const N: usize> Subscriptions<N> {
         for entry in self.entries.iter_mut().filter(|entry| entry.status == Status::Wanted) {
             let id = new_correlation_id(random)?;
             let notifier_id = EntityId::from_array(&entry.queue.notifier_id);
-            match composer.push(&id, notifier_id, Some(&entry.queue.key), &Command::SubscribeNotifications) {
+            match composer.push_with(&id, notifier_id, Some(&entry.queue.key), |writer| writer.bytes(b"NSUB")) {
                 Ok(()) => entry.status = Status::Asked(id),
                 Err(ComposeError::Full) => break,
                 // A key that cannot be used in this session; in another one it may.
@@ -223,7 +265,7 @@ impl<const N: usize> Subscriptions<N> {
         if self.ping.as_ref() == Some(id) && incoming.answers(id, &Id::EMPTY) {
             // Whatever it says, it is a sign of life.
             self.ping = None;
-            if incoming.message() != Ok(BrokerMessage::Pong) {
+            if Said::read(incoming) != Said::Pong {
                 self.anomalies.count_unexpected();
             }
             return Some(None);
@@ -235,19 +277,13 @@ impl<const N: usize> Subscriptions<N> {
             self.anomalies.count_unexpected();
             return None;
         };
-        let (status, event) = match incoming.message() {
-            // SOK from version 16 on.
-            Ok(BrokerMessage::Subscribed(_) | BrokerMessage::Ok) => {
-                (Status::Subscribed, NotifierEvent::Subscribed(index))
-            }
-            Ok(BrokerMessage::Error(SmpError::Auth)) => (Status::Gone, NotifierEvent::Gone(index)),
-            Ok(BrokerMessage::Error(_)) => (Status::Later(later), NotifierEvent::Postponed(index)),
-            Ok(_) => {
-                self.anomalies.count_unexpected();
-                (Status::Later(later), NotifierEvent::Postponed(index))
-            }
-            Err(_) => {
-                self.anomalies.count_malformed();
+        let (status, event) = match Said::read(incoming) {
+            Said::Subscribed => (Status::Subscribed, NotifierEvent::Subscribed(index)),
+            Said::Refused => (Status::Gone, NotifierEvent::Gone(index)),
+            said => {
+                if said != Said::Failed {
+                    self.anomalies.count_malformed();
+                }
                 (Status::Later(later), NotifierEvent::Postponed(index))
             }
         };
@@ -261,12 +297,12 @@ impl<const N: usize> Subscriptions<N> {
             matches!(entry.status, Status::Asked(_) | Status::Subscribed) && Id::new(entry.queue.notifier_id) == entity
         };
         let found = self.entries.iter_mut().enumerate().find(|(_, entry)| known(entry));
-        match (incoming.message(), found) {
-            (Err(_), _) => {
-                self.anomalies.count_malformed();
-                None
-            }
-            (Ok(BrokerMessage::Notification(_)), Some((index, entry))) => {
+        let Some((index, entry)) = found else {
+            self.anomalies.count_unexpected();
+            return None;
+        };
+        match Said::read(&incoming) {
+            Said::Notification => {
                 let Some(key) = &entry.queue.metadata_key else { return Some(NotifierEvent::Message(index, None)) };
                 let message = read_metadata(key, incoming);
                 if message.is_none() {
@@ -274,18 +310,22 @@ impl<const N: usize> Subscriptions<N> {
                 }
                 Some(NotifierEvent::Message(index, message))
             }
-            (Ok(BrokerMessage::End), Some((index, entry))) => {
+            Said::End => {
                 entry.status = Status::Later(later);
                 Some(NotifierEvent::Displaced(index))
             }
-            (Ok(BrokerMessage::Deleted), Some((index, entry))) => {
+            Said::Deleted => {
                 entry.status = Status::Gone;
                 Some(NotifierEvent::Gone(index))
             }
             // An operator blocked the queue: notifiers of blocked queues keep their subscription.
-            (Ok(BrokerMessage::Error(_)), Some(_)) => None,
-            _ => {
+            Said::Failed => None,
+            Said::Subscribed | Said::Refused | Said::Pong => {
                 self.anomalies.count_unexpected();
+                None
+            }
+            Said::Other => {
+                self.anomalies.count_malformed();
                 None
             }
         }

@@ -287,12 +287,15 @@ fn events_that_mean_nothing_to_a_notifier_are_counted() {
     ];
     assert_eq!(line.take(&strange, at(1)), []);
     assert_eq!(line.unexpected(), 4);
+    // About nothing.
+    assert_eq!(line.take(&[transmission(&[], &[], b"END")], at(1)), []);
+    assert_eq!(line.unexpected(), 5);
     let unreadable =
-        [transmission(&[], &entity, b"NMSG x"), transmission(&[], &[], b"END"), transmission(&[], &entity, b"")];
+        [transmission(&[], &entity, b"NMSG x"), transmission(&[], &entity, b"NMSG"), transmission(&[], &entity, b"")];
     assert_eq!(line.take(&unreadable, at(1)), []);
     assert_eq!(line.subscriptions.anomalies().malformed, 3);
     assert_eq!(line.take(&[transmission(&[], &entity, b"ERR BLOCKED reason=spam")], at(1)), []);
-    assert_eq!(line.subscriptions.anomalies(), Anomalies { malformed: 3, unexpected: 4 });
+    assert_eq!(line.subscriptions.anomalies(), Anomalies { malformed: 3, unexpected: 5 });
 }
 
 #[test]
