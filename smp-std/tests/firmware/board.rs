@@ -84,6 +84,12 @@ impl Board {
         }
     }
 
+    /// Whether an event came, among what was read.
+    pub(crate) fn had(&self, name: &str) -> bool {
+        let names = |line: &String| line.strip_prefix("event ").and_then(|event| event.split(' ').next()) == Some(name);
+        self.seen.iter().any(names)
+    }
+
     /// Waits for the program to end by itself; gives its exit code and what it printed.
     pub(crate) async fn end(mut self) -> (i32, Vec<String>) {
         while self.line().await.is_some() {}

@@ -1,17 +1,31 @@
 //! What programs cost, counted.
 
-use crate::board::{Board, keep_figures};
+use crate::board::{Board, DONE, keep_figures};
+use crate::notifier;
 
-/// Runs a program to its end, which must be a good one.
-async fn measured(program: &'static str, arguments: &[String]) {
-    let board = Board::start_counting(program, arguments);
+/// Waits for a program's end, which must be a good one, and keeps what it printed.
+async fn ended(program: &'static str, board: Board) {
     let (code, lines) = board.end().await;
-    assert_eq!(code, crate::board::DONE, "{lines:?}");
+    assert_eq!(code, DONE, "{lines:?}");
     keep_figures(program, &lines);
 }
 
 #[tokio::test]
 #[ignore = "needs QEMU and firmware"]
 async fn figures_of_cryptography() {
-    measured("bench", &[]).await;
+    ended("bench", Board::start_counting("bench", &[])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs QEMU and firmware"]
+async fn figures_of_a_notifier() {
+    let mut story = notifier::Story::new().await;
+    story.arguments.push("messages=2".into());
+    let mut board = Board::start_counting("notifier", &story.arguments);
+    board.event("subscribed").await;
+    for text in ["one", "two"] {
+        story.writer.send(text).await;
+        assert_eq!(story.recipient.next().await, text);
+    }
+    ended("notifier", board).await;
 }

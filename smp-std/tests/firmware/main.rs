@@ -6,6 +6,9 @@
 
 mod board;
 mod figures;
+mod notifier;
+mod recipient;
+mod relay;
 
 use board::{Board, DONE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
