@@ -2,7 +2,6 @@
 
 use smp_crypto::key::{AuthorizationKey, X25519SecretKey};
 use smp_proto::wire::Base64;
-use smp_std::client::NotifierAccess;
 
 use crate::board::{Board, DONE};
 use crate::recipient::{Recipient, Writer};
@@ -13,7 +12,6 @@ pub(crate) struct Story {
     relay: Relay,
     pub(crate) recipient: Recipient,
     pub(crate) writer: Writer,
-    access: NotifierAccess,
     pub(crate) arguments: Vec<String>,
 }
 
@@ -25,12 +23,12 @@ impl Story {
         let client = recipient.client.client().await.unwrap();
         let public = AuthorizationKey::X25519(key.public_key());
         let access = client.enable_notifications(recipient.queue.credentials(), public).await.unwrap();
-        let arguments = vec![
-            format!("key={}", Base64(key.as_bytes().as_slice())),
-            format!("queue={}#{}", relay.uri(), Base64(access.notifier_id.as_bytes())),
-        ];
+        // The last part lets it read which message a notification is about.
+        let (id, secret) = (Base64(access.notifier_id.as_bytes()), Base64(access.secret.as_bytes().as_slice()));
+        let key = Base64(key.as_bytes().as_slice());
+        let arguments = vec![format!("key={key}"), format!("queue={}#{id}#{secret}", relay.uri())];
         let writer = Writer::new(&recipient.address());
-        Self { relay, recipient, writer, access, arguments }
+        Self { relay, recipient, writer, arguments }
     }
 }
 
@@ -41,9 +39,11 @@ async fn a_lamp_blinks_when_a_message_waits() {
     let mut board = Board::start("notifier", &[story.arguments, vec!["messages=2".into()]].concat());
     board.event("subscribed").await;
     story.writer.send("one").await;
-    board.event("notified").await;
-    board.event("lamp").await;
+    assert_eq!(board.event("notified").await, "0");
+    let message = board.event("message").await;
+    assert_eq!(board.event("lamp").await, "on");
     assert_eq!(story.recipient.next().await, "one");
+    assert_eq!(message, story.recipient.last());
     story.writer.send("two").await;
     let (code, lines) = board.end().await;
     assert_eq!(code, DONE, "{lines:?}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use smp_proto::address::ServerBuf;
 use smp_proto::uri::QueueUri;
 use smp_proto::version::SmpVersion;
+use smp_proto::wire::Base64;
 use smp_std::client::{
     Backoff, Event, Events, Id, Options, QueueOptions, ReceiveQueue, Received, ReconnectingClient, SendQueue,
 };
@@ -21,6 +22,8 @@ pub(crate) struct Recipient {
     pub(crate) queue: ReceiveQueue,
     /// Messages that were taken: a relay whose acknowledgement was lost brings them again.
     taken: HashSet<Vec<u8>>,
+    /// The id of the last one.
+    last: Vec<u8>,
 }
 
 impl Recipient {
@@ -29,7 +32,7 @@ impl Recipient {
         let (client, events) = ReconnectingClient::start(server.clone(), Options::default(), backoff());
         let created = client.create_queue(&QueueOptions::default()).await.unwrap();
         let queue = ReceiveQueue::new(&server, created).unwrap();
-        Self { client, events, queue, taken: HashSet::new() }
+        Self { client, events, queue, taken: HashSet::new(), last: Vec::new() }
     }
 
     /// The queue's address.
@@ -45,10 +48,16 @@ impl Recipient {
             let Received::Message(message) = self.queue.open(&delivery).unwrap() else { continue };
             let text = String::from_utf8(message.body).unwrap();
             self.acknowledge(&delivery.message_id).await;
-            if self.taken.insert(delivery.message_id.as_bytes().to_vec()) {
+            self.last = delivery.message_id.as_bytes().to_vec();
+            if self.taken.insert(self.last.clone()) {
                 return text;
             }
         }
+    }
+
+    /// The id of the message that was taken last, in base64url.
+    pub(crate) fn last(&self) -> String {
+        Base64(&self.last).to_string()
     }
 
     /// As often as it takes: a restart may be under way.

@@ -3,6 +3,8 @@
 //!
 //! Arguments: `key=` the device's secret key (base64url of 32 bytes), `queue=` the link that `smp notifier` printed, once
 //! for each queue; `messages=` after how many notifications to end. Without a queue it prints the public key and ends.
+//! A link may go on with `#` and what recipient and relay agreed on for notifications (base64url of 32 bytes): then the
+//! program can read which message each is about.
 
 #![no_std]
 #![no_main]
@@ -15,8 +17,8 @@ use board::{Board, arguments::Arguments, console, executor, exit, network};
 use embassy_executor::Spawner;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
-use smp_crypto::key::X25519SecretKey;
-use smp_embassy::notifier::{Notifier, NotifierEnd, NotifierEvent, NotifierOptions, NotifierQueue};
+use smp_crypto::key::{SharedSecret, X25519SecretKey};
+use smp_embassy::notifier::{NotifiedMessage, Notifier, NotifierEnd, NotifierEvent, NotifierOptions, NotifierQueue};
 use smp_embassy::{CommandKey, Device, NoClock};
 use smp_proto::address::{ServerBuf, ServerUri};
 use smp_proto::wire::base64_url_encode;
@@ -93,8 +95,13 @@ fn told(event: NotifierEvent) -> bool {
             console::measure("connect_to_nsub", client::since_connected());
             console::stack();
         }
-        NotifierEvent::Message(queue, _) => {
+        NotifierEvent::Message(queue, message) => {
             console::event_number("notified", queue as u64);
+            if let Some(NotifiedMessage { id, .. }) = message
+                && let Ok(id) = base64_url_encode(id.as_bytes(), true, &mut [0; 64])
+            {
+                console::event("message", id);
+            }
             return true;
         }
         NotifierEvent::Displaced(queue) => console::event_number("displaced", queue as u64),
@@ -112,13 +119,18 @@ fn configuration(arguments: Arguments) -> Option<(Option<ServerBuf>, heapless::V
     let mut queues = heapless::Vec::new();
     let mut relay: Option<ServerBuf> = None;
     for link in arguments.all("queue") {
-        let (server, id) = link.split_once('#')?;
+        let (server, names) = link.split_once('#')?;
+        let (id, metadata) = names.split_once('#').map_or((names, None), |(id, secret)| (id, Some(secret)));
         let server = ServerUri::parse(server).ok()?.server().clone();
         if relay.get_or_insert_with(|| server.clone()) != &server {
             return None;
         }
         let key = CommandKey::X25519(X25519SecretKey::from_bytes(&secret));
-        queues.push(NotifierQueue::new(client::decode(id)?, key)).ok()?;
+        let mut queue = NotifierQueue::new(client::decode(id)?, key);
+        if let Some(metadata) = metadata {
+            queue = queue.with_metadata_secret(&SharedSecret::from_bytes(client::decode(metadata)?));
+        }
+        queues.push(queue).ok()?;
     }
     if relay.is_none() {
         let public = X25519SecretKey::from_bytes(&secret).public_key().to_spki();
