@@ -117,21 +117,73 @@ impl<'a> Decode<'a> for Host<'a> {
     }
 }
 
+/// Writes the text that `Display` shows, without its machinery: on small devices nothing else needs that.
 impl Encode for Host<'_> {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
-        writer.short_with(|writer| write_text(writer, format_args!("{self}")))
+        writer.short_with(|writer| match self {
+            Self::Ipv4(address) => write_ipv4(writer, *address),
+            Self::Ipv6(address) => write_ipv6(writer, *address),
+            Self::Onion(name) | Self::Domain(name) => writer.bytes(name.as_bytes()),
+        })
     }
 }
 
-/// Appends formatted text as it is.
-fn write_text(writer: &mut Writer<'_>, text: fmt::Arguments<'_>) -> Result<(), Error> {
-    struct Sink<'w, 'b>(&'w mut Writer<'b>);
-    impl fmt::Write for Sink<'_, '_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0.bytes(text.as_bytes()).map_err(|_| fmt::Error)
+fn write_ipv4(writer: &mut Writer<'_>, address: Ipv4Addr) -> Result<(), Error> {
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            writer.u8(b'.')?;
+        }
+        write_number(writer, octet.into(), 10)?;
+    }
+    Ok(())
+}
+
+/// The text of RFC 5952, section 4: the first of the longest runs of two zeros or more is left out.
+fn write_ipv6(writer: &mut Writer<'_>, address: Ipv6Addr) -> Result<(), Error> {
+    if let Some(mapped) = address.to_ipv4_mapped() {
+        writer.bytes(b"::ffff:")?;
+        return write_ipv4(writer, mapped);
+    }
+    let segments = address.segments();
+    let (mut longest, mut run) = (0..0, 0..0);
+    for (index, segment) in segments.iter().enumerate() {
+        let start = if run.end == index { run.start } else { index };
+        if *segment == 0 {
+            run = start..index.saturating_add(1);
+            if run.len() > longest.len().max(1) {
+                longest = run.clone();
+            }
         }
     }
-    fmt::Write::write_fmt(&mut Sink(writer), text).map_err(|_| Error::NoSpace)
+    for (index, segment) in segments.into_iter().enumerate() {
+        if index == longest.start && !longest.is_empty() {
+            writer.bytes(b"::")?;
+        }
+        if !longest.contains(&index) {
+            if index > 0 && index != longest.end {
+                writer.u8(b':')?;
+            }
+            write_number(writer, segment.into(), 16)?;
+        }
+    }
+    Ok(())
+}
+
+/// Appends a number without leading zeros, in small letters.
+fn write_number(writer: &mut Writer<'_>, number: u32, base: u32) -> Result<(), Error> {
+    let mut digits = [0; 10];
+    let mut length = 0_usize;
+    let mut rest = number;
+    for place in digits.iter_mut().rev() {
+        let digit = rest.checked_rem(base).and_then(|digit| char::from_digit(digit, base)).ok_or(Error::Invalid)?;
+        *place = u8::try_from(digit).map_err(|_| Error::Invalid)?;
+        length = length.saturating_add(1);
+        rest = rest.checked_div(base).unwrap_or(0);
+        if rest == 0 {
+            break;
+        }
+    }
+    writer.bytes(digits.get(digits.len().saturating_sub(length)..).unwrap_or_default())
 }
 
 /// The port of a server, or the default port of its protocol.
@@ -193,7 +245,7 @@ impl Decode<'_> for Port {
 
 impl Encode for Port {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
-        writer.short_with(|writer| write_text(writer, format_args!("{self}")))
+        writer.short_with(|writer| self.0.map_or(Ok(()), |number| write_number(writer, number, 10)))
     }
 }
 
@@ -220,6 +272,42 @@ mod tests {
             assert!(Host::parse(text).is_err(), "{text}");
         }
         assert_eq!(Host::parse(&"a".repeat(256)), Err(Error::TooLong));
+    }
+
+    #[test]
+    fn addresses_are_written_as_they_are_shown() {
+        let mut seed = 1u32;
+        let mut next = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) as u16
+        };
+        let written = |host: Host<'_>| {
+            let mut buffer = [0; 64];
+            let bytes = host.to_slice(&mut buffer).unwrap();
+            assert_eq!(usize::from(bytes[0]), bytes.len() - 1);
+            core::str::from_utf8(&bytes[1..]).unwrap().to_string()
+        };
+        // Each set of zeros, between numbers of one to four digits.
+        for zeros in 0..=255u8 {
+            for digits in [0xf, 0xff, 0xfff, 0xffff] {
+                let segments: [u16; 8] =
+                    core::array::from_fn(|index| if zeros >> index & 1 == 1 { 0 } else { next() & digits | 1 });
+                let host = Host::Ipv6(segments.into());
+                assert_eq!(written(host), host.to_string());
+            }
+        }
+        for address in [Ipv6Addr::UNSPECIFIED, Ipv4Addr::new(1, 2, 3, 4).to_ipv6_mapped(), Ipv6Addr::LOCALHOST] {
+            assert_eq!(written(Host::Ipv6(address)), address.to_string());
+        }
+        for number in 0..=255u8 {
+            let host = Host::Ipv4(Ipv4Addr::new(number, 0, number, 255));
+            assert_eq!(written(host), host.to_string());
+        }
+        for port in [Port::DEFAULT, Port(Some(0)), Port(Some(u32::MAX)), Port::new(5223), Port::new(10)] {
+            let mut buffer = [0; 16];
+            let bytes = port.to_slice(&mut buffer).unwrap();
+            assert_eq!(core::str::from_utf8(&bytes[1..]).unwrap(), port.to_string());
+        }
     }
 
     #[test]
