@@ -8,8 +8,11 @@
 //!
 //! Five bytes of a header are kept outside of the buffer, so that between two records the buffer is the sender's.
 
+mod layout;
 mod receive;
 mod send;
+#[cfg(test)]
+mod test;
 
 use core::ops::Range;
 

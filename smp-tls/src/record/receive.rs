@@ -1,10 +1,7 @@
 //! The direction from the server.
 
-use core::ops::Range;
-
 use super::{CONTENT_LENGTH, HEADER_LENGTH, PROTECTED_LENGTH, QUIET_RECORDS, Records, content};
 use crate::alert::Alert;
-use crate::codec::u24;
 use crate::error::Error;
 
 impl Records {
@@ -32,25 +29,6 @@ impl Records {
             buffer.get_mut(body).and_then(|body| body.get_mut(self.body_received..))
         };
         space.unwrap_or_default()
-    }
-
-    /// Moves what is not consumed to the front of the buffer if the record does not fit behind it.
-    fn make_room(&mut self, buffer: &mut [u8], length: usize) -> Result<(), Error> {
-        if self.start == self.tail {
-            (self.start, self.end, self.tail) = (0, 0, 0);
-        }
-        if self.tail.saturating_add(length) > buffer.len() {
-            let kept = self.tail.saturating_sub(self.start);
-            if kept.saturating_add(length) > buffer.len() {
-                // Content makes room when it is consumed. A handshake message does not.
-                return Err(if self.start == self.end { Error::Limit } else { Error::BufferFull });
-            }
-            cut(buffer.get_mut(..self.tail), self.start);
-            self.end = self.end.saturating_sub(self.start);
-            self.tail = kept;
-            self.start = 0;
-        }
-        Ok(())
     }
 
     fn body_length(&self) -> usize {
@@ -146,17 +124,6 @@ impl Records {
         }
     }
 
-    /// Adds the content that was received last to what the application may consume.
-    pub(crate) fn accept_content(&mut self, length: usize) -> Result<(), Error> {
-        if length == 0 {
-            return self.count_quiet();
-        }
-        self.quiet = 0;
-        self.tail = self.tail.saturating_add(length);
-        self.end = self.tail;
-        Ok(())
-    }
-
     /// Bounds what the server can make this side do without sending content.
     pub(crate) fn count_quiet(&mut self) -> Result<(), Error> {
         self.quiet = self.quiet.saturating_add(1);
@@ -172,135 +139,16 @@ impl Records {
     pub(crate) const fn failure(&self) -> Option<Error> {
         self.failure
     }
-
-    // What was received.
-
-    /// Content that was not consumed.
-    pub(crate) const fn content(&self) -> Range<usize> {
-        self.start..self.end
-    }
-
-    /// Consumes content.
-    pub(crate) fn consume(&mut self, length: usize) {
-        self.start = self.start.saturating_add(length).min(self.end);
-    }
-
-    /// The type of the next handshake message and where it is with its header, when it is complete. `expected` tells
-    /// from the type whether the message is waited for at all.
-    pub(crate) fn message(
-        &self,
-        buffer: &[u8],
-        expected: impl FnOnce(u8) -> bool,
-    ) -> Result<Option<(u8, Range<usize>)>, Error> {
-        let received = buffer.get(self.end..self.tail).unwrap_or_default();
-        let Some((kind, rest)) = received.split_first() else { return Ok(None) };
-        if !expected(*kind) {
-            return Err(Alert::UNEXPECTED_MESSAGE.into());
-        }
-        let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
-        let length = u24(length);
-        if length > buffer.len() {
-            return Err(Error::Limit);
-        }
-        let end = self.end.saturating_add(4).saturating_add(length);
-        Ok((rest.len() >= length).then_some((*kind, self.end..end)))
-    }
-
-    /// Keeps a handshake message in the buffer that was dealt with.
-    pub(crate) fn keep_message(&mut self, message: &Range<usize>) {
-        self.end = message.end;
-    }
-
-    /// Takes a handshake message out of the buffer that was dealt with.
-    pub(crate) fn drop_message(&mut self, buffer: &mut [u8], message: &Range<usize>) {
-        cut(buffer.get_mut(message.start..self.tail), message.len());
-        self.tail = self.tail.saturating_sub(message.len());
-    }
-
-    /// Whether the last message ended with its record, as it must where keys change (section 5.1).
-    pub(crate) fn check_boundary(&self, message: &Range<usize>) -> Result<(), Error> {
-        if message.end == self.tail { Ok(()) } else { Err(Alert::UNEXPECTED_MESSAGE.into()) }
-    }
-}
-
-/// Takes the first `length` bytes out: the others move to the front. Without a way to panic, unlike `copy_within` alone.
-fn cut(bytes: Option<&mut [u8]>, length: usize) {
-    if let Some(bytes) = bytes.filter(|bytes| length <= bytes.len()) {
-        bytes.copy_within(length.., 0);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::vec;
-    use std::vec::Vec;
 
     use super::super::BUFFER_LENGTH;
+    use super::super::test::{UNEXPECTED, pair, record};
     use super::*;
-    use crate::keys::{Keys, TAG_LENGTH};
-    use crate::schedule::Secret;
-
-    const UNEXPECTED: Error = Error::Refused(Alert::UNEXPECTED_MESSAGE);
-
-    /// A receiver and the keys of its sender.
-    struct Pair {
-        records: Records,
-        buffer: Vec<u8>,
-        sender: Keys,
-    }
-
-    fn keys() -> Keys {
-        Keys::new(Secret::handshake(&[1; 32]))
-    }
-
-    fn pair(buffer: usize) -> Pair {
-        let mut records = Records::new();
-        records.set_read(keys());
-        Pair { records, buffer: vec![0; buffer], sender: keys() }
-    }
-
-    fn record(kind: u8, body: &[u8]) -> Vec<u8> {
-        [&[kind, 3, 3][..], &u16::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
-    }
-
-    impl Pair {
-        /// A protected record with this content, type and padding.
-        fn protected(&mut self, inner: &[u8]) -> Vec<u8> {
-            let length = u16::try_from(inner.len() + TAG_LENGTH).unwrap().to_be_bytes();
-            let header = [23, 3, 3, length[0], length[1]];
-            let mut inner = inner.to_vec();
-            let tag = self.sender.seal(&header, &mut inner).unwrap();
-            [&header[..], &inner, &tag].concat()
-        }
-
-        /// Receives bytes in pieces, as far as a result: a record, or an error.
-        fn receive(&mut self, mut bytes: &[u8], piece: usize) -> Result<Option<(u8, usize)>, Error> {
-            while !bytes.is_empty() {
-                self.records.prepare(&mut self.buffer)?;
-                let space = self.records.space(&mut self.buffer);
-                let length = space.len().min(piece).min(bytes.len());
-                assert!(length > 0);
-                space[..length].copy_from_slice(&bytes[..length]);
-                bytes = &bytes[length..];
-                if let Some(record) = self.records.received(&mut self.buffer, length)? {
-                    assert!(bytes.is_empty());
-                    return Ok(Some(record));
-                }
-            }
-            Ok(None)
-        }
-
-        fn content(&mut self, content: &[u8]) -> Result<(), Error> {
-            let record = self.protected(&[content, &[23]].concat());
-            let (kind, length) = self.receive(&record, usize::MAX)?.unwrap();
-            assert_eq!((kind, length), (23, content.len()));
-            self.records.accept_content(length)
-        }
-
-        fn unread(&self) -> &[u8] {
-            &self.buffer[self.records.content()]
-        }
-    }
+    use crate::keys::TAG_LENGTH;
 
     #[test]
     fn takes_a_record_in_any_pieces() {
@@ -326,31 +174,6 @@ mod tests {
         assert_eq!(pair.receive(&record[5..6], 1), Ok(None));
         assert!(!pair.records.is_free());
         assert_eq!(pair.records.space(&mut pair.buffer).len(), record.len() - 6);
-    }
-
-    #[test]
-    fn content_makes_room_when_it_is_consumed() {
-        let mut pair = pair(64);
-        pair.content(&[1; 20]).unwrap();
-        pair.content(&[2; 20]).unwrap();
-        assert_eq!(pair.unread(), [[1; 20], [2; 20]].concat());
-        let third = pair.protected(&[&[3; 20][..], &[23]].concat());
-        assert_eq!(pair.receive(&third, usize::MAX), Err(Error::BufferFull));
-        pair.records.consume(12);
-        assert_eq!(pair.receive(&third[5..10], usize::MAX), Err(Error::BufferFull), "the header was taken");
-        pair.records.consume(1);
-        assert_eq!(pair.receive(&third[5..], 3), Ok(Some((23, 20))));
-        pair.records.accept_content(20).unwrap();
-        assert_eq!(pair.unread(), [&[1; 7][..], &[2; 20], &[3; 20]].concat());
-        pair.records.consume(1000);
-        assert!(pair.unread().is_empty());
-    }
-
-    #[test]
-    fn a_record_longer_than_the_buffer_is_too_much() {
-        let mut pair = pair(64);
-        let record = pair.protected(&[1; 49]);
-        assert_eq!(pair.receive(&record, usize::MAX), Err(Error::Limit));
     }
 
     #[test]
@@ -477,38 +300,6 @@ mod tests {
             pair.content(b"").unwrap();
         }
         assert_eq!(pair.content(b""), Err(UNEXPECTED));
-    }
-
-    #[test]
-    fn messages_are_put_together_and_taken_apart() {
-        let mut pair = pair(100);
-        pair.content(b"content").unwrap();
-        let record = pair.protected(b"\x04\0\0\x01a\x18\0\0\x16");
-        pair.receive(&record, usize::MAX).unwrap();
-        let expected = |kind| kind == 4 || kind == 24;
-        let (kind, range) = pair.records.message(&pair.buffer, expected).unwrap().unwrap();
-        assert_eq!((kind, &pair.buffer[range.clone()]), (4, &b"\x04\0\0\x01a"[..]));
-        assert_eq!(pair.records.check_boundary(&range), Err(UNEXPECTED));
-        pair.records.drop_message(&mut pair.buffer, &range);
-        assert_eq!(pair.records.message(&pair.buffer, expected), Ok(None));
-        assert_eq!(pair.records.message(&pair.buffer, |kind| kind == 4), Err(UNEXPECTED), "before it is complete");
-        let record = pair.protected(b"\x01\x01\x16");
-        pair.receive(&record, usize::MAX).unwrap();
-        let (kind, range) = pair.records.message(&pair.buffer, expected).unwrap().unwrap();
-        assert_eq!((kind, &pair.buffer[range.clone()]), (24, &b"\x18\0\0\x01\x01"[..]));
-        assert_eq!(pair.records.check_boundary(&range), Ok(()));
-        pair.records.drop_message(&mut pair.buffer, &range);
-        assert_eq!(pair.unread(), b"content");
-        pair.content(b" goes on").unwrap();
-        assert_eq!(pair.unread(), b"content goes on");
-    }
-
-    #[test]
-    fn a_message_longer_than_the_buffer_is_too_much() {
-        let mut pair = pair(100);
-        let part = pair.protected(b"\x04\0\0\x65\x16");
-        pair.receive(&part, usize::MAX).unwrap();
-        assert_eq!(pair.records.message(&pair.buffer, |_| true), Err(Error::Limit));
     }
 
     #[test]
