@@ -82,7 +82,7 @@ impl Lamp {
     }
 
     async fn next(&mut self) -> NotifierEvent {
-        let next = tokio::time::timeout(std::time::Duration::from_secs(20), self.events.recv());
+        let next = tokio::time::timeout(std::time::Duration::from_secs(60), self.events.recv());
         next.await.expect("no event in time").expect("the notifier has ended")
     }
 
