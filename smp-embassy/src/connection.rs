@@ -13,6 +13,7 @@
 //! Every future here may be dropped at any time: what has arrived stays, what was not sent yet is sent first later.
 
 use core::fmt;
+use core::pin::pin;
 
 use embassy_time::{Duration, with_timeout};
 use embedded_io_async::{Read, Write};
@@ -30,6 +31,7 @@ use smp_proto::wire::{pad_in_place, unpad_range};
 use smp_tls::{Config, Ephemeral, TlsStream};
 use zeroize::Zeroizing;
 
+use crate::apart::apart;
 use crate::clock::WallClock;
 use crate::dial::Network;
 use crate::error::{Error, Wait};
@@ -152,7 +154,10 @@ pub async fn open<'a, N: Network, R: TryCryptoRng + ?Sized>(
     random: &mut R,
 ) -> Result<Connection<'a, N::Stream<'a>>, Error> {
     let keys = Keys::generate(random)?;
-    let stream = network.connect(relay).await?;
+    let stream = {
+        let connecting = pin!(network.connect(relay));
+        apart(connecting).await?
+    };
     Connection::connect(stream, buffer, keys, expectation).await
 }
 
@@ -182,7 +187,10 @@ impl<'b, T: Read + Write> Connection<'b, T> {
     ) -> Result<Self, Error> {
         let mut verifier = RelayVerifier::new(&expectation.identity, expectation.now, expectation.known_chain);
         let config = Config { alpn: &[ALPN] };
-        let stream = TlsStream::connect(transport, buffer, &config, keys.ephemeral, &mut verifier).await;
+        let stream = {
+            let connecting = pin!(TlsStream::connect(transport, buffer, &config, keys.ephemeral, &mut verifier));
+            apart(connecting).await
+        };
         let mut stream = match (stream, verifier.failure) {
             (Ok(stream), _) => stream,
             (Err(_), Some(failure)) => return Err(Error::Certificate(failure)),

@@ -73,6 +73,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod apart;
 mod fmt;
 mod id;
 mod identity;

@@ -24,6 +24,7 @@ use smp_proto::address::ServerAddress;
 use smp_proto::id::ID_LENGTH;
 use smp_proto::version::{SmpVersion, VersionRange};
 
+use crate::apart::apart;
 use crate::backoff::Backoff;
 use crate::clock::WallClock;
 use crate::connection::{Anomalies, Connection, Expectation, open};
@@ -223,9 +224,15 @@ impl<const N: usize> Notifier<N> {
             let versions = self.subscriptions.options().versions;
             let known_chain = self.known_chain;
             let expectation = Expectation { versions, known_chain, ..Expectation::new(relay, clock)? };
-            let opening = open(&mut *network, &mut *buffer, relay, &expectation, &mut *random);
-            let result = match select(opening, stop.as_mut()).await {
-                Either::First(Ok(connection)) => self.serve(connection, random, handler, stop.as_mut()).await,
+            let opened = {
+                let opening = pin!(open(&mut *network, &mut *buffer, relay, &expectation, &mut *random));
+                select(apart(opening), stop.as_mut()).await
+            };
+            let result = match opened {
+                Either::First(Ok(connection)) => {
+                    let serving = pin!(self.serve(connection, &mut *random, &mut *handler, stop.as_mut()));
+                    apart(serving).await
+                }
                 Either::First(Err(error)) => Err(error),
                 Either::Second(()) => Ok(NotifierEnd::Stopped),
             };
