@@ -18,6 +18,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 /// measure they write into the folder `figures`.
 pub(crate) fn stories(workspace: &Workspace, filter: &[&str], figures: Option<&Path>) -> Run {
     let mut run = workspace.cargo().env("SMP_FIRMWARE", directory(workspace));
+    run = run.env("SMP_HOST_TAP", outside::target_directory(workspace).join("debug/host-tap"));
     if let Some(figures) = figures {
         run = run.env("SMP_FIRMWARE_FIGURES", figures);
     }

@@ -57,7 +57,13 @@ const STEPS: [Step; 12] = [
         name: "firmware",
         about: "firmware for its boards, and in an emulator",
         slow: true,
-        needs: &[Need::C, Need::BareMetal(Target::CortexM4), Need::BareMetal(Target::CortexM33), Need::Qemu],
+        needs: &[
+            Need::C,
+            Need::BareMetal(Target::CortexM4),
+            Need::BareMetal(Target::CortexM33),
+            Need::Qemu,
+            Need::Networks,
+        ],
         run: firmware::run,
     },
     Step {

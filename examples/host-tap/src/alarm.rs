@@ -1,6 +1,6 @@
 //! The alarm button.
 
-use apps::{AlarmButton, TEXT_LENGTH, alarm_button};
+use apps::{AlarmButton, TEXT_LENGTH, Text, Texts, alarm_button};
 use embassy_executor::Spawner;
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
@@ -44,9 +44,24 @@ pub(crate) async fn run(spawner: Spawner, arguments: &Arguments, link: Option<&s
     let options = SenderOptions::default();
     let mut kept = &store;
     let sending = sender.run(device, &mut kept, &OUTBOX, &options, tell);
-    match select(sending, alarm_button(EnterKey::listen(), &store, &OUTBOX, &settings)).await {
+    match select(sending, alarm_button(EnterKey::listen(), &store, Telling, &settings)).await {
         Either::First(error) => Err(error.into()),
         Either::Second(never) => never,
+    }
+}
+
+/// The outbox, telling when an alarm is safe: from then on the program may be killed.
+struct Telling;
+
+impl Texts for Telling {
+    async fn put(&mut self, text: Text) {
+        match OUTBOX.push(text.as_bytes()) {
+            Ok(ticket) => {
+                OUTBOX.kept(ticket).await;
+                println!("kept");
+            }
+            Err(error) => eprintln!("host-tap: {error}"),
+        }
     }
 }
 

@@ -60,6 +60,7 @@ fn tell(event: &NotifierEvent) {
     match event {
         NotifierEvent::Subscribed(_) => println!("subscribed"),
         NotifierEvent::Message(..) => println!("message"),
+        NotifierEvent::Gone(_) => println!("gone"),
         NotifierEvent::Disconnected(error) => eprintln!("host-tap: {error}"),
         _ => {}
     }

@@ -7,15 +7,19 @@ use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_time::{Duration, Instant, Timer};
 
-/// How long the Enter key counts as held down.
+/// How long the Enter key counts as held down, and how long as released before it can be pressed again: longer than any
+/// contact bounces.
 const HELD: Duration = Duration::from_millis(100);
 
 /// Presses that were not looked at yet.
 static PRESSES: Channel<CriticalSectionRawMutex, (), 16> = Channel::new();
 
-/// The Enter key as a button. When standard input ends, it is not pressed any more.
+/// The Enter key as a button. Each line is a press, in order. When standard input ends, it is not pressed any more.
 pub(crate) struct EnterKey {
-    released: Option<Instant>,
+    /// When the last press ends.
+    down: Instant,
+    /// Until when it is released at least.
+    up: Instant,
 }
 
 impl EnterKey {
@@ -23,26 +27,25 @@ impl EnterKey {
     pub(crate) fn listen() -> Self {
         std::thread::spawn(|| {
             for line in std::io::stdin().lock().lines() {
-                // When somebody types faster than that, a press is lost, as with a button.
+                // More presses than the channel holds are too many for any alarm.
                 if line.is_err() || PRESSES.try_send(()).is_err() {
                     continue;
                 }
             }
         });
-        Self { released: None }
+        Self { down: Instant::MIN, up: Instant::MIN }
     }
 }
 
 impl Input for EnterKey {
     async fn wait_until(&mut self, active: bool) {
-        match (active, self.released) {
-            (true, Some(released)) if Instant::now() < released => {}
-            (true, _) => {
-                PRESSES.receive().await;
-                self.released = Instant::now().checked_add(HELD);
-            }
-            (false, Some(released)) => Timer::at(released).await,
-            (false, None) => {}
+        if !active {
+            Timer::at(self.down).await;
+            self.up = Instant::now() + HELD;
+        } else if Instant::now() >= self.down {
+            Timer::at(self.up).await;
+            PRESSES.receive().await;
+            self.down = Instant::now() + HELD;
         }
     }
 }

@@ -9,6 +9,8 @@ mod figures;
 mod notifier;
 mod recipient;
 mod relay;
+#[cfg(target_os = "linux")]
+mod tap;
 
 use board::{Board, DONE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
