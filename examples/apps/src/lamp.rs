@@ -30,6 +30,9 @@ impl Blinking {
     };
 }
 
+/// Nobody sees shorter ones.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// What the lamp shall do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Light {
@@ -73,11 +76,11 @@ impl Lamp {
             return Light { on: false, until: None };
         }
         let lit = self.settings.lit.as_ticks();
-        let period = lit.saturating_add(self.settings.dark.as_ticks()).max(1);
-        let phase = now.saturating_duration_since(began).as_ticks() % period;
+        let period = lit.saturating_add(self.settings.dark.as_ticks());
+        let phase = now.saturating_duration_since(began).as_ticks().checked_rem(period).unwrap_or_default();
         let on = phase < lit;
         let left = Duration::from_ticks(if on { lit } else { period }.saturating_sub(phase));
-        Light { on, until: now.checked_add(left) }
+        Light { on, until: now.checked_add(left.max(LEAST)) }
     }
 }
 

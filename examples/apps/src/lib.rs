@@ -43,6 +43,7 @@
 //! }
 //! ```
 #![no_std]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod access;
 mod ask;

@@ -28,30 +28,36 @@ pub(crate) fn append_value(text: &mut Text, value: i32, decimals: u8) {
         append(text, "-");
     }
     // More than nine decimals cannot be told apart in 32 bits.
-    let unit = 10_u64.pow(u32::from(decimals.min(9)));
+    let decimals = decimals.min(9);
+    let unit = 10_u64.saturating_pow(u32::from(decimals));
     let value = u64::from(value.unsigned_abs());
-    append_number(text, value / unit);
+    append_number(text, value.checked_div(unit).unwrap_or_default());
     if decimals > 0 {
         append(text, ".");
-        append_digits(text, value % unit, decimals.min(9));
+        append_digits(text, value.checked_rem(unit).unwrap_or_default(), decimals);
     }
 }
 
-/// Appends a number in decimal, with zeros in front up to so many digits (20 at most).
-fn append_digits(text: &mut Text, number: u64, least: u8) {
-    let mut unit: u64 = 10_000_000_000_000_000_000;
-    let mut place: u8 = 20;
-    while unit > 0 {
-        if place <= least || number >= unit {
-            let digit = u8::try_from(number / unit % 10).unwrap_or_default();
-            append(text, DIGITS.get(usize::from(digit)).copied().unwrap_or_default());
+/// Appends a number in decimal, with zeros in front up to so many digits.
+fn append_digits(text: &mut Text, mut number: u64, least: u8) {
+    let mut digits = [0_u8; MAX_DIGITS];
+    let mut length = 0;
+    for place in digits.iter_mut().rev() {
+        if number == 0 && length >= usize::from(least) {
+            break;
         }
-        unit /= 10;
-        place = place.saturating_sub(1);
+        // Below ten.
+        *place = b'0'.saturating_add((number % 10) as u8);
+        number /= 10;
+        length = length.saturating_add(1);
+    }
+    for digit in digits.iter().filter(|digit| **digit != 0) {
+        let _ = text.push(char::from(*digit));
     }
 }
 
-const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+/// Digits of the largest number.
+const MAX_DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests {
