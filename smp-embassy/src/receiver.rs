@@ -337,6 +337,8 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
         self.machine.connected(Instant::now());
         self.handler.event(ReceiverEvent::Connected(connection.version()));
         let mut online = Online::default();
+        // Until when the rest of a block is waited for that is in the way of a command.
+        let mut rest = None;
         loop {
             let until = match self.next().await? {
                 Step::Request(request) if connection.can_compose() => {
@@ -350,7 +352,14 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
                     continue;
                 }
                 // A part of a block has come in: the rest first.
-                Step::Request(_) => Instant::now().checked_add(self.options.timing.response).unwrap_or(Instant::MAX),
+                Step::Request(_) => {
+                    let now = Instant::now();
+                    let until = *rest.get_or_insert(now.saturating_add(self.options.timing.response));
+                    if now >= until {
+                        return Ok(Ended::Failed(Error::TimedOut(Wait::Response)));
+                    }
+                    until
+                }
                 Step::Wait(until) => until,
                 Step::Disconnect if self.machine.outstanding().is_some() => {
                     return Ok(Ended::Failed(Error::TimedOut(Wait::Response)));
@@ -359,6 +368,7 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
             };
             match select(connection.receive(), Timer::at(until)).await {
                 Either::First(Ok(block)) => {
+                    rest = None;
                     self.machine.heard(Instant::now());
                     for incoming in block {
                         match self.incoming(&mut online, incoming, random).await {

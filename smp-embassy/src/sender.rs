@@ -22,7 +22,7 @@
 
 use core::fmt;
 use core::future::{Future, pending};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 
 use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_sync::blocking_mutex::raw::RawMutex;
@@ -42,7 +42,7 @@ use crate::clock::WallClock;
 use crate::connection::{self, ComposeError, Connection, Expectation, Incoming, default_versions};
 use crate::device::Device;
 use crate::dial::Network;
-use crate::error::Error;
+use crate::error::{Error, Wait};
 use crate::id::Id;
 use crate::key::{AgreedKey, CommandKey};
 use crate::outbox::Outbox;
@@ -342,14 +342,14 @@ where
         expectation: &Expectation,
         random: &mut R,
     ) -> Result<Ended, SenderError<S::Error>> {
-        let opened = self.meanwhile(connection::open(network, buffer, server, expectation, random)).await?;
+        let opened = self.meanwhile(pin!(connection::open(network, buffer, server, expectation, random))).await?;
         let mut connection = match opened {
             Ok(connection) => connection,
             Err(error) => return Ok(Ended::Failed(error)),
         };
         match self.serve(&mut connection, expectation.now, random).await? {
             Ended::Closed => {
-                self.meanwhile(connection.close()).await?;
+                self.meanwhile(pin!(connection.close())).await?;
                 Ok(Ended::Closed)
             }
             failed => Ok(failed),
@@ -368,6 +368,8 @@ where
         if self.options.proxy.is_none() {
             online.key = self.agree(connection.context().server_key);
         }
+        // Until when the rest of a block is waited for that is in the way of a command.
+        let mut rest = None;
         loop {
             let until = match self.next().await? {
                 Step::Request(request) if connection.can_compose() => {
@@ -382,24 +384,32 @@ where
                             continue;
                         }
                     }
-                    if let Err(error) = self.meanwhile(connection.flush()).await? {
+                    if let Err(error) = self.meanwhile(pin!(connection.flush())).await? {
                         return Ok(Ended::Failed(error));
                     }
                     self.machine.sent(Instant::now());
                     continue;
                 }
                 // A part of a block has come in: the rest first.
-                Step::Request(_) => Instant::now().checked_add(self.options.timing.response),
+                Step::Request(_) => {
+                    let now = Instant::now();
+                    let until = *rest.get_or_insert(now.saturating_add(self.options.timing.response));
+                    if now >= until {
+                        return Ok(Ended::Failed(Error::TimedOut(Wait::Response)));
+                    }
+                    Some(until)
+                }
                 Step::Await(until) => Some(until),
                 Step::Sleep { until, .. } => until,
                 Step::Disconnect if self.machine.is_waiting() => {
-                    return Ok(Ended::Failed(Error::TimedOut(crate::error::Wait::Response)));
+                    return Ok(Ended::Failed(Error::TimedOut(Wait::Response)));
                 }
                 _ => return Ok(Ended::Closed),
             };
             let filled = filled(self.outbox, self.full);
             match select3(connection.receive(), sleep_until(until), filled).await {
                 Either3::First(Ok(block)) => {
+                    rest = None;
                     for incoming in block {
                         if let Some(reply) = self.incoming(&mut online, incoming, time) {
                             self.reply(reply, random);
@@ -586,8 +596,7 @@ where
     }
 
     /// Does something that takes long, and takes over alarms meanwhile.
-    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, SenderError<S::Error>> {
-        let mut work = pin!(work);
+    async fn meanwhile<T>(&mut self, mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, SenderError<S::Error>> {
         loop {
             match select(work.as_mut(), filled(self.outbox, self.full)).await {
                 Either::First(output) => return Ok(output),
