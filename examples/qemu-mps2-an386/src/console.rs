@@ -7,6 +7,7 @@
 //! ```
 
 use core::cell::Cell;
+use core::fmt;
 
 use critical_section::Mutex;
 
@@ -31,6 +32,19 @@ fn write(parts: &[&str]) {
 /// `event <name> [details]`: something happened that a story waits for.
 pub fn event(name: &str, details: &str) {
     write(&["event ", name, if details.is_empty() { "" } else { " " }, details, "\n"]);
+}
+
+/// `event <name> <value>`, for values that know how to print themselves.
+pub fn event_shown(name: &str, value: &impl fmt::Display) {
+    struct Console;
+    impl fmt::Write for Console {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            write(&[text]);
+            Ok(())
+        }
+    }
+    write(&["event ", name, " "]);
+    let _ = fmt::Write::write_fmt(&mut Console, format_args!("{value}\n"));
 }
 
 /// `event <name> <number>`.

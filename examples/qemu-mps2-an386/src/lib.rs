@@ -22,6 +22,7 @@ pub mod random;
 mod registers;
 mod semihosting;
 pub mod stack;
+pub mod store;
 pub mod time;
 
 pub use semihosting::exit;

@@ -1,0 +1,158 @@
+//! An alarm button: `apps::alarm_button` on `smp_embassy::Sender`. The README tells how to run it.
+//!
+//! Arguments: `queue=` the queue's address, needed once; `flash=` the file that stands for the flash; `alarms=` how often
+//! the button is pressed, once; `every=` milliseconds between presses; `proxy=` the address of a relay to send through;
+//! `accepted=` after how many accepted alarms to end, as many as `alarms=` without it; `cut=` after how many bytes of
+//! writes to the flash the power goes.
+
+#![no_std]
+#![no_main]
+
+use apps::{AlarmButton, Input, TEXT_LENGTH, alarm_button};
+use board::client::{self, Relays};
+use board::{Board, arguments::Arguments, console, executor, exit, network, store, time};
+use embassy_executor::Spawner;
+use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_time::{Duration, Timer};
+use smp_embassy::outbox::Outbox;
+use smp_embassy::sender::{Sender, SenderError, SenderEvent, SenderOptions};
+use smp_embassy::{Device, NoClock};
+use smp_proto::address::ServerUri;
+
+/// Alarms that are not in the flash yet.
+static OUTBOX: Outbox<CriticalSectionRawMutex, 4, TEXT_LENGTH> = Outbox::new();
+
+/// A button that somebody presses a number of times.
+struct Finger {
+    presses: u32,
+    pause: Duration,
+}
+
+impl Input for Finger {
+    async fn wait_until(&mut self, active: bool) {
+        if !active {
+            // While it settles it stays pressed; then it is let go.
+            Timer::after(AlarmButton::DEFAULT.settle * 2).await;
+            return;
+        }
+        if self.presses == 0 {
+            core::future::pending::<()>().await;
+        }
+        Timer::after(self.pause).await;
+        self.presses -= 1;
+    }
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let board = board::start();
+    executor::run(|spawner| {
+        if let Ok(task) = run(spawner, board) {
+            spawner.spawn(task);
+        }
+    })
+}
+
+#[embassy_executor::task]
+async fn run(spawner: Spawner, board: Board) {
+    let code = send(spawner, board).await;
+    console::stack();
+    exit(code)
+}
+
+async fn send(spawner: Spawner, board: Board) -> u32 {
+    let Board { arguments, mut random, ethernet } = board;
+    let Some(proxy) = proxy(arguments) else {
+        console::event("bad-arguments", "");
+        return 1;
+    };
+    let store = match store::open(arguments).await {
+        Ok(store) => store,
+        Err(_) => {
+            console::event("stopped", "store");
+            return 1;
+        }
+    };
+    let mut sender = match Sender::load(&mut &store, arguments.get("queue"), &mut random).await {
+        Ok(sender) => sender,
+        Err(error) => return stopped(&error),
+    };
+    let Ok(stack) = network::start(spawner, ethernet, &mut random) else { return 1 };
+    let mut network = Relays::new(stack);
+    let device = Device { network: &mut network, random: &mut random, clock: &NoClock, buffer: client::buffer() };
+    let presses = arguments.number("alarms", 1);
+    let pause = Duration::from_millis(arguments.number("every", 200).into());
+    let finger = Finger { presses, pause };
+    let settings = AlarmButton { spacing: pause, ..AlarmButton::DEFAULT };
+    let mut told = Told { left: arguments.number("accepted", presses), since: None };
+    let options = SenderOptions { proxy: proxy.as_ref(), ..SenderOptions::default() };
+    let mut kept = &store;
+    let sending = sender.run(device, &mut kept, &OUTBOX, &options, |event| told.tell(event));
+    match select(sending, alarm_button(finger, &store, &OUTBOX, &settings)).await {
+        Either::First(error) => stopped(&error),
+        Either::Second(never) => never,
+    }
+}
+
+/// The proxy, if there is to be one. Nothing when the address makes no sense.
+fn proxy(arguments: Arguments) -> Option<Option<ServerUri>> {
+    match arguments.get("proxy") {
+        None => Some(None),
+        Some(address) => ServerUri::parse(address).ok().map(Some),
+    }
+}
+
+/// What was told of the sender.
+struct Told {
+    /// Alarms to be accepted before the program ends.
+    left: u32,
+    /// When the last alarm on this connection was accepted, in instructions since the start.
+    since: Option<u64>,
+}
+
+impl Told {
+    fn tell(&mut self, event: SenderEvent) {
+        match event {
+            SenderEvent::Connected(version) => {
+                console::event_number("connected", version.0.into());
+                console::measure("connect", client::since_connected());
+                self.since = None;
+            }
+            SenderEvent::Secured => console::event("secured", ""),
+            SenderEvent::Accepted => {
+                let now = time::instructions();
+                console::event("accepted", "");
+                // From one answer to the next: taking the alarm from the flash, composing, sending and the answer.
+                match self.since.replace(now) {
+                    Some(before) => console::measure("send", now - before),
+                    None => console::measure("connect_to_send", client::since_connected()),
+                }
+                console::stack();
+                self.left = self.left.wrapping_sub(1);
+                if self.left == 0 {
+                    exit(0);
+                }
+            }
+            SenderEvent::Refused(_) => console::event("refused", ""),
+            SenderEvent::Disconnected => console::event("disconnected", ""),
+            SenderEvent::Failed(error) => console::event("failed", client::reason(&error)),
+            _ => {}
+        }
+    }
+}
+
+fn stopped<E>(error: &SenderError<E>) -> u32 {
+    console::event(
+        "stopped",
+        match error {
+            SenderError::Address(_) => "address",
+            SenderError::NoQueue => "no-queue",
+            SenderError::Store(_) => "store",
+            SenderError::Random(_) => "random",
+            SenderError::Refused(_) => "refused",
+            _ => "other",
+        },
+    );
+    1
+}
