@@ -34,6 +34,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         }
     }
     logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
+    seeds.insert("flash_store", flash());
     for (target, mut all) in seeds {
         all.retain(|seed| seed.len() <= LONGEST);
         all.sort();
@@ -82,6 +83,18 @@ fn logs(folder: &Path, seeds: &mut Seeds) -> Result<(), Failure> {
         seeds.entry("store_log").or_default().extend(lines);
     }
     Ok(())
+}
+
+/// Scripts for the store in flash: its choice of words, and deeds of four bytes. Each ends in another deed, after some that
+/// fill pages.
+fn flash() -> Vec<Vec<u8>> {
+    let scripts = (0..3).flat_map(|words| (0..12).map(move |last| (words, last)));
+    let fill = [[255, 1, 0, 200], [255, 2, 7, 250], [255, 5, 1, 0], [6, 4, 0, 0], [255, 1, 2, 255], [255, 1, 1, 99]];
+    let script = |(words, last): (u8, u8)| {
+        let end = [[last, 36, 0, last], [last, 0, 17, 40], [5, 0, 0, 0], [6, 0, 0, 0], [6, 3, 0, 0], [6, 1, 3, 9]];
+        [&[words], fill.as_flattened(), fill.as_flattened(), end.as_flattened()].concat()
+    };
+    scripts.map(script).collect()
 }
 
 /// What one vector gives to which targets.
