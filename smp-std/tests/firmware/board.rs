@@ -14,6 +14,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Exit code of a program that did what it was asked to.
 pub(crate) const DONE: i32 = 0;
 
+/// Exit code of a program whose power was cut.
+pub(crate) const POWER_CUT: i32 = 3;
+
 /// An emulated board that runs a program. Its power is cut when it is dropped.
 pub(crate) struct Board {
     program: &'static str,

@@ -1,7 +1,8 @@
 //! What programs cost, counted.
 
 use crate::board::{Board, DONE, keep_figures};
-use crate::notifier;
+use crate::recipient::Writer;
+use crate::{notifier, receiver, sender};
 
 /// Waits for a program's end, which must be a good one, and keeps what it printed.
 async fn ended(program: &'static str, board: Board) {
@@ -28,4 +29,23 @@ async fn figures_of_a_notifier() {
         assert_eq!(story.recipient.next().await, text);
     }
     ended("notifier", board).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs QEMU and firmware"]
+async fn figures_of_a_sender() {
+    let story = sender::Story::new().await;
+    ended("sender", Board::start_counting("sender", &story.arguments(&["alarms=3"]))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs QEMU and firmware"]
+async fn figures_of_a_receiver() {
+    let story = receiver::Story::new();
+    let mut board = Board::start_counting("receiver", &story.arguments(&["messages=3"]));
+    let mut writer = Writer::new(&board.event("queue").await);
+    for text in ["one", "two", "three"] {
+        writer.send(text).await;
+    }
+    ended("receiver", board).await;
 }

@@ -7,8 +7,10 @@
 mod board;
 mod figures;
 mod notifier;
+mod receiver;
 mod recipient;
 mod relay;
+mod sender;
 #[cfg(target_os = "linux")]
 mod tap;
 
