@@ -29,7 +29,7 @@ struct Budget {
 
 const BUDGETS: [Budget; 2] = [
     // From the TCP connection to the answer to the first NSUB.
-    Budget { program: "notifier", flash: 128 << 10, ram: 64 << 10, instructions: ("subscribe", 12_000_000) },
+    Budget { program: "notifier", flash: 128 << 10, ram: 64 << 10, instructions: ("connect_to_nsub", 12_000_000) },
     // A message of 16 KiB.
     Budget { program: "sender", flash: 160 << 10, ram: 96 << 10, instructions: ("send", 4_000_000) },
 ];
@@ -319,7 +319,7 @@ mod tests {
             faults(&program, &baseline),
             [
                 "notifier: bytes of flash: 131073, the limit is 131072",
-                "notifier: instructions of subscribe: not measured, the limit is 12000000",
+                "notifier: instructions of connect_to_nsub: not measured, the limit is 12000000",
                 "notifier: malloc is linked, but there is no heap",
                 "notifier: /smp/smp-tls/src/codec.rs:7:9 panics",
             ]

@@ -27,22 +27,22 @@ impl Story {
 #[ignore = "needs QEMU and firmware"]
 async fn messages_arrive_once_also_after_a_reset() {
     let story = Story::new();
-    let mut board = Board::start("receiver", &story.arguments(&[]));
+    let mut board = Board::start("receiver", &story.arguments(&["messages=2"]));
     let address = board.event("queue").await;
     let mut writer = Writer::new(&address);
     for text in ["one", "two"] {
         writer.send(text).await;
-        assert_eq!(board.event("received").await, text);
+        assert_eq!(board.event("message").await, text);
     }
-    drop(board);
+    assert_eq!(board.end().await.0, DONE);
     // Sent while the board is off.
     writer.send("three").await;
     let board = Board::start("receiver", &story.arguments(&["messages=1"]));
     let (code, lines) = board.end().await;
     assert_eq!(code, DONE, "{lines:?}");
     assert!(lines.contains(&format!("event queue {address}")), "{lines:?}");
-    let received: Vec<&String> = lines.iter().filter(|line| line.starts_with("event received")).collect();
-    assert_eq!(received, ["event received three"]);
+    let messages: Vec<&String> = lines.iter().filter(|line| line.starts_with("event message")).collect();
+    assert_eq!(messages, ["event message three"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,10 +52,10 @@ async fn messages_arrive_after_a_restart_of_the_relay() {
     let mut board = Board::start("receiver", &story.arguments(&[]));
     let mut writer = Writer::new(&board.event("queue").await);
     writer.send("before").await;
-    assert_eq!(board.event("received").await, "before");
+    assert_eq!(board.event("message").await, "before");
     story.relay.kill();
-    board.event("disconnected").await;
+    board.event("failed").await;
     story.relay.start_again();
     writer.send("after").await;
-    assert_eq!(board.event("received").await, "after");
+    assert_eq!(board.event("message").await, "after");
 }

@@ -8,7 +8,7 @@
 #![no_std]
 #![no_main]
 
-use apps::{AlarmButton, Input, TEXT_LENGTH, alarm_button};
+use apps::{AlarmButton, Input, TEXT_LENGTH, Text, Texts, alarm_button};
 use board::client::{self, Relays};
 use board::{Board, arguments::Arguments, console, executor, exit, network, store, time};
 use embassy_executor::Spawner;
@@ -22,6 +22,18 @@ use smp_proto::address::ServerUri;
 
 /// Alarms that are not in the flash yet.
 static OUTBOX: Outbox<CriticalSectionRawMutex, 4, TEXT_LENGTH> = Outbox::new();
+
+/// The outbox, which tells which alarms are in the flash: those are not lost any more.
+struct Watched;
+
+impl Texts for Watched {
+    async fn put(&mut self, text: Text) {
+        if let Ok(ticket) = OUTBOX.push(text.as_bytes()) {
+            OUTBOX.kept(ticket).await;
+            console::event("kept", &text);
+        }
+    }
+}
 
 /// A button that somebody presses a number of times.
 struct Finger {
@@ -89,7 +101,7 @@ async fn send(spawner: Spawner, board: Board) -> u32 {
     let options = SenderOptions { proxy: proxy.as_ref(), ..SenderOptions::default() };
     let mut kept = &store;
     let sending = sender.run(device, &mut kept, &OUTBOX, &options, |event| told.tell(event));
-    match select(sending, alarm_button(finger, &store, &OUTBOX, &settings)).await {
+    match select(sending, alarm_button(finger, &store, Watched, &settings)).await {
         Either::First(error) => stopped(&error),
         Either::Second(never) => never,
     }
