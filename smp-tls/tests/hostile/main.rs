@@ -6,6 +6,7 @@ mod peers;
 #[path = "../server/mod.rs"]
 mod server;
 
+mod certificates;
 mod damage;
 mod ends;
 mod flight;
@@ -110,7 +111,7 @@ fn bad_encrypted_extensions() {
 
 #[test]
 fn bad_certificates_and_requests() {
-    play(flight::CERTIFICATES);
+    play(certificates::CERTIFICATES);
 }
 
 #[test]

@@ -175,6 +175,11 @@ impl Client for CoreClient {
         self.send();
     }
 
+    fn can_write(&self) -> bool {
+        let open = matches!(self.error, None | Some(Error::Closed));
+        matches!(&self.stage, Stage::Connected(connection) if open && connection.is_free())
+    }
+
     fn write(&mut self, data: &[u8]) {
         for data in data.chunks(smp_tls::CONTENT_LENGTH) {
             let Self { buffer, stage: Stage::Connected(connection), .. } = self else { panic!("not connected") };

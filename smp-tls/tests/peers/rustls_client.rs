@@ -145,6 +145,10 @@ impl Client for RustlsClient {
         }
     }
 
+    fn can_write(&self) -> bool {
+        self.failed.is_none() && !self.tls.is_handshaking()
+    }
+
     fn write(&mut self, data: &[u8]) {
         use std::io::Write;
         self.tls.writer().write_all(data).unwrap();

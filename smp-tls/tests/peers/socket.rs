@@ -34,6 +34,10 @@ impl Client for SocketClient {
         let _ = self.0.shutdown(Shutdown::Write);
     }
 
+    fn can_write(&self) -> bool {
+        false
+    }
+
     fn write(&mut self, _: &[u8]) {
         panic!("the program decides what it writes");
     }

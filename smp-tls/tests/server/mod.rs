@@ -45,6 +45,8 @@ pub trait Client {
     fn input(&mut self, bytes: &[u8]);
     /// The transport ends: no more bytes come.
     fn end(&mut self);
+    /// Whether the application can send at this moment.
+    fn can_write(&self) -> bool;
     /// The application sends `data`.
     fn write(&mut self, data: &[u8]);
     /// What the application received since it was last asked.
