@@ -4,6 +4,10 @@
 //! does not keep its promise, which is how the fuzzer learns of it.
 
 pub mod party;
+pub mod peers;
+#[path = "../../smp-tls/tests/server/mod.rs"]
+pub mod server;
+pub mod tls;
 
 use std::fmt::Display;
 

@@ -35,6 +35,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
     }
     logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
     seeds.insert("flash_store", flash());
+    seeds.insert("tls_client", tls());
     for (target, mut all) in seeds {
         all.retain(|seed| seed.len() <= LONGEST);
         all.sort();
@@ -51,6 +52,43 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         println!("{target}: {} of {} values", chosen.len(), all.len());
     }
     Ok(())
+}
+
+/// Servers for a TLS client, as steps: see `fuzz/src/tls.rs`.
+fn tls() -> Vec<Vec<u8>> {
+    let finished = [0, 0, 0, 0, 128];
+    let after: [&[u8]; 12] = [
+        &[8, 2, 4, 1, 2, 3, 4, 13, 3, 5, 6, 7], // data both ways
+        &[128, 128, 128, 8, 2, 1, 9],           // updates and a ticket, data
+        &[8, 0, 2, 1, 0],                       // close_notify
+        &[8, 0, 2, 2, 80, 8, 2, 1, 1],          // an alert, then data
+        &[5, 13, 3, 0, 0, 0],                   // a request for a certificate
+        &[10, 4, 7, 23, 0, 0, 8, 2, 0],         // padding, empty data
+        &[14, 8, 2, 1, 1],                      // keys that nobody announced
+        &[9, 20, 1, 1],                         // change_cipher_spec
+        &[7, 2, 4, 0, 8, 2, 1, 1],              // half a message, data
+        &[3, 3, 0, 4, 1],                       // a changed update
+        &[11, 5, 23, 3, 3, 0, 40],              // the header of a record
+        &[128, 13, 2, 1, 1, 128, 13, 2, 1, 1],  // updates and data of the client
+    ];
+    let before: [&[u8]; 8] = [
+        &[14, 6, 99, 111, 111, 107, 105, 101, 0], // a retry request
+        &[0, 0, 15],                              // a request for a certificate
+        &[9, 20, 1, 1, 0],                        // change_cipher_spec
+        &[3, 3, 0, 70, 1],                        // a changed ServerHello
+        &[0, 4, 3, 0, 9, 1],                      // changed extensions
+        &[0, 0, 0, 4, 3, 0, 20, 1],               // a changed signature
+        &[0, 12],                                 // a message less
+        &[5, 2, 4, 3, 3, 0, 0],                   // a short ServerHello
+    ];
+    let layouts = [0, 1, 6, 12, 31, 34];
+    let after = after.iter().map(|after| [&finished[..], after].concat());
+    let before = before.iter().map(|before| [before, &finished[..]].concat());
+    after
+        .chain(before)
+        .zip(layouts.into_iter().cycle())
+        .map(|(program, layout)| [&[layout][..], &program].concat())
+        .collect()
 }
 
 fn cases(path: &Path) -> Result<Vec<Value>, Failure> {
