@@ -114,6 +114,7 @@ fn told(event: NotifierEvent) -> bool {
 }
 
 /// The relay, if there are queues, and the queues. Nothing when the arguments make no sense.
+#[inline(never)]
 fn configuration(arguments: Arguments) -> Option<(Option<ServerBuf>, heapless::Vec<NotifierQueue, QUEUES>)> {
     let secret = client::decode::<32>(arguments.get("key")?)?;
     let mut queues = heapless::Vec::new();

@@ -23,6 +23,11 @@ use smp_proto::uri::QueueUri;
 /// How long an acknowledgement may take before the program ends.
 const ACKNOWLEDGED: Duration = Duration::from_millis(500);
 
+/// Texts of `smp send` begin with this: magic, version, and in the rest the text's id, the part's number and whether
+/// it is the last. A short text has one part.
+const FRAME: &[u8] = b"\0smp\x01";
+const FRAME_REST: usize = 16 + 4 + 1;
+
 /// The application: shows everything on the console.
 struct Shown<'d> {
     /// Messages before the program ends.
@@ -38,7 +43,11 @@ impl ReceiverHandler for Shown<'_> {
     }
 
     async fn message(&mut self, message: ReceivedMessage<'_>) -> Taken {
-        console::event("message", core::str::from_utf8(message.body).unwrap_or("(not text)"));
+        let text = match message.body.strip_prefix(FRAME) {
+            Some(framed) => framed.get(FRAME_REST..).unwrap_or_default(),
+            None => message.body,
+        };
+        console::event("message", core::str::from_utf8(text).unwrap_or("(not text)"));
         let now = time::instructions();
         console::measure("receive", now - self.since);
         self.since = now;
@@ -51,7 +60,9 @@ impl ReceiverHandler for Shown<'_> {
     }
 
     fn event(&mut self, event: ReceiverEvent) {
-        self.since = time::instructions();
+        if let ReceiverEvent::Connected(_) | ReceiverEvent::Subscribed = event {
+            self.since = time::instructions();
+        }
         match event {
             ReceiverEvent::Connected(version) => console::event_number("connected", version.0.into()),
             ReceiverEvent::Subscribed => console::event("subscribed", ""),
