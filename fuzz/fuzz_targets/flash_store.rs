@@ -95,7 +95,8 @@ async fn act<F: embedded_storage_async::nor_flash::NorFlash>(
 fn item(bytes: &mut [u8], address: usize, length: usize, word: usize) {
     let start = address + 8_usize.next_multiple_of(word);
     let Some(data) = bytes.get(start..start + length) else { return };
-    let (sum, length) = (checksum::adapt(!checksum::crc32_more(checksum::CRC32_START, data)), (length as u16).to_le_bytes());
+    let (sum, length) =
+        (checksum::adapt(!checksum::crc32_more(checksum::CRC32_START, data)), (length as u16).to_le_bytes());
     let header = [&sum.to_le_bytes()[..], &length, &checksum::crc16(&length).to_le_bytes()].concat();
     assert_eq!(sum, checksum::crc32(&[data]));
     bytes.iter_mut().skip(address).zip(header).for_each(|(to, from)| *to = from);
