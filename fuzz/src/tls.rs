@@ -214,10 +214,9 @@ pub fn play(data: &[u8]) {
     assert!(play.sent.starts_with(&received), "data that was not sent");
     play.server.client.end();
     assert!(matches!(play.server.client.state(), State::Failed(_) | State::Closed));
-    if connected {
+    // A client may have come and gone while it got its bytes; data says that it was there.
+    if connected || !received.is_empty() {
         play.check();
-    } else {
-        assert!(received.is_empty(), "data before the handshake is done");
     }
 }
 
