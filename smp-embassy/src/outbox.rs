@@ -64,9 +64,11 @@ impl fmt::Display for OutboxError {
 impl core::error::Error for OutboxError {}
 
 impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LENGTH> {
-    /// An empty outbox, fit for a `static`.
+    /// An empty outbox, fit for a `static`. A `LENGTH` above [`MAX_ALARM_LENGTH`](crate::sender::MAX_ALARM_LENGTH) does not
+    /// compile.
     #[must_use]
     pub const fn new() -> Self {
+        const { assert!(LENGTH <= crate::sender::MAX_ALARM_LENGTH, "no message has room for alarms of this length") };
         let shared = Shared {
             waiting: Deque::new(),
             pushed: 0,

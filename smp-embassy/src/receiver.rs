@@ -19,6 +19,7 @@
 //! costs about 2.5 million instructions, most of them for the layers of encryption.
 
 use core::fmt;
+use core::pin::pin;
 
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
@@ -31,6 +32,7 @@ use smp_proto::smp::{BrokerMessage, Command, SmpError};
 use smp_proto::uri::QueueUri;
 use smp_proto::version::{SmpVersion, VersionRange};
 
+use crate::apart::apart;
 use crate::clock::WallClock;
 use crate::connection::{self, Connection, Expectation, Incoming, default_versions};
 use crate::device::Device;
@@ -274,14 +276,21 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
                     continue;
                 }
             }
-            let ended = match self.connect(network, buffer, random, clock).await? {
-                Ok(mut connection) => match self.serve(&mut connection, random).await? {
-                    Ended::Failed(error) => Ended::Failed(error),
-                    ended => {
+            let opened = {
+                let opening = pin!(self.connect(&mut *network, &mut *buffer, &mut *random, clock));
+                apart(opening).await?
+            };
+            let ended = match opened {
+                Ok(mut connection) => {
+                    let ended = {
+                        let serving = pin!(self.serve(&mut connection, &mut *random));
+                        apart(serving).await?
+                    };
+                    if !matches!(ended, Ended::Failed(_)) {
                         connection.close().await;
-                        ended
                     }
-                },
+                    ended
+                }
                 Err(error) => Ended::Failed(error),
             };
             if let Ended::Closed = ended {

@@ -7,6 +7,33 @@
 //! It connects when there is an alarm and closes the connection a minute after the last one. When the network, the proxy
 //! or the relay fails, it tries again, less and less often, for ever.
 //!
+//! ```
+//! use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+//! use smp_embassy::sender::{SenderError, SenderOptions};
+//! use smp_embassy::state::SenderStore;
+//! use smp_embassy::{Device, Network, NoClock, Outbox, Sender};
+//!
+//! /// Where a button, from any task or interrupt, leaves its alarms: `OUTBOX.push(b"door open")`.
+//! static OUTBOX: Outbox<CriticalSectionRawMutex, 4, 64> = Outbox::new();
+//!
+//! /// Sends alarms to the queue that the store has or, the first time, to the one of the address.
+//! async fn send<S: SenderStore>(
+//!     network: &mut impl Network,
+//!     random: &mut impl rand_core::TryCryptoRng,
+//!     store: &mut S,
+//!     address: Option<&str>,
+//! ) -> SenderError<S::Error> {
+//!     let mut sender = match Sender::load(store, address, random).await {
+//!         Ok(sender) => sender,
+//!         Err(error) => return error,
+//!     };
+//!     // On a device: a static.
+//!     let mut buffer = [0; smp_embassy::BUFFER_LENGTH];
+//!     let device = Device { network, random, clock: &NoClock, buffer: &mut buffer };
+//!     sender.run(device, store, &OUTBOX, &SenderOptions::default(), |_event| {}).await
+//! }
+//! ```
+//!
 //! # What is promised
 //!
 //! - An alarm that the store has is not forgotten before a relay has accepted it.
@@ -38,6 +65,7 @@ use smp_proto::smp::{BrokerMessage, Command};
 use smp_proto::version::{SmpVersion, VersionRange};
 use smp_proto::wire::{self, Writer};
 
+use crate::apart::apart;
 use crate::clock::WallClock;
 use crate::connection::{self, ComposeError, Connection, Expectation, Incoming, default_versions};
 use crate::device::Device;
@@ -342,12 +370,19 @@ where
         expectation: &Expectation,
         random: &mut R,
     ) -> Result<Ended, SenderError<S::Error>> {
-        let opened = self.meanwhile(pin!(connection::open(network, buffer, server, expectation, random))).await?;
+        let opened = {
+            let opening = pin!(connection::open(network, buffer, server, expectation, &mut *random));
+            self.meanwhile(pin!(apart(opening))).await?
+        };
         let mut connection = match opened {
             Ok(connection) => connection,
             Err(error) => return Ok(Ended::Failed(error)),
         };
-        match self.serve(&mut connection, expectation.now, random).await? {
+        let ended = {
+            let serving = pin!(self.serve(&mut connection, expectation.now, random));
+            apart(serving).await?
+        };
+        match ended {
             Ended::Closed => {
                 self.meanwhile(pin!(connection.close())).await?;
                 Ok(Ended::Closed)

@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration as HostDuration;
 
-use common::flash::{Flash, flaky};
+use common::flash::{Flash, flaky, silent};
 use common::{HostNetwork, TestRelay, buffer, keep_time, random};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Duration;
@@ -25,7 +25,7 @@ type End = SenderError<postcard::Error>;
 
 /// Short pauses: nobody wants to wait.
 const TIMING: SenderTiming = SenderTiming {
-    response: Duration::from_secs(10),
+    response: Duration::from_secs(3),
     proxy_connect: Duration::from_secs(5),
     linger: Duration::from_secs(3),
     backoff: Backoff { first: Duration::from_millis(20), most: Duration::from_millis(200) },
@@ -325,6 +325,23 @@ async fn a_network_that_fails_and_resets_lose_no_alarm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_fall_silent_are_given_up() {
+    let relay = TestRelay::start().await;
+    let mut owner = Owner::new(&relay).await;
+    let uri = owner.queue.uri().unwrap();
+    let port = silent(relay.port(), 5).await;
+    let text = uri.to_string().replace(&format!(":{}/", relay.port()), &format!(":{port}/"));
+    let story = Story { address: Some(text), ..Story::new(&uri) };
+    let mut button = Button::<LENGTH>::start(story, &Flash::default());
+    for number in 0..10u32 {
+        button.push(&number.to_be_bytes()).await;
+    }
+    owner.read(10).await;
+    button.until(|event| matches!(event, SenderEvent::Failed(Error::TimedOut(_)))).await;
+    button.reset().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_is_tried_again_until_its_owner_has_read_it() {
     let mut relay = TestRelay::start().await;
     relay.stop().await;
@@ -443,8 +460,11 @@ async fn alarms_wait_for_a_relay_that_is_not_there() {
     }
     relay.run().await;
     owner.come_back(&relay).await.read(12).await;
-    button.reset().await;
+    for _ in 0..12 {
+        button.until(|event| *event == SenderEvent::Accepted).await;
+    }
     assert_eq!(flash.alarms(), 0);
+    button.reset().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration as HostDuration;
 
-use common::flash::{Flash, flaky};
+use common::flash::{Flash, flaky, silent};
 use common::{HostNetwork, TestRelay, buffer, keep_time, random};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Duration;
@@ -17,7 +17,7 @@ use smp_embassy::receiver::{
     ReceivedMessage, ReceiverError, ReceiverEvent, ReceiverOptions, ReceiverTiming, Stopped, Taken,
 };
 use smp_embassy::sender::{SenderError, SenderOptions};
-use smp_embassy::{Backoff, Device, NoClock, Outbox, Receiver, ReceiverHandler, Refusal, Sender};
+use smp_embassy::{Backoff, Device, Error, NoClock, Outbox, Receiver, ReceiverHandler, Refusal, Sender};
 use smp_proto::address::ServerUri;
 use smp_proto::uri::QueueUri;
 use smp_proto::version::{SmpVersion, VersionRange};
@@ -28,7 +28,7 @@ type End = ReceiverError<postcard::Error>;
 
 /// Short pauses: nobody wants to wait.
 const TIMING: ReceiverTiming = ReceiverTiming {
-    response: Duration::from_secs(5),
+    response: Duration::from_secs(3),
     silence: Duration::from_millis(200),
     backoff: Backoff { first: Duration::from_millis(20), most: Duration::from_millis(200) },
 };
@@ -288,6 +288,22 @@ async fn a_network_that_fails_and_resets_lose_no_message() {
     received.dedup();
     let bodies: Vec<u8> = received.iter().map(|(_, body)| body[0]).collect();
     assert_eq!(bodies, (0..count).collect::<Vec<u8>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_fall_silent_are_given_up() {
+    let relay = TestRelay::start().await;
+    let port = silent(relay.port(), 7).await;
+    let mut screen = Screen::start(relay.address_by(port), None, &Flash::default());
+    let uri = screen.address().await.to_string();
+    let uri = uri.replace(&format!(":{port}/"), &format!(":{}/", relay.port()));
+    let mut queue = SendQueue::new(&uri.parse().unwrap(), SmpVersion::MAX).unwrap();
+    for number in 0..10u8 {
+        send(&relay, &mut queue, &[number]).await;
+        assert_eq!(screen.message().await.1, [number]);
+    }
+    screen.until(|event| matches!(event, ReceiverEvent::Failed(Error::TimedOut(_)))).await;
+    screen.reset().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

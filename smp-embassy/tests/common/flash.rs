@@ -111,20 +111,36 @@ impl ReceiverStore for Flash {
 /// Passes connections on to a port, and cuts each after some tens of kilobytes: in handshakes, in commands, between a
 /// command and its answer.
 pub(crate) async fn flaky(to: u16, seed: u64) -> u16 {
+    unreliable(to, seed, 20_000, false).await
+}
+
+/// Passes connections on to a port, and falls silent in each, without closing it, some time after the handshake.
+pub(crate) async fn silent(to: u16, seed: u64) -> u16 {
+    unreliable(to, seed, 50_000, true).await
+}
+
+async fn unreliable(to: u16, seed: u64, least: usize, silent: bool) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut random = random(seed);
     tokio::spawn(async move {
         while let Ok((device, _)) = listener.accept().await {
             let Ok(relay) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
-            let limit = 20_000 + usize::try_from(random.next_u32() % 200_000).unwrap();
-            tokio::spawn(pass(device, relay, limit));
+            let limit = least + usize::try_from(random.next_u32() % 150_000).unwrap();
+            tokio::spawn(async move {
+                let (mut device, mut relay) = (device, relay);
+                pass(&mut device, &mut relay, limit).await;
+                if silent {
+                    // Until the device gives up.
+                    while let Ok(1..) = device.read(&mut [0; 2048]).await {}
+                }
+            });
         }
     });
     port
 }
 
-async fn pass(mut device: TcpStream, mut relay: TcpStream, mut limit: usize) {
+async fn pass(device: &mut TcpStream, relay: &mut TcpStream, mut limit: usize) {
     let (mut up, mut down) = ([0; 2048], [0; 2048]);
     while limit > 0 {
         let passed = tokio::select! {
