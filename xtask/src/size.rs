@@ -108,12 +108,21 @@ fn measure(workspace: &Workspace, run: fn(Run) -> Result<(), Failure>) -> Result
             Ok(Program {
                 figures: Figures::new(&elf, &printed),
                 allocates: elf.symbols.iter().filter(|symbol| is_allocator(symbol)).map(|s| (*s).to_owned()).collect(),
-                panics: elf.panics(),
+                panics: elf.panics().into_iter().filter(|place| !resumes(workspace, place)).collect(),
                 panicking: panicking(&elf.calls()),
                 name,
             })
         })
         .collect()
+}
+
+/// Whether a place is where a future begins: the compiler puts a panic there for those who poll it after its end, which
+/// `await` never does.
+fn resumes(workspace: &Workspace, place: &Place) -> bool {
+    let Ok(source) = fs::read_to_string(workspace.root.join(&place.file)) else { return false };
+    let index = |number: u32| usize::try_from(number).unwrap_or_default().saturating_sub(1);
+    let line = source.lines().nth(index(place.line)).unwrap_or_default();
+    line.get(index(place.column)..).is_some_and(|rest| rest.starts_with("{") || rest.starts_with("async "))
 }
 
 /// The names of the programs, in order.
