@@ -11,12 +11,11 @@ use smp_crypto::routing::{CommandLayer, SEALED_LENGTH};
 use smp_crypto::secret_box::PADDED_MESSAGE_START;
 use smp_crypto::signed_key::SignedKey;
 use smp_proto::id::{CorrelationId, EntityId, ID_LENGTH, SessionId};
-use smp_proto::smp::BrokerMessage;
 use smp_proto::smp::proxy::ProxyKey;
 use smp_proto::transport::Transmission;
 use smp_proto::transport::block::decode_single;
 use smp_proto::version::{SmpVersion, VersionRange};
-use smp_proto::wire::{self, Reader, Writer};
+use smp_proto::wire::{self, Writer};
 use zeroize::Zeroizing;
 
 use crate::connection::TransmissionContext;
@@ -158,11 +157,9 @@ impl Forward {
             return Err(Refusal::Protocol);
         }
         let same = transmission.entity_id == entity;
-        match BrokerMessage::decode(&mut Reader::new(transmission.command), session.version) {
-            Ok(BrokerMessage::Ok) if same => Ok(()),
-            Ok(BrokerMessage::Error(error)) if same || transmission.entity_id.is_empty() => {
-                Err(Refusal::new(&error, false))
-            }
+        match transmission.command.strip_prefix(b"ERR ") {
+            None if same && transmission.command == b"OK" => Ok(()),
+            Some(error) if same || transmission.entity_id.is_empty() => Err(Refusal::read(error, false)),
             _ => Err(Refusal::Protocol),
         }
     }
@@ -177,7 +174,7 @@ mod tests {
     use smp_crypto::routing::PADDED_LENGTH;
     use smp_proto::smp::Command;
     use smp_proto::smp::proxy::ProxyForward;
-    use smp_proto::wire::pad;
+    use smp_proto::wire::{Reader, pad};
 
     use super::*;
     use crate::test::random;

@@ -79,6 +79,24 @@ impl Refusal {
         }
     }
 
+    /// Sorts the text of an error, what stands behind `ERR`: the same as [`new`](Self::new) of what it decodes to, without the
+    /// decoders of all errors there are.
+    #[must_use]
+    pub fn read(error: &[u8], of_proxy: bool) -> Self {
+        if of_proxy {
+            return Self::Proxy(ProxyFailure::read(error));
+        }
+        match error.split(|byte| *byte == b' ').next().unwrap_or_default() {
+            b"AUTH" => Self::NotAuthorized,
+            b"BLOCKED" => Self::Blocked,
+            b"QUOTA" => Self::QueueFull,
+            b"LARGE_MSG" => Self::TooLarge,
+            b"NO_MSG" => Self::NoMessage,
+            b"STORE" | b"INTERNAL" | b"EXPIRED" => Self::Failed,
+            _ => Self::Protocol,
+        }
+    }
+
     /// Whether the same command is refused again however often it is sent, until somebody changes something.
     #[must_use]
     pub const fn is_final(self) -> bool {
@@ -110,6 +128,27 @@ impl ProxyFailure {
                 BrokerError::Transport(TransportError::Version) => Self::NoCommonVersion,
                 _ => Self::Transport,
             },
+        }
+    }
+
+    /// Sorts the text of an error that a proxy answered with.
+    #[must_use]
+    pub fn read(error: &[u8]) -> Self {
+        let Some(error) = error.strip_prefix(b"PROXY ") else { return Self::Refused };
+        match error {
+            b"BASIC_AUTH" => return Self::Password,
+            // CRYPTO: the relay was restarted and has another key.
+            b"NO_SESSION" | b"PROTOCOL CRYPTO" => return Self::NoSession,
+            _ => {}
+        }
+        let Some(error) = error.strip_prefix(b"BROKER ") else { return Self::Refused };
+        match error {
+            b"NETWORK UNKNOWNCA" | b"TRANSPORT HANDSHAKE IDENTITY" => Self::WrongRelay,
+            b"NETWORK TIMEOUT" | b"TIMEOUT" => Self::TimedOut,
+            b"HOST" => Self::NoUsableHost,
+            b"TRANSPORT VERSION" => Self::NoCommonVersion,
+            _ if error.starts_with(b"NETWORK") => Self::Network,
+            _ => Self::Transport,
         }
     }
 
@@ -167,7 +206,9 @@ mod tests {
     use super::*;
 
     fn sort(error: &str, of_proxy: bool) -> Refusal {
-        Refusal::new(&SmpError::decode(&mut Reader::new(error.as_bytes())).unwrap(), of_proxy)
+        let refusal = Refusal::new(&SmpError::decode(&mut Reader::new(error.as_bytes())).unwrap(), of_proxy);
+        assert_eq!(Refusal::read(error.as_bytes(), of_proxy), refusal, "{error}");
+        refusal
     }
 
     #[test]
@@ -180,6 +221,9 @@ mod tests {
             ("NO_MSG", Refusal::NoMessage, false),
             ("INTERNAL", Refusal::Failed, false),
             ("STORE disk full", Refusal::Failed, false),
+            ("BLOCKED reason=content,notice={\"ttl\":86400}", Refusal::Blocked, true),
+            ("EXPIRED", Refusal::Failed, false),
+            ("SESSION", Refusal::Protocol, false),
             ("CMD SYNTAX", Refusal::Protocol, false),
             ("BLOCK", Refusal::Protocol, false),
             ("PROXY NO_SESSION", Refusal::Protocol, false),
@@ -199,7 +243,15 @@ mod tests {
             ("PROXY PROTOCOL CRYPTO", ProxyFailure::NoSession, false),
             ("PROXY PROTOCOL AUTH", ProxyFailure::Refused, false),
             ("PROXY BROKER TIMEOUT", ProxyFailure::TimedOut, false),
+            ("PROXY PROTOCOL PROXY PROTOCOL CRYPTO", ProxyFailure::Refused, false),
+            ("PROXY PROTOCOL PROXY NO_SESSION", ProxyFailure::Refused, false),
             ("PROXY BROKER NETWORK", ProxyFailure::Network, false),
+            ("PROXY BROKER NETWORK TIMEOUT", ProxyFailure::TimedOut, false),
+            ("PROXY BROKER NETWORK UNKNOWNCA", ProxyFailure::WrongRelay, false),
+            ("PROXY BROKER NETWORK FAILED", ProxyFailure::Network, false),
+            ("PROXY BROKER NETWORK TLS \x04text", ProxyFailure::Network, false),
+            ("PROXY BROKER NO_SERVICE", ProxyFailure::Transport, false),
+            ("PROXY BROKER TRANSPORT HANDSHAKE BAD_AUTH", ProxyFailure::Transport, false),
             ("PROXY BROKER HOST", ProxyFailure::NoUsableHost, true),
             ("PROXY BROKER TRANSPORT VERSION", ProxyFailure::NoCommonVersion, true),
             ("PROXY BROKER TRANSPORT HANDSHAKE IDENTITY", ProxyFailure::WrongRelay, false),

@@ -60,10 +60,9 @@ use smp_crypto::key::X25519PublicKey;
 use smp_proto::address::{ServerAddress, ServerUri};
 use smp_proto::id::{EntityId, ID_LENGTH};
 use smp_proto::smp::password::PasswordRef;
-use smp_proto::smp::proxy::ProxySession;
-use smp_proto::smp::{BrokerMessage, Command};
+use smp_proto::smp::proxy::{ProxyKey, ProxySession};
 use smp_proto::version::{SmpVersion, VersionRange};
-use smp_proto::wire::{self, Writer};
+use smp_proto::wire::{self, Decode, Writer};
 
 use crate::apart::apart;
 use crate::clock::WallClock;
@@ -473,13 +472,18 @@ where
             (Request::Proxy, _) => {
                 let password = self.options.proxy.and_then(ServerUri::password);
                 let password = password.and_then(|password| PasswordRef::new(password.as_bytes()).ok());
-                let command = Command::ProxySession(ProxySession { server: self.queue.server(), password });
+                let wanted = ProxySession { server: self.queue.server(), password };
                 *asked = Some(Asked { request, correlation_id, entity: Id::EMPTY, forward: None });
-                connection.compose(|composer| composer.push(&correlation_id, EntityId::EMPTY, None, &command))
+                connection.compose(|composer| {
+                    composer.push_with(&correlation_id, EntityId::EMPTY, None, |writer| {
+                        writer.bytes(b"PRXY ")?;
+                        writer.value(&wanted)
+                    })
+                })
             }
             (_, None) => {
                 let entity_id = Id::from_slice(entity.as_bytes()).ok_or(Failure::Compose(Refusal::Protocol))?;
-                let write = self.command(request, connection.version(), random)?;
+                let write = self.command(request, random)?;
                 let key = if write.authorized { key.as_ref() } else { None };
                 *asked = Some(Asked { request, correlation_id, entity: entity_id, forward: None });
                 connection
@@ -488,7 +492,7 @@ where
             (_, Some(session)) => {
                 let session_id =
                     Id::from_slice(session.entity().as_bytes()).ok_or(Failure::Compose(Refusal::Protocol))?;
-                let write = self.command(request, session.version(), random)?;
+                let write = self.command(request, random)?;
                 let key = if write.authorized { key.as_ref() } else { None };
                 let forward = session.prepare(random)?;
                 let composed = connection.compose(|composer| {
@@ -514,12 +518,11 @@ where
     fn command<R: TryCryptoRng + ?Sized>(
         &self,
         request: Request,
-        version: SmpVersion,
         random: &mut R,
     ) -> Result<CommandWriter<'_>, RandomError> {
         let authorized = !matches!(request, Request::Send { authorized: false, .. });
         let body = self.body.get(..self.length).unwrap_or_default();
-        Ok(CommandWriter { queue: self.queue, body, request, version, authorized, nonce: random::array(random)? })
+        Ok(CommandWriter { queue: self.queue, body, request, authorized, nonce: random::array(random)? })
     }
 
     /// What a transmission says about the command on its way, if anything.
@@ -527,8 +530,8 @@ where
         // Anything else comes too late, or unasked: a sender has no events.
         let asked = online.asked.take_if(|asked| incoming.answers(&asked.correlation_id, &asked.entity))?;
         if let (Some(forward), Some(session)) = (&asked.forward, &online.session) {
-            if let Ok(BrokerMessage::Error(error)) = incoming.message() {
-                return Some(Reply::Refused(Refusal::new(&error, true)));
+            if let Some(error) = incoming.parameters(b"ERR") {
+                return Some(Reply::Refused(Refusal::read(error, true)));
             }
             let Some(encrypted) = incoming.into_proxy_response() else {
                 return Some(Reply::Refused(Refusal::Proxy(ProxyFailure::Transport)));
@@ -539,9 +542,14 @@ where
             });
         }
         let of_proxy = asked.request == Request::Proxy;
-        Some(match incoming.message() {
-            Ok(BrokerMessage::Ok) if !of_proxy => Reply::Done,
-            Ok(BrokerMessage::ProxyKey(key)) if of_proxy => {
+        if let Some(error) = incoming.parameters(b"ERR") {
+            return Some(Reply::Refused(Refusal::read(error, of_proxy)));
+        }
+        // Read here and not with all messages there are, whose decoders are large.
+        let key = incoming.parameters(b"PKEY").and_then(|key| ProxyKey::from_bytes(key).ok()).filter(|_| of_proxy);
+        Some(match key {
+            None if !of_proxy && incoming.body() == b"OK" => Reply::Done,
+            Some(key) => {
                 let fingerprint = self.queue.server().fingerprint().unwrap_or_default();
                 match RelaySession::accept(&key, &fingerprint, self.options.versions, time) {
                     Ok(session) => {
@@ -553,9 +561,8 @@ where
                     Err(failure) => Reply::Refused(Refusal::Proxy(failure)),
                 }
             }
-            Ok(BrokerMessage::Error(error)) => Reply::Refused(Refusal::new(&error, of_proxy)),
-            _ if of_proxy => Reply::Refused(Refusal::Proxy(ProxyFailure::Transport)),
-            _ => Reply::Refused(Refusal::Protocol),
+            None if of_proxy => Reply::Refused(Refusal::Proxy(ProxyFailure::Transport)),
+            None => Reply::Refused(Refusal::Protocol),
         })
     }
 
@@ -670,7 +677,6 @@ struct CommandWriter<'c> {
     queue: &'c SendQueue,
     body: &'c [u8],
     request: Request,
-    version: SmpVersion,
     authorized: bool,
     nonce: [u8; 24],
 }
@@ -681,7 +687,10 @@ impl CommandWriter<'_> {
             Request::Send { confirmation, secures, .. } => {
                 self.queue.write_message(writer, confirmation, secures, self.nonce, self.body)
             }
-            _ => Command::SecureBySender(self.queue.public_key()).encode(writer, self.version),
+            _ => {
+                writer.bytes(b"SKEY ")?;
+                writer.value(&self.queue.public_key())
+            }
         }
     }
 }
