@@ -2,7 +2,9 @@
 
 use rand_core::TryCryptoRng;
 use smp_crypto::authorization::{MadeAuthorization, authenticator};
-use smp_crypto::key::{AuthorizationKey, Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
+#[cfg(feature = "ed25519-keys")]
+use smp_crypto::key::Ed25519SecretKey;
+use smp_crypto::key::{AuthorizationKey, X25519PublicKey, X25519SecretKey};
 use smp_crypto::secret_box::BoxKey;
 use smp_proto::id::CorrelationId;
 use zeroize::Zeroizing;
@@ -15,7 +17,8 @@ use crate::random::{self, RandomError};
 /// when dropped; prints nothing of itself.
 #[derive(Debug)]
 pub enum CommandKey {
-    /// Authorizes by signature. About 1.1 million instructions for each command on a Cortex-M4.
+    /// Authorizes by signature. About 1.1 million instructions for each command on a Cortex-M4. Feature `ed25519-keys`.
+    #[cfg(feature = "ed25519-keys")]
     Ed25519(Ed25519SecretKey),
     /// Authorizes by an authenticator, deniably. About 1.3 million instructions for each command.
     X25519(X25519SecretKey),
@@ -43,6 +46,7 @@ impl AgreedKey {
 
 impl CommandKey {
     /// A new key that signs.
+    #[cfg(feature = "ed25519-keys")]
     pub fn generate_ed25519<R: TryCryptoRng + ?Sized>(random: &mut R) -> Result<Self, RandomError> {
         let seed = Zeroizing::new(random::array(random)?);
         Ok(Self::Ed25519(Ed25519SecretKey::from_bytes(&seed)))
@@ -58,6 +62,7 @@ impl CommandKey {
     #[must_use]
     pub fn public_key(&self) -> AuthorizationKey {
         match self {
+            #[cfg(feature = "ed25519-keys")]
             Self::Ed25519(key) => AuthorizationKey::Ed25519(key.public_key()),
             Self::X25519(key) => AuthorizationKey::X25519(key.public_key()),
             Self::Agreed(key) => AuthorizationKey::X25519(key.public),
@@ -68,6 +73,7 @@ impl CommandKey {
     #[must_use]
     pub const fn authorization_length(&self) -> usize {
         match self {
+            #[cfg(feature = "ed25519-keys")]
             Self::Ed25519(_) => smp_crypto::key::ED25519_SIGNATURE_LENGTH,
             Self::X25519(_) | Self::Agreed(_) => smp_crypto::authorization::AUTHENTICATOR_LENGTH,
         }
@@ -82,6 +88,7 @@ impl CommandKey {
         authorized: &[u8],
     ) -> Result<MadeAuthorization, smp_crypto::Error> {
         Ok(match self {
+            #[cfg(feature = "ed25519-keys")]
             Self::Ed25519(key) => MadeAuthorization::Ed25519(key.sign(authorized)),
             Self::X25519(key) => {
                 let secret = key.diffie_hellman(server_key.ok_or(smp_crypto::Error::NoServerKey)?)?;

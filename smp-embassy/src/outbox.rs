@@ -86,7 +86,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
     /// [`OutboxError`], and then nothing has changed.
     pub fn push(&self, body: &[u8]) -> Result<Ticket, OutboxError> {
         let body = Vec::from_slice(body).map_err(|_| OutboxError::TooLong)?;
-        self.with(|shared| {
+        self.with(Err(OutboxError::Full), |shared| {
             shared.waiting.push_back(body).map_err(|_| OutboxError::Full)?;
             let ticket = Ticket(shared.pushed);
             shared.pushed = shared.pushed.wrapping_add(1);
@@ -98,7 +98,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
     /// How many alarms the sender's store does not have yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.with(|shared| shared.waiting.len())
+        self.with(0, |shared| shared.waiting.len())
     }
 
     /// Whether the sender's store has all alarms.
@@ -110,13 +110,13 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
     /// Whether the sender's store has the alarm, or had it.
     #[must_use]
     pub fn is_kept(&self, ticket: Ticket) -> bool {
-        self.with(|shared| is_before(ticket.0, shared.kept))
+        self.with(false, |shared| is_before(ticket.0, shared.kept))
     }
 
     /// Whether the relay has accepted the alarm.
     #[must_use]
     pub fn is_accepted(&self, ticket: Ticket) -> bool {
-        self.with(|shared| is_before(ticket.0, shared.accepted))
+        self.with(false, |shared| is_before(ticket.0, shared.accepted))
     }
 
     /// Waits until the sender's store has the alarm.
@@ -131,7 +131,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
 
     async fn wait(&self, done: impl Fn(&Shared<ALARMS, LENGTH>) -> bool) {
         poll_fn(|context| {
-            self.with(|shared| {
+            self.with(Poll::Pending, |shared| {
                 if done(shared) {
                     return Poll::Ready(());
                 }
@@ -145,7 +145,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
     /// Waits until there is an alarm.
     pub(crate) async fn filled(&self) {
         poll_fn(|context| {
-            self.with(|shared| {
+            self.with(Poll::Pending, |shared| {
                 if !shared.waiting.is_empty() {
                     return Poll::Ready(());
                 }
@@ -158,7 +158,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
 
     /// Copies the oldest alarm to the front of the buffer.
     pub(crate) fn first(&self, buffer: &mut [u8; LENGTH]) -> Option<usize> {
-        self.with(|shared| {
+        self.with(None, |shared| {
             let alarm = shared.waiting.front()?;
             buffer.get_mut(..alarm.len())?.copy_from_slice(alarm);
             Some(alarm.len())
@@ -167,7 +167,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
 
     /// The store has the oldest alarm.
     pub(crate) fn taken(&self) {
-        self.with(|shared| {
+        self.with((), |shared| {
             if shared.waiting.pop_front().is_some() {
                 shared.kept = shared.kept.wrapping_add(1);
                 shared.application.wake();
@@ -177,7 +177,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
 
     /// The relay has accepted another alarm of this outbox.
     pub(crate) fn one_accepted(&self) {
-        self.with(|shared| {
+        self.with((), |shared| {
             shared.accepted = shared.accepted.wrapping_add(1);
             shared.application.wake();
         });
@@ -185,14 +185,19 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
 
     /// The relay has accepted all that the store had.
     pub(crate) fn all_accepted(&self) {
-        self.with(|shared| {
+        self.with((), |shared| {
             shared.accepted = shared.kept;
             shared.application.wake();
         });
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Shared<ALARMS, LENGTH>) -> T) -> T {
-        self.shared.lock(|shared| work(&mut shared.borrow_mut()))
+    /// Works on what is shared. Nobody else has it then: the lock is held, and no work calls back. So `otherwise` is never
+    /// used; it stands for a panic.
+    fn with<T>(&self, otherwise: T, work: impl FnOnce(&mut Shared<ALARMS, LENGTH>) -> T) -> T {
+        self.shared.lock(|shared| match shared.try_borrow_mut() {
+            Ok(mut shared) => work(&mut shared),
+            Err(_) => otherwise,
+        })
     }
 }
 

@@ -86,15 +86,18 @@ impl Refusal {
         if of_proxy {
             return Self::Proxy(ProxyFailure::read(error));
         }
-        match error.split(|byte| *byte == b' ').next().unwrap_or_default() {
-            b"AUTH" => Self::NotAuthorized,
-            b"BLOCKED" => Self::Blocked,
-            b"QUOTA" => Self::QueueFull,
-            b"LARGE_MSG" => Self::TooLarge,
-            b"NO_MSG" => Self::NoMessage,
-            b"STORE" | b"INTERNAL" | b"EXPIRED" => Self::Failed,
-            _ => Self::Protocol,
-        }
+        const WORDS: [(&[u8], Refusal); 8] = [
+            (b"AUTH", Refusal::NotAuthorized),
+            (b"BLOCKED", Refusal::Blocked),
+            (b"QUOTA", Refusal::QueueFull),
+            (b"LARGE_MSG", Refusal::TooLarge),
+            (b"NO_MSG", Refusal::NoMessage),
+            (b"STORE", Refusal::Failed),
+            (b"INTERNAL", Refusal::Failed),
+            (b"EXPIRED", Refusal::Failed),
+        ];
+        let first = error.split(|byte| *byte == b' ').next().unwrap_or_default();
+        WORDS.iter().find(|(word, _)| *word == first).map_or(Self::Protocol, |(_, refusal)| *refusal)
     }
 
     /// Whether the same command is refused again however often it is sent, until somebody changes something.
@@ -134,22 +137,23 @@ impl ProxyFailure {
     /// Sorts the text of an error that a proxy answered with.
     #[must_use]
     pub fn read(error: &[u8]) -> Self {
-        let Some(error) = error.strip_prefix(b"PROXY ") else { return Self::Refused };
-        match error {
-            b"BASIC_AUTH" => return Self::Password,
-            // CRYPTO: the relay was restarted and has another key.
-            b"NO_SESSION" | b"PROTOCOL CRYPTO" => return Self::NoSession,
-            _ => {}
-        }
-        let Some(error) = error.strip_prefix(b"BROKER ") else { return Self::Refused };
-        match error {
-            b"NETWORK UNKNOWNCA" | b"TRANSPORT HANDSHAKE IDENTITY" => Self::WrongRelay,
-            b"NETWORK TIMEOUT" | b"TIMEOUT" => Self::TimedOut,
-            b"HOST" => Self::NoUsableHost,
-            b"TRANSPORT VERSION" => Self::NoCommonVersion,
-            _ if error.starts_with(b"NETWORK") => Self::Network,
-            _ => Self::Transport,
-        }
+        // CRYPTO: the relay was restarted and has another key. What begins like none of these was refused.
+        const BEGINNINGS: [(&[u8], ProxyFailure); 13] = [
+            (b"PROXY BASIC_AUTH", ProxyFailure::Password),
+            (b"PROXY NO_SESSION", ProxyFailure::NoSession),
+            (b"PROXY PROTOCOL CRYPTO", ProxyFailure::NoSession),
+            (b"PROXY BROKER NETWORK UNKNOWNCA", ProxyFailure::WrongRelay),
+            (b"PROXY BROKER NETWORK TIMEOUT", ProxyFailure::TimedOut),
+            (b"PROXY BROKER NETWORK", ProxyFailure::Network),
+            (b"PROXY BROKER TRANSPORT HANDSHAKE IDENTITY", ProxyFailure::WrongRelay),
+            (b"PROXY BROKER TRANSPORT VERSION", ProxyFailure::NoCommonVersion),
+            (b"PROXY BROKER TRANSPORT", ProxyFailure::Transport),
+            (b"PROXY BROKER TIMEOUT", ProxyFailure::TimedOut),
+            (b"PROXY BROKER HOST", ProxyFailure::NoUsableHost),
+            (b"PROXY BROKER", ProxyFailure::Transport),
+            (b"", ProxyFailure::Refused),
+        ];
+        BEGINNINGS.iter().find(|(words, _)| error.starts_with(words)).map_or(Self::Refused, |(_, failure)| *failure)
     }
 
     /// Whether forwarding is impossible until somebody changes something.

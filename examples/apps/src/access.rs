@@ -3,7 +3,9 @@
 
 use heapless::{String, Vec};
 use rand_core::TryCryptoRng;
-use smp_crypto::key::{Ed25519SecretKey, SharedSecret, X25519SecretKey};
+#[cfg(feature = "ed25519-keys")]
+use smp_crypto::key::Ed25519SecretKey;
+use smp_crypto::key::{SharedSecret, X25519SecretKey};
 use smp_embassy::random::{self, RandomError};
 use smp_embassy::store::{NotifierKey, NotifierState};
 use smp_embassy::{CommandKey, NotifierQueue};
@@ -61,18 +63,21 @@ impl AccessRequest {
     }
 }
 
-/// The queue as the notifier client takes it.
+/// The queue as the notifier client takes it. Nothing when its key is of a kind that this firmware does without.
 #[must_use]
-pub fn notifier_queue(state: &NotifierState) -> NotifierQueue {
+pub fn notifier_queue(state: &NotifierState) -> Option<NotifierQueue> {
     let key = match &state.authorization {
+        #[cfg(feature = "ed25519-keys")]
         NotifierKey::Ed25519(seed) => CommandKey::Ed25519(Ed25519SecretKey::from_bytes(seed)),
         NotifierKey::X25519(secret) => CommandKey::X25519(X25519SecretKey::from_bytes(secret)),
+        #[cfg(not(feature = "ed25519-keys"))]
+        NotifierKey::Ed25519(_) => return None,
     };
     let queue = NotifierQueue::new(state.notifier_id, key);
-    match state.metadata {
+    Some(match state.metadata {
         Some(secret) => queue.with_metadata_secret(&SharedSecret::from_bytes(secret)),
         None => queue,
-    }
+    })
 }
 
 #[cfg(test)]

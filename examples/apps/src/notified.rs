@@ -37,7 +37,7 @@ where
     let relay = ServerAddress::from_bytes(&state.server).map_err(|_| Error::Malformed)?;
     let mut queues = Vec::<_, 1>::new();
     // There is room for one.
-    let _ = queues.push(notifier_queue(state));
+    let _ = queues.push(notifier_queue(state).ok_or(Error::Malformed)?);
     let mut notifier = Notifier::new(queues, NotifierOptions::DEFAULT);
     let message = Signal::<NoopRawMutex, ()>::new();
     let mut handler = |event: NotifierEvent| {

@@ -184,7 +184,8 @@ impl ServerUri {
     }
 
     fn parse_prefix(text: &str) -> Result<(Self, &str), Error> {
-        let (scheme, rest) = text.split_once("://").ok_or(Error::Invalid)?;
+        let (scheme, rest) = text.split_once(':').ok_or(Error::Invalid)?;
+        let rest = rest.strip_prefix("//").ok_or(Error::Invalid)?;
         let scheme = [Scheme::Smp, Scheme::Xftp, Scheme::Ntf].into_iter().find(|known| known.as_str() == scheme);
         let scheme = scheme.ok_or(Error::Invalid)?;
         let (identity, rest) = rest.split_once('@').ok_or(Error::Invalid)?;
