@@ -109,6 +109,15 @@ impl Route {
         Ok(Self { target, library: Library::FromSource { rustc, linker: linker()? } })
     }
 
+    /// The compiler that builds, with its version: `rustc 1.95.0 (59807616e 2026-04-14)`.
+    pub(crate) fn compiler(&self) -> String {
+        let rustc = match &self.library {
+            Library::Installed => Path::new("rustc"),
+            Library::FromSource { rustc, .. } => rustc,
+        };
+        Run::new(rustc).arg("--version").output().map(|text| text.trim().to_owned()).unwrap_or_default()
+    }
+
     /// Tells a cargo command that builds to go this way. `alloc`: the code names that crate.
     pub(crate) fn of(&self, run: Run, alloc: bool) -> Run {
         let triple = self.target.triple();
