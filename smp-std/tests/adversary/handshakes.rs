@@ -147,7 +147,7 @@ async fn hello(relay: &RelayProcess, version: u16) -> (TlsStream, Box<[u8; BLOCK
     let versions = VersionRange::new(SmpVersion(version), SmpVersion(version)).unwrap();
     let configuration = ClientConfiguration { versions, identity: relay.fingerprint, is_proxy: false, service: None };
     let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
-    let leaf = ServerLeaf::from_der(&tls.peer_certificates()[0]).unwrap();
+    let leaf = ServerLeaf::from_der(tls.peer_certificates()[0]).unwrap();
     let handshake = ClientHandshake::new(configuration, session_id, leaf, X25519SecretKey::generate(&mut rand::rng()));
     let mut block = Box::new([0; BLOCK_LENGTH]);
     timeout(PATIENCE, tls.read_block(&mut block)).await.unwrap().unwrap();

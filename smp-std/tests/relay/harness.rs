@@ -196,7 +196,7 @@ impl RawClient {
 
     pub async fn greet_as(mut tls: TlsStream, configuration: ClientConfiguration<'_>) -> Self {
         let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
-        let leaf = ServerLeaf::from_der(&tls.peer_certificates()[0]).unwrap();
+        let leaf = ServerLeaf::from_der(tls.peer_certificates()[0]).unwrap();
         let handshake =
             ClientHandshake::new(configuration, session_id, leaf, X25519SecretKey::generate(&mut rand::rng()));
         let mut block = Box::new([0; BLOCK_LENGTH]);

@@ -108,7 +108,7 @@ impl Claim<'_> {
         let versions = VersionRange::new(SmpVersion(self.version), SmpVersion(self.version)).unwrap();
         let configuration = ClientConfiguration { versions, identity, is_proxy: false, service };
         let session_id = SessionIdentifier::new(tls.session_identifier()).unwrap();
-        let leaf = ServerLeaf::from_der(&tls.peer_certificates()[0]).unwrap();
+        let leaf = ServerLeaf::from_der(tls.peer_certificates()[0]).unwrap();
         let handshake =
             ClientHandshake::new(configuration, session_id, leaf, X25519SecretKey::generate(&mut rand::rng()));
         let mut block = Box::new([0; BLOCK_LENGTH]);
