@@ -113,6 +113,10 @@ pub enum SenderEvent {
     Connected(SmpVersion),
     /// The queue belongs to this sender: nobody else can send.
     Secured,
+    /// An alarm is being encrypted and sent.
+    Sending,
+    /// The network has taken all of it; the answer is waited for.
+    Sent,
     /// A relay has accepted an alarm.
     Accepted,
     /// The relay or the proxy did not do what it was asked; it is asked again later, or the sender stops.
@@ -407,8 +411,10 @@ where
         loop {
             let until = match self.next().await? {
                 Step::Request(request) if connection.can_compose() => {
-                    if matches!(request, Request::Send { .. }) {
+                    let is_alarm = matches!(request, Request::Send { .. });
+                    if is_alarm {
                         self.look().await?;
+                        (self.report)(SenderEvent::Sending);
                     }
                     match self.compose(connection, &mut online, request, random) {
                         Ok(()) => {}
@@ -422,6 +428,9 @@ where
                         return Ok(Ended::Failed(error));
                     }
                     self.machine.sent(Instant::now());
+                    if is_alarm {
+                        (self.report)(SenderEvent::Sent);
+                    }
                     continue;
                 }
                 // A part of a block has come in: the rest first.

@@ -21,13 +21,21 @@ async fn figures_of_cryptography() {
 #[ignore = "needs QEMU and firmware"]
 async fn figures_of_a_notifier() {
     let mut story = notifier::Story::new().await;
-    story.arguments.push("messages=2".into());
+    story.arguments.push("messages=3".into());
     let mut board = Board::start_counting("notifier", &story.arguments);
     board.event("subscribed").await;
     for text in ["one", "two"] {
         story.writer.send(text).await;
+        board.event("notified").await;
         assert_eq!(story.recipient.next().await, text);
     }
+    // Once more, with a relay whose certificates it knows.
+    story.relay.kill();
+    board.event("disconnected").await;
+    story.relay.start_again();
+    board.event("subscribed").await;
+    story.writer.send("three").await;
+    assert_eq!(story.recipient.next().await, "three");
     ended("notifier", board).await;
 }
 

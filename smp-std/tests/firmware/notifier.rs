@@ -9,7 +9,7 @@ use crate::relay::Relay;
 
 /// A queue whose messages a board is to be told of, by somebody who writes to it.
 pub(crate) struct Story {
-    relay: Relay,
+    pub(crate) relay: Relay,
     pub(crate) recipient: Recipient,
     pub(crate) writer: Writer,
     pub(crate) arguments: Vec<String>,

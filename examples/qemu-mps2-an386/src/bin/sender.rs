@@ -97,7 +97,7 @@ async fn send(spawner: Spawner, board: Board) -> u32 {
     let pause = Duration::from_millis(arguments.number("every", 200).into());
     let finger = Finger { presses, pause };
     let settings = AlarmButton { spacing: pause, ..AlarmButton::DEFAULT };
-    let mut told = Told { left: arguments.number("accepted", presses), since: None };
+    let mut told = Told { left: arguments.number("accepted", presses), since: 0 };
     let options = SenderOptions { proxy: proxy.as_ref(), ..SenderOptions::default() };
     let mut kept = &store;
     let sending = sender.run(device, &mut kept, &OUTBOX, &options, |event| told.tell(event));
@@ -119,8 +119,8 @@ fn proxy(arguments: Arguments) -> Option<Option<ServerUri>> {
 struct Told {
     /// Alarms to be accepted before the program ends.
     left: u32,
-    /// When the last alarm on this connection was accepted, in instructions since the start.
-    since: Option<u64>,
+    /// When the alarm on its way began to be sent, in instructions since the start.
+    since: u64,
 }
 
 impl Told {
@@ -129,17 +129,14 @@ impl Told {
             SenderEvent::Connected(version) => {
                 console::event_number("connected", version.0.into());
                 console::measure("connect", client::since_connected());
-                self.since = None;
             }
+            SenderEvent::Sending => self.since = time::instructions(),
+            // Encrypted three times, authorized, and in the hands of the network.
+            SenderEvent::Sent => console::measure("send", time::instructions().saturating_sub(self.since)),
             SenderEvent::Secured => console::event("secured", ""),
             SenderEvent::Accepted => {
-                let now = time::instructions();
+                console::measure("send_to_accepted", time::instructions().saturating_sub(self.since));
                 console::event("accepted", "");
-                // From one answer to the next: taking the alarm from the flash, composing, sending and the answer.
-                match self.since.replace(now) {
-                    Some(before) => console::measure("send", now - before),
-                    None => console::measure("connect_to_send", client::since_connected()),
-                }
                 console::stack();
                 self.left = self.left.wrapping_sub(1);
                 if self.left == 0 {
