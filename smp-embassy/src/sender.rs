@@ -414,6 +414,11 @@ where
                     let is_alarm = matches!(request, Request::Send { .. });
                     if is_alarm {
                         self.look().await?;
+                        if !self.pending {
+                            // The store had one, and found it damaged.
+                            self.machine.withdraw();
+                            continue;
+                        }
                         (self.report)(SenderEvent::Sending);
                     }
                     match self.compose(connection, &mut online, request, random) {

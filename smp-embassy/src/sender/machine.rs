@@ -283,6 +283,11 @@ impl Machine {
         self.outstanding.is_some()
     }
 
+    /// The command was not composed: what it was for is not there any more.
+    pub(crate) fn withdraw(&mut self) {
+        self.outstanding = self.outstanding.filter(|(_, deadline)| deadline.is_some());
+    }
+
     /// The command is on its way.
     pub(crate) fn sent(&mut self, now: Instant) {
         let response = self.timing.response;

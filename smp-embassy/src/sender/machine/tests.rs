@@ -58,6 +58,19 @@ fn the_queue_is_kept_then_secured_then_alarms_are_sent() {
 }
 
 #[test]
+fn an_alarm_that_turns_out_damaged_is_not_sent() {
+    let mut machine = machine(false, SendStage::Confirmed);
+    machine.connected(at(0), V9);
+    assert_eq!(machine.step(at(1), true), Step::Request(LATER));
+    machine.withdraw();
+    assert_eq!(machine.step(at(1), false), Step::Sleep { until: Some(at(60)), for_alarms: true });
+    assert_eq!(machine.step(at(2), true), Step::Request(LATER));
+    machine.sent(at(2));
+    machine.withdraw();
+    assert!(machine.is_waiting(), "what was sent is waited for");
+}
+
+#[test]
 fn an_idle_connection_may_end_without_being_a_failure() {
     let mut machine = machine(false, SendStage::Confirmed);
     machine.connected(at(0), V9);
