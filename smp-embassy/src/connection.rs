@@ -105,7 +105,7 @@ pub struct Expectation {
     /// The time, in seconds since the Unix epoch. Without it the dates of certificates are not looked at.
     pub now: Option<i64>,
     /// The relay's certificates of the last connection ([`Connection::known_chain`]): when they are the same, their
-    /// signatures are not verified again, which saves an eighth of what a connection costs.
+    /// signatures are not verified again, which saves a tenth of what a connection costs.
     pub known_chain: Option<KnownChain>,
 }
 

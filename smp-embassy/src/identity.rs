@@ -28,14 +28,14 @@ impl<'a> RelayVerifier<'a> {
     fn judge(&mut self, chain: &CertificateChain<'_>) -> Result<ServerKey, ChainError> {
         let mut certificates = [&[][..]; MAX_CHAIN_LENGTH];
         let certificates = chain.collect(&mut certificates).ok_or(ChainError::TooDeep)?;
-        let valid = validate_server_chain_again(certificates, self.identity, self.now, self.known.as_ref())?;
+        let (valid, shown) = validate_server_chain_again(certificates, self.identity, self.now, self.known.as_ref())?;
         let key = match valid.leaf_key {
             CertificateKey::Ed25519(key) => ServerKey::Ed25519(key.0),
             #[cfg(feature = "ed448")]
             CertificateKey::Ed448(key) => ServerKey::Ed448(key.0),
             _ => return Err(ChainError::UnsupportedAlgorithm),
         };
-        self.known = Some(KnownChain::of(certificates));
+        self.known = Some(shown);
         self.leaf = Some(ServerLeaf { fingerprint: fingerprint(chain.leaf()), key: valid.leaf_key });
         Ok(key)
     }

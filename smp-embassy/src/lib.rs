@@ -56,8 +56,8 @@
 //! # Features
 //!
 //! - `embassy-net` (default): TCP over embassy-net.
-//! - `ed25519-keys` (default): commands authorized by Ed25519 keys. Without it, with X25519 keys only, 8 KiB less of flash.
-//! - `precomputed-tables`: signatures and key pairs at a third of the cost, for 35 KiB of flash.
+//! - `ed25519-keys` (default): commands authorized by Ed25519 keys. Without it, with X25519 keys only, 6 KiB less of flash.
+//! - `precomputed-tables`: signatures and key pairs at a third of the cost, for 38 KiB of flash.
 //! - `ipv6`: relays with IPv6 addresses only.
 //! - `ed448`: relays with Ed448 keys. Signatures take tens of millions of instructions each on a Cortex-M4, and some tens of
 //!   KiB of flash.

@@ -474,7 +474,10 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
             {
                 self.done();
             }
-            Ok(BrokerMessage::Error(error)) if asked.is_some() => self.refused(Refusal::new(&error, false), random),
+            Ok(BrokerMessage::Error(_)) if asked.is_some() => {
+                let error = incoming.parameters(b"ERR").unwrap_or_default();
+                self.refused(Refusal::read(error, false), random);
+            }
             _ if asked.is_some() => self.refused(Refusal::Protocol, random),
             Ok(BrokerMessage::End) if is_event && is_ours => self.machine.stop(Stopped::TakenOver),
             Ok(BrokerMessage::Deleted) if is_event && is_ours => self.machine.stop(Stopped::Deleted),

@@ -2,9 +2,6 @@
 
 use core::fmt;
 
-use smp_proto::smp::SmpError;
-use smp_proto::smp::error::{BrokerError, HandshakeError, NetworkError, ProxyError, TransportError};
-
 /// Why a relay did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -61,26 +58,8 @@ pub enum ProxyFailure {
 }
 
 impl Refusal {
-    /// Sorts an error. It is told by the relay that the command was for; `of_proxy` when a proxy that was to pass it on
-    /// tells it.
-    #[must_use]
-    pub fn new(error: &SmpError<'_>, of_proxy: bool) -> Self {
-        if of_proxy {
-            return Self::Proxy(ProxyFailure::new(error));
-        }
-        match error {
-            SmpError::Auth => Self::NotAuthorized,
-            SmpError::Blocked(_) => Self::Blocked,
-            SmpError::Quota => Self::QueueFull,
-            SmpError::LargeMessage => Self::TooLarge,
-            SmpError::NoMessage => Self::NoMessage,
-            SmpError::Store(_) | SmpError::Internal | SmpError::Expired => Self::Failed,
-            _ => Self::Protocol,
-        }
-    }
-
-    /// Sorts the text of an error, what stands behind `ERR`: the same as [`new`](Self::new) of what it decodes to, without the
-    /// decoders of all errors there are.
+    /// Sorts the text of an error, what stands behind `ERR`. It is told by the relay that the command was for; `of_proxy` when
+    /// a proxy that was to pass it on tells it. The decoders of all errors there are would be large, and are not used.
     #[must_use]
     pub fn read(error: &[u8], of_proxy: bool) -> Self {
         if of_proxy {
@@ -112,28 +91,6 @@ impl Refusal {
 }
 
 impl ProxyFailure {
-    /// Sorts an error that a proxy answered with.
-    #[must_use]
-    pub fn new(error: &SmpError<'_>) -> Self {
-        let SmpError::Proxy(error) = error else { return Self::Refused };
-        match error {
-            ProxyError::BasicAuth => Self::Password,
-            ProxyError::NoSession => Self::NoSession,
-            // CRYPTO: the relay was restarted and has another key.
-            ProxyError::Protocol(nested) if nested.get() == SmpError::Crypto => Self::NoSession,
-            ProxyError::Protocol(_) => Self::Refused,
-            ProxyError::Broker(error) => match error {
-                BrokerError::Network(NetworkError::UnknownAuthority)
-                | BrokerError::Transport(TransportError::Handshake(HandshakeError::Identity)) => Self::WrongRelay,
-                BrokerError::Network(NetworkError::Timeout) | BrokerError::Timeout => Self::TimedOut,
-                BrokerError::Network(_) => Self::Network,
-                BrokerError::Host => Self::NoUsableHost,
-                BrokerError::Transport(TransportError::Version) => Self::NoCommonVersion,
-                _ => Self::Transport,
-            },
-        }
-    }
-
     /// Sorts the text of an error that a proxy answered with.
     #[must_use]
     pub fn read(error: &[u8]) -> Self {
@@ -205,12 +162,52 @@ impl core::error::Error for ProxyFailure {}
 
 #[cfg(test)]
 mod tests {
+    use smp_proto::smp::SmpError;
+    use smp_proto::smp::error::{BrokerError, HandshakeError, NetworkError, ProxyError, TransportError};
     use smp_proto::wire::Reader;
 
     use super::*;
 
+    /// What an error means by what it decodes to.
+    fn decoded(error: &SmpError<'_>, of_proxy: bool) -> Refusal {
+        if of_proxy {
+            return Refusal::Proxy(decoded_of_proxy(error));
+        }
+        match error {
+            SmpError::Auth => Refusal::NotAuthorized,
+            SmpError::Blocked(_) => Refusal::Blocked,
+            SmpError::Quota => Refusal::QueueFull,
+            SmpError::LargeMessage => Refusal::TooLarge,
+            SmpError::NoMessage => Refusal::NoMessage,
+            SmpError::Store(_) | SmpError::Internal | SmpError::Expired => Refusal::Failed,
+            _ => Refusal::Protocol,
+        }
+    }
+
+    fn decoded_of_proxy(error: &SmpError<'_>) -> ProxyFailure {
+        let SmpError::Proxy(error) = error else { return ProxyFailure::Refused };
+        match error {
+            ProxyError::BasicAuth => ProxyFailure::Password,
+            ProxyError::NoSession => ProxyFailure::NoSession,
+            // CRYPTO: the relay was restarted and has another key.
+            ProxyError::Protocol(nested) if nested.get() == SmpError::Crypto => ProxyFailure::NoSession,
+            ProxyError::Protocol(_) => ProxyFailure::Refused,
+            ProxyError::Broker(error) => match error {
+                BrokerError::Network(NetworkError::UnknownAuthority)
+                | BrokerError::Transport(TransportError::Handshake(HandshakeError::Identity)) => {
+                    ProxyFailure::WrongRelay
+                }
+                BrokerError::Network(NetworkError::Timeout) | BrokerError::Timeout => ProxyFailure::TimedOut,
+                BrokerError::Network(_) => ProxyFailure::Network,
+                BrokerError::Host => ProxyFailure::NoUsableHost,
+                BrokerError::Transport(TransportError::Version) => ProxyFailure::NoCommonVersion,
+                _ => ProxyFailure::Transport,
+            },
+        }
+    }
+
     fn sort(error: &str, of_proxy: bool) -> Refusal {
-        let refusal = Refusal::new(&SmpError::decode(&mut Reader::new(error.as_bytes())).unwrap(), of_proxy);
+        let refusal = decoded(&SmpError::decode(&mut Reader::new(error.as_bytes())).unwrap(), of_proxy);
         assert_eq!(Refusal::read(error.as_bytes(), of_proxy), refusal, "{error}");
         refusal
     }

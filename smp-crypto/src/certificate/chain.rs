@@ -116,9 +116,7 @@ pub struct ValidatedChain {
 pub struct KnownChain([u8; 32]);
 
 impl KnownChain {
-    /// Remembers a chain. Only for one that has just been validated.
-    #[must_use]
-    pub fn of(chain: &[&[u8]]) -> Self {
+    fn of(chain: &[&[u8]]) -> Self {
         let mut digest = Sha256::new();
         for certificate in chain {
             // The lengths tell where one ends.
@@ -143,6 +141,7 @@ impl KnownChain {
 
 /// Checks the chain of a server as [`validate_server_chain`] does, for devices to which a signature is work: when the
 /// chain is the one that was validated last time, its signatures are not verified again. All else is checked as always.
+/// Gives what to remember of the chain, too.
 ///
 /// Without `now`, dates are not looked at, as by [`validate_server_chain_without_time`].
 pub fn validate_server_chain_again(
@@ -150,9 +149,10 @@ pub fn validate_server_chain_again(
     expected_identity: &[u8],
     now: Option<i64>,
     known: Option<&KnownChain>,
-) -> Result<ValidatedChain, ChainError> {
-    let known = known.is_some_and(|known| *known == KnownChain::of(chain));
-    validate_chain_of_server(chain, expected_identity, now, if known { Signatures::Known } else { Signatures::Verify })
+) -> Result<(ValidatedChain, KnownChain), ChainError> {
+    let shown = KnownChain::of(chain);
+    let signatures = if known == Some(&shown) { Signatures::Known } else { Signatures::Verify };
+    validate_chain_of_server(chain, expected_identity, now, signatures).map(|valid| (valid, shown))
 }
 
 /// Checks the chain of a server, leaf first, against the fingerprint in its address.
