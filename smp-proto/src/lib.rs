@@ -88,6 +88,7 @@ pub mod name;
 mod query;
 pub mod short_link;
 pub mod smp;
+mod text;
 pub mod transport;
 pub mod uri;
 pub mod version;

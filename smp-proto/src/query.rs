@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::text::{split_once, split_where};
 use crate::wire::{Error, base64_url_decode};
 
 /// The parameters behind the `?` of a link, still percent-encoded.
@@ -11,7 +12,7 @@ pub(crate) struct Query<'a>(&'a str);
 impl<'a> Query<'a> {
     /// Takes the text behind `?`. White space ends a link, so it is refused.
     pub(crate) fn new(text: &'a str) -> Result<Self, Error> {
-        if text.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()) {
+        if text.bytes().any(|byte| byte == b' ' || byte.is_ascii_control()) {
             Err(Error::Trailing)
         } else {
             Ok(Self(text))
@@ -20,10 +21,15 @@ impl<'a> Query<'a> {
 
     /// The value of the first parameter of this name, percent-encoded.
     pub(crate) fn get(&self, name: &str) -> Option<Encoded<'a>> {
-        self.0
-            .split(['&', ';'])
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find_map(|(found, value)| if found == name { Some(Encoded(value)) } else { None })
+        let mut rest = self.0;
+        loop {
+            let (pair, others) = split_where(rest, |byte| byte == b'&' || byte == b';');
+            let (found, value) = split_once(pair, b'=').unwrap_or((pair, ""));
+            if found == name {
+                return Some(Encoded(value));
+            }
+            rest = others.get(1..)?;
+        }
     }
 
     /// The value of a parameter that must be there.
@@ -95,8 +101,8 @@ impl<T: fmt::Display> fmt::Display for Percent<T> {
 
 /// Splits base64url with its padding off the front of a text.
 pub(crate) fn split_base64(text: &str) -> (&str, &str) {
-    let digits = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let rest = digits.trim_start_matches('=');
+    let (_, padded) = split_where(text, |byte| !byte.is_ascii_alphanumeric() && byte != b'-' && byte != b'_');
+    let (_, rest) = split_where(padded, |byte| byte != b'=');
     text.split_at_checked(text.len().saturating_sub(rest.len())).unwrap_or((text, ""))
 }
 

@@ -1,6 +1,7 @@
 //! Protocol versions: numbers, ranges, negotiation, and one constant for each feature a version brought (wire
 //! reference, section 2).
 
+use crate::text::{decimal, split_once};
 use crate::wire::{Decode, Encode, Error, Reader, Writer};
 
 /// A version of the queue protocol (SMP).
@@ -172,11 +173,11 @@ impl<V: Version> VersionRange<V> {
 
     /// Reads the text form, `7` or `6-18`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let number = |digits: &str| match digits.bytes().all(|digit| digit.is_ascii_digit()) {
-            true => digits.parse().map(V::from_number).map_err(|_| Error::Invalid),
-            false => Err(Error::Invalid),
+        let number = |digits| {
+            let number = decimal(digits).and_then(|number| u16::try_from(number).ok());
+            number.map(V::from_number).ok_or(Error::Invalid)
         };
-        match text.split_once('-') {
+        match split_once(text, b'-') {
             None => number(text).and_then(|only| Self::new(only, only)),
             Some((min, max)) => Self::new(number(min)?, number(max)?),
         }

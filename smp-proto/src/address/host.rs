@@ -1,12 +1,13 @@
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::text::{decimal, number, split_once, split_where};
 use crate::wire::{Decode, Encode, Error, Reader, Writer};
 
 /// One name of a server.
 ///
-/// Domain names are not checked beyond what the text forms need: they may hold any character but white space, control
-/// characters and `: # , ; / [ ]`.
+/// Domain names are not checked beyond what the text forms need: they may hold any character but the white space of
+/// ASCII, control characters and `: # , ; / [ ]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Host<'a> {
     /// An IPv4 address.
@@ -38,22 +39,23 @@ impl<'a> Host<'a> {
         }
         if let Some(bracketed) = text.strip_prefix('[') {
             // Brackets are reserved for IPv6.
-            let (inside, rest) = bracketed.split_once(']').ok_or(Error::Invalid)?;
+            let (inside, rest) = split_once(bracketed, b']').ok_or(Error::Invalid)?;
             return Ok((Self::Ipv6(ipv6(inside).ok_or(Error::Invalid)?), rest));
         }
-        let (bare, rest) = split_where(text, |c| !c.is_ascii_hexdigit() && c != ':');
+        let (bare, rest) = split_where(text, |byte| !byte.is_ascii_hexdigit() && byte != b':');
         if let Some(address) = ipv6(bare) {
             return Ok((Self::Ipv6(address), rest));
         }
-        let (label, rest) = split_where(text, |c| !c.is_ascii_lowercase() && !c.is_ascii_digit());
+        let (label, rest) = split_where(text, |byte| !byte.is_ascii_lowercase() && !byte.is_ascii_digit());
         if let Some(rest) = rest.strip_prefix(ONION)
             && !label.is_empty()
         {
             let length = text.len().saturating_sub(rest.len());
             return Ok((Self::Onion(text.get(..length).ok_or(Error::Invalid)?), rest));
         }
-        let (name, rest) = split_where(text, |c| ":#,;/".contains(c) || c.is_whitespace());
-        if name.is_empty() || name.ends_with(ONION) || name.contains(|c: char| "[]".contains(c) || c.is_control()) {
+        let (name, rest) = split_where(text, |byte| b":#,;/ \t\n\r".contains(&byte));
+        let refused = |c: char| c == '[' || c == ']' || c.is_control();
+        if name.is_empty() || name.ends_with(ONION) || name.chars().any(refused) {
             return Err(Error::Invalid);
         }
         Ok((Self::Domain(name), rest))
@@ -62,21 +64,16 @@ impl<'a> Host<'a> {
 
 const ONION: &str = ".onion";
 
-fn split_where(text: &str, stop: impl Fn(char) -> bool) -> (&str, &str) {
-    text.find(stop).and_then(|end| text.split_at_checked(end)).unwrap_or((text, ""))
-}
-
 /// An IPv4 address at the front of a text, leading zeros allowed. When the first three numbers fit but not the fourth,
 /// the text is refused, because peers read it as another address.
 fn ipv4(text: &str) -> Result<Option<(Host<'_>, &str)>, Error> {
     let mut octets = [0u8; 4];
     let mut rest = text;
     for (index, octet) in octets.iter_mut().enumerate() {
-        let (digits, tail) = split_where(rest, |c| !c.is_ascii_digit());
+        let (digits, tail) = split_where(rest, |byte| !byte.is_ascii_digit());
         if digits.is_empty() {
             return Ok(None);
         }
-        let number = digits.parse::<u8>().ok();
         rest = if index < 3 {
             match tail.strip_prefix('.') {
                 Some(tail) => tail,
@@ -85,7 +82,7 @@ fn ipv4(text: &str) -> Result<Option<(Host<'_>, &str)>, Error> {
         } else {
             tail
         };
-        *octet = match number {
+        *octet = match decimal(digits).and_then(|number| u8::try_from(number).ok()) {
             Some(number) => number,
             None if index < 3 => return Ok(None),
             None => return Err(Error::Invalid),
@@ -94,11 +91,43 @@ fn ipv4(text: &str) -> Result<Option<(Host<'_>, &str)>, Error> {
     Ok(Some((Host::Ipv4(Ipv4Addr::from(octets)), rest)))
 }
 
-/// An IPv6 address that can be printed bare. IPv4 addresses mapped into IPv6 are left out: they print with dots, and no
-/// peer reads that form back.
+/// An IPv6 address that can be printed bare: groups of one to four digits, and two colons once for one group of zeros or
+/// more. IPv4 addresses at the end, with dots, are left out, and so are those mapped into IPv6: they print with dots, and
+/// no peer reads that form back.
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    let address: Ipv6Addr = text.parse().ok()?;
-    if text.contains('.') || address.to_ipv4_mapped().is_some() { None } else { Some(address) }
+    let mut groups = [0u16; 8];
+    let mut count = 0usize;
+    let (mut gap, mut rest) = match text.strip_prefix("::") {
+        Some(rest) => (Some(0), rest),
+        None => (None, text),
+    };
+    while !rest.is_empty() {
+        let (digits, tail) = split_where(rest, |byte| !byte.is_ascii_hexdigit());
+        if digits.len() > 4 {
+            return None;
+        }
+        *groups.get_mut(count)? = u16::try_from(number(digits, 16)?).ok()?;
+        count = count.saturating_add(1);
+        rest = match tail.strip_prefix("::") {
+            Some(tail) if gap.is_none() => {
+                gap = Some(count);
+                tail
+            }
+            _ if tail.is_empty() => tail,
+            _ => tail.strip_prefix(':').filter(|tail| !tail.is_empty())?,
+        };
+    }
+    // What stands behind the gap belongs to the end.
+    if (count == groups.len()) == gap.is_some() {
+        return None;
+    }
+    let (front, back) = groups.split_at_checked(gap.unwrap_or(count))?;
+    let back = back.get(..count.saturating_sub(front.len()))?;
+    let mut segments = [0u16; 8];
+    segments.iter_mut().zip(front).for_each(|(to, from)| *to = *from);
+    segments.iter_mut().rev().zip(back.iter().rev()).for_each(|(to, from)| *to = *from);
+    let address = Ipv6Addr::from(segments);
+    if address.to_ipv4_mapped().is_some() { None } else { Some(address) }
 }
 
 impl fmt::Display for Host<'_> {
@@ -219,11 +248,7 @@ impl Port {
 
     /// Reads a decimal number; leading zeros are dropped, an empty text is an error.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        if text.bytes().all(|digit| digit.is_ascii_digit()) {
-            text.parse().map(|number| Self(Some(number))).map_err(|_| Error::Invalid)
-        } else {
-            Err(Error::Invalid)
-        }
+        decimal(text).map(|number| Self(Some(number))).ok_or(Error::Invalid)
     }
 }
 
@@ -268,10 +293,47 @@ mod tests {
         assert_eq!(Host::parse("::ffff:102:304"), Err(Error::Invalid));
         assert_eq!(Host::parse("[name]"), Err(Error::Invalid));
         assert_eq!(Host::parse("abc.onion"), Ok(Host::Onion("abc.onion")));
-        for text in [".onion", "ABC.onion", "a.b.onion", "", "a b", "a\0b", "a]"] {
+        assert_eq!(Host::parse("a\u{a0}b"), domain("a\u{a0}b"));
+        for text in [".onion", "ABC.onion", "a.b.onion", "", "a b", "a\0b", "a\u{9b}b", "a\u{b}", "a]"] {
             assert!(Host::parse(text).is_err(), "{text}");
         }
         assert_eq!(Host::parse(&"a".repeat(256)), Err(Error::TooLong));
+    }
+
+    /// Compares with the standard library's reader, which takes dots, too.
+    #[test]
+    fn ipv6_addresses_are_read_as_everywhere() {
+        let check = |text: &str| {
+            let known = text.parse::<Ipv6Addr>().ok();
+            let expected = known.filter(|address| !text.contains('.') && address.to_ipv4_mapped().is_none());
+            assert_eq!(ipv6(text), expected, "{text}");
+        };
+        // Too few groups, too many, gaps everywhere.
+        let pieces = ["1", ":", "::", "ffff", "02"];
+        let mut seed = 7u32;
+        for length in 0..=18 {
+            for _ in 0..2_000 {
+                let mut text = std::string::String::new();
+                for _ in 0..length {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    text.push_str(pieces[(seed >> 16) as usize % pieces.len()]);
+                }
+                check(&text);
+            }
+        }
+        for zeros in 0..=255u8 {
+            let segments: [u16; 8] = core::array::from_fn(|index| u16::from(zeros >> index & 1) * 0xfedc);
+            check(&Ipv6Addr::from(segments).to_string());
+            let full = segments.map(|segment| std::format!("{segment:04X}")).join(":");
+            check(&full);
+            for cut in 0..full.len() {
+                check(&full[..cut]);
+                check(&std::format!("{}:{}", &full[..cut], &full[cut..]));
+            }
+        }
+        for text in ["::1.2.3.4", "1::1:", ":1::", "g::", "12345::", "::%1", "[::1]", "::ffff:1:2"] {
+            check(text);
+        }
     }
 
     #[test]

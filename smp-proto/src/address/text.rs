@@ -3,6 +3,7 @@ use core::str::FromStr;
 
 use super::{Host, Hosts, Port, ServerAddress};
 use crate::id::Fingerprint;
+use crate::text::{split_once, split_where};
 use crate::wire::{Base64, Decode, Encode, Error, Reader, Writer, base64_url_decode};
 
 /// How many bytes the hosts of an owned address may take, each with a length byte: the longest name there can be, and an
@@ -42,7 +43,15 @@ impl ServerBuf {
 
     /// Adds the hosts of a list joined by commas, which may be empty.
     pub(crate) fn push_hosts(&mut self, text: &str) -> Result<(), Error> {
-        if text.is_empty() { Ok(()) } else { text.split(',').try_for_each(|host| self.push_host(Host::parse(host)?)) }
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut rest = text;
+        while let Some((host, others)) = split_once(rest, b',') {
+            self.push_host(Host::parse(host)?)?;
+            rest = others;
+        }
+        self.push_host(Host::parse(rest)?)
     }
 
     /// The address.
@@ -184,12 +193,12 @@ impl ServerUri {
     }
 
     fn parse_prefix(text: &str) -> Result<(Self, &str), Error> {
-        let (scheme, rest) = text.split_once(':').ok_or(Error::Invalid)?;
+        let (scheme, rest) = split_once(text, b':').ok_or(Error::Invalid)?;
         let rest = rest.strip_prefix("//").ok_or(Error::Invalid)?;
         let scheme = [Scheme::Smp, Scheme::Xftp, Scheme::Ntf].into_iter().find(|known| known.as_str() == scheme);
         let scheme = scheme.ok_or(Error::Invalid)?;
-        let (identity, rest) = rest.split_once('@').ok_or(Error::Invalid)?;
-        let (hash, password) = match identity.split_once(':') {
+        let (identity, rest) = split_once(rest, b'@').ok_or(Error::Invalid)?;
+        let (hash, password) = match split_once(identity, b':') {
             None => (identity, None),
             Some((hash, password)) => (hash, Some(Password::new(password.as_bytes())?)),
         };
@@ -206,8 +215,7 @@ impl ServerUri {
             rest = tail;
         }
         if let Some(port) = rest.strip_prefix(':') {
-            let end = port.find(|c: char| !c.is_ascii_digit()).unwrap_or(port.len());
-            let (digits, tail) = port.split_at_checked(end).ok_or(Error::Invalid)?;
+            let (digits, tail) = split_where(port, |byte| !byte.is_ascii_digit());
             server.port = Port::parse(digits)?;
             rest = tail;
         }
