@@ -12,7 +12,7 @@
 pub mod arguments;
 pub mod client;
 pub mod console;
-mod copy;
+pub mod copy;
 pub mod ethernet;
 pub mod executor;
 mod fault;
