@@ -287,6 +287,7 @@ mod tests {
     fn places_tell_their_crate() {
         let package = |file: &str| Place { file: file.to_owned(), line: 1, column: 1 }.package().to_owned();
         assert_eq!(package("/home/u/.cargo/registry/src/index-1/embassy-net-0.9.0/src/lib.rs"), "embassy-net");
+        assert_eq!(package("smoltcp-0.13.1/src/wire/ip.rs"), "smoltcp");
         assert_eq!(package("/home/u/smp/smp-tls/src/stream/io.rs"), "smp-tls");
         assert_eq!(package("/rustc/59807/library/core/src/num/mod.rs"), "core");
         assert_eq!(package("src/bin/echo.rs"), "");

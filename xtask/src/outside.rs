@@ -96,10 +96,16 @@ impl Outside {
 fn short_paths(workspace: &Workspace, target: Target) -> String {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cargo = variable("CARGO_HOME").or_else(|| Some(variable("HOME")?.join(".cargo"))).unwrap_or_default();
-    let flag = |folder: PathBuf| format!("'--remap-path-prefix={}/='", folder.display());
+    let registry = cargo.join("registry/src");
+    // One folder for each registry. The last flag that fits a path counts.
+    let folders = std::fs::read_dir(&registry).into_iter().flatten().flatten().map(|folder| folder.path());
+    let mut folders: Vec<PathBuf> = folders.collect();
+    folders.sort();
+    let all = [registry].into_iter().chain(folders).chain([workspace.root.clone()]);
+    let flags: Vec<String> = all.map(|folder| format!("'--remap-path-prefix={}/='", folder.display())).collect();
     // Joins the flags that the package's own configuration has for the target.
     let name = format!("target.'{}'.rustflags", target.triple());
-    format!("{name}=[{}, {}]", flag(cargo.join("registry/src")), flag(workspace.root.clone()))
+    format!("{name}=[{}]", flags.join(", "))
 }
 
 /// One folder for all of them, so that what they share is built once.
