@@ -15,6 +15,7 @@
 //! | [`delivery`], [`notification`] | messages and notifications from relay to recipient |
 //! | [`routing`] | commands that travel through a proxy |
 //! | [`short_link`] | what is kept behind a short link |
+//! | `sntrup761` (feature `ratchet`) | the post-quantum key encapsulation of the double ratchet |
 //! | [`kdf`], [`hash`] | derivations and hashes used by the others |
 //!
 //! # Example
@@ -55,6 +56,7 @@
 //!
 //! - `ed448` (default): Ed448 signatures and X448 agreement. Relays and full clients need them. Without it Ed448
 //!   signatures never verify, which is right for a device whose relays have Ed25519 certificates.
+//! - `ratchet` (default): the double ratchet, which clients need and relays do not.
 //!
 //! # Memory
 //!
@@ -86,5 +88,7 @@ pub mod secret_box;
 pub mod session;
 pub mod short_link;
 pub mod signed_key;
+#[cfg(feature = "ratchet")]
+pub mod sntrup761;
 
 pub use error::Error;

@@ -1,0 +1,205 @@
+//! Polynomials modulo 3 and x^761 − x − 1, 32 coefficients at a time: one bit says whether a coefficient is zero, another
+//! one its sign.
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{P, STEPS};
+
+/// Words that hold a polynomial.
+const WORDS: usize = P.div_ceil(32);
+
+/// 32 coefficients.
+#[derive(Clone, Copy, Default, Zeroize)]
+struct Trits {
+    /// Which are not zero.
+    nonzero: u32,
+    /// Which are −1.
+    negative: u32,
+}
+
+impl Trits {
+    /// Differences of coefficients.
+    const fn minus(self, other: Self) -> Self {
+        let unequal = self.nonzero ^ other.nonzero;
+        Self {
+            nonzero: unequal | (self.negative ^ other.negative),
+            negative: (unequal ^ other.negative) & (self.negative ^ other.nonzero),
+        }
+    }
+
+    /// Products with a coefficient that is the same in all places.
+    const fn times(self, other: Self) -> Self {
+        let nonzero = self.nonzero & other.nonzero;
+        Self { nonzero, negative: (self.negative ^ other.negative) & nonzero }
+    }
+
+    /// Moves the coefficients one place down; the first of those that follow comes in.
+    const fn down(self, following: Self) -> Self {
+        Self {
+            nonzero: self.nonzero >> 1 | following.nonzero << 31,
+            negative: self.negative >> 1 | following.negative << 31,
+        }
+    }
+
+    /// Moves the coefficients one place up; the last of those in front comes in.
+    const fn up(self, front: Self) -> Self {
+        Self { nonzero: self.nonzero << 1 | front.nonzero >> 31, negative: self.negative << 1 | front.negative >> 31 }
+    }
+
+    /// The first coefficient in all places.
+    const fn spread(self) -> Self {
+        Self { nonzero: (self.nonzero & 1).wrapping_neg(), negative: (self.negative & 1).wrapping_neg() }
+    }
+
+    /// A small coefficient in all places. 2 stands for −1.
+    const fn splat(coefficient: i8) -> Self {
+        let bits = coefficient as u32;
+        let high = bits >> 1 & 1;
+        Self { nonzero: ((bits & 1) | high).wrapping_neg(), negative: high.wrapping_neg() }
+    }
+
+    /// The other, where the mask has ones.
+    const fn or(self, other: Self, mask: u32) -> Self {
+        Self {
+            nonzero: self.nonzero ^ ((self.nonzero ^ other.nonzero) & mask),
+            negative: self.negative ^ ((self.negative ^ other.negative) & mask),
+        }
+    }
+}
+
+/// A polynomial.
+#[derive(Zeroize)]
+pub(super) struct Ternary([Trits; WORDS]);
+
+impl Drop for Ternary {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl Ternary {
+    /// Takes a polynomial with small coefficients. 2 stands for −1.
+    pub(super) fn new(coefficients: &[i8; P]) -> Self {
+        let mut words = [Trits::default(); WORDS];
+        for (word, coefficients) in words.iter_mut().zip(coefficients.chunks(32)) {
+            for (place, coefficient) in coefficients.iter().enumerate() {
+                let trit = Trits::splat(*coefficient);
+                word.nonzero |= (trit.nonzero & 1) << place;
+                word.negative |= (trit.negative & 1) << place;
+            }
+        }
+        Self(words)
+    }
+
+    /// The coefficients, from −1 to 1.
+    pub(super) fn coefficients(&self, coefficients: &mut [i8; P]) {
+        for (word, coefficients) in self.0.iter().zip(coefficients.chunks_mut(32)) {
+            for (place, coefficient) in coefficients.iter_mut().enumerate() {
+                let bit = |bits: u32| (bits >> place & 1) as i8;
+                *coefficient = bit(word.nonzero).wrapping_sub(bit(word.negative).wrapping_mul(2));
+            }
+        }
+    }
+
+    /// The product with another polynomial of small coefficients.
+    pub(super) fn times(&self, other: &[i8; P]) -> Self {
+        const TOP: u32 = (P as u32 - 1) % 32;
+        let mut product = Self([Trits::default(); WORDS]);
+        for coefficient in other.iter().rev() {
+            // Horner: the product so far times x, plus the coefficient times this polynomial.
+            let factor = Trits::splat(coefficient.wrapping_neg());
+            let mut front = Trits::default();
+            for (word, of_this) in product.0.iter_mut().zip(&self.0) {
+                let shifted = word.up(front);
+                front = *word;
+                *word = shifted.minus(of_this.times(factor));
+            }
+            // What went over the top comes back as x + 1. The last word of this polynomial ends below that place.
+            let over = Trits { nonzero: front.nonzero >> TOP, negative: front.negative >> TOP }.spread();
+            let over = Trits { nonzero: over.nonzero & 3, negative: (over.negative ^ over.nonzero) & 3 };
+            let [first, .., last] = &mut product.0;
+            *first = first.minus(over);
+            last.nonzero &= (2 << TOP) - 1;
+            last.negative &= (2 << TOP) - 1;
+        }
+        product
+    }
+}
+
+/// Words that hold the state of the inversion.
+const STATE_WORDS: usize = (STEPS + 2).div_ceil(32);
+
+/// Finds the inverse of a polynomial of small coefficients, and tells whether there is one.
+///
+/// The division steps are those of Bernstein and Yang, arranged as in `super::modular::invert`: there is more about them.
+pub(super) fn invert(polynomial: &[i8; P], inverse: &mut [i8; P]) -> bool {
+    let mut f = Zeroizing::new([Trits::default(); STATE_WORDS]);
+    let mut g = Zeroizing::new([Trits::default(); STATE_WORDS]);
+    let set = |words: &mut [Trits], slot: usize, coefficient: i8| {
+        if let Some(word) = words.get_mut(slot / 32) {
+            let trit = Trits::splat(coefficient);
+            let place = slot % 32;
+            word.nonzero |= (trit.nonzero & 1) << place;
+            word.negative |= (trit.negative & 1) << place;
+        }
+    };
+    set(&mut f[..], 0, 1);
+    set(&mut f[..], P - 1, -1);
+    set(&mut f[..], P, -1);
+    for (slot, coefficient) in polynomial.iter().rev().enumerate() {
+        set(&mut g[..], slot, *coefficient);
+    }
+    set(&mut g[..], STEPS + 1, 1);
+    let mut delta = 1_i32;
+    for remaining in (1..=STEPS).rev() {
+        let first = |words: &[Trits]| words.first().copied().unwrap_or_default().spread();
+        let (f0, g0) = (first(&f[..]), first(&g[..]));
+        let swap = positive(delta) & g0.nonzero;
+        delta = (delta ^ ((delta ^ delta.wrapping_neg()) & swap as i32)).wrapping_add(1);
+        // The product of the two does not change when they are exchanged.
+        let factor = f0.times(g0);
+        let low = remaining.min(P) / 32;
+        let start = remaining / 32;
+        let end = super::last_slot(remaining) / 32;
+        if start > low {
+            step(words(&mut f[..], 0, low), words(&mut g[..], 0, low), factor, swap);
+            step(words(&mut f[..], start, end), words(&mut g[..], start, end), factor, swap);
+        } else {
+            step(words(&mut f[..], 0, end), words(&mut g[..], 0, end), factor, swap);
+        }
+        if let Some(word) = f.get_mut(remaining / 32) {
+            let others = !(1 << (remaining % 32));
+            word.nonzero &= others;
+            word.negative &= others;
+        }
+    }
+    let scale = f.first().copied().unwrap_or_default().spread();
+    for (slot, coefficient) in inverse.iter_mut().rev().enumerate() {
+        let slot = slot.wrapping_add(2);
+        let word = f.get(slot / 32).copied().unwrap_or_default().times(scale);
+        let bit = |bits: u32| (bits >> (slot % 32) & 1) as i8;
+        *coefficient = bit(word.nonzero).wrapping_sub(bit(word.negative).wrapping_mul(2));
+    }
+    delta == 0
+}
+
+/// All ones if a number is positive.
+const fn positive(number: i32) -> u32 {
+    (number.wrapping_neg() >> 31) as u32
+}
+
+fn words(words: &mut [Trits], first: usize, last: usize) -> &mut [Trits] {
+    words.get_mut(first..=last).unwrap_or_default()
+}
+
+/// Exchanges f and g where the mask says so, then takes g − factor × f one place down.
+fn step(f: &mut [Trits], g: &mut [Trits], factor: Trits, swap: u32) {
+    let mut following = Trits::default();
+    for (f, g) in f.iter_mut().zip(g).rev() {
+        let (kept, other) = (f.or(*g, swap), g.or(*f, swap));
+        let difference = other.minus(kept.times(factor));
+        *f = kept;
+        *g = difference.down(following);
+        following = difference;
+    }
+}
