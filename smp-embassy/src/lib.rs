@@ -96,6 +96,7 @@ pub mod random;
 pub mod receiver;
 mod refusal;
 pub mod sender;
+mod serve;
 pub mod state;
 pub mod store;
 

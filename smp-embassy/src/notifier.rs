@@ -242,9 +242,7 @@ impl<const N: usize> Notifier<N> {
                 Err(error) => error,
             };
             handler.handle(NotifierEvent::Disconnected(error));
-            // A source without randomness must not stop the attempts: it may recover.
-            let spread = random::array(random).map_or(0x8000, u16::from_le_bytes);
-            let pause = self.subscriptions.disconnected(Instant::now(), spread);
+            let pause = self.subscriptions.disconnected(Instant::now(), random::spread(random));
             warning!("notifier: no connection, next attempt in {} s", pause.as_secs());
             if let Either::Second(()) = select(Timer::after(pause), stop.as_mut()).await {
                 return Ok(NotifierEnd::Stopped);

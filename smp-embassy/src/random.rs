@@ -50,6 +50,11 @@ pub fn array<R: TryCryptoRng + ?Sized, const N: usize>(random: &mut R) -> Result
     Ok(bytes)
 }
 
+/// Chance for the length of a pause. A source without randomness must not stop the attempts: it may recover.
+pub(crate) fn spread<R: TryCryptoRng + ?Sized>(random: &mut R) -> u16 {
+    array(random).map_or(0x8000, u16::from_le_bytes)
+}
+
 /// A source whose failures and plainest defect are found.
 pub(crate) struct Checked<'r, R: ?Sized>(pub(crate) &'r mut R);
 

@@ -48,41 +48,31 @@
 //! a proxy 2.4 million more: a key pair, an agreement and another encryption for each command.
 
 use core::fmt;
-use core::future::{Future, pending};
-use core::pin::{Pin, pin};
 
-use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use embassy_time::{Instant, Timer};
-use embedded_io_async::{Read, Write};
 use rand_core::TryCryptoRng;
-use smp_crypto::key::X25519PublicKey;
-use smp_proto::address::{ServerAddress, ServerUri};
-use smp_proto::id::{EntityId, ID_LENGTH};
-use smp_proto::smp::password::PasswordRef;
-use smp_proto::smp::proxy::{ProxyKey, ProxySession};
+use smp_crypto::certificate::KnownChain;
+use smp_proto::address::ServerUri;
 use smp_proto::version::{SmpVersion, VersionRange};
-use smp_proto::wire::{self, Decode, Writer};
 
-use crate::apart::apart;
 use crate::clock::WallClock;
-use crate::connection::{self, ComposeError, Connection, Expectation, Incoming, default_versions};
+use crate::connection::default_versions;
 use crate::device::Device;
 use crate::dial::Network;
-use crate::error::{Error, Wait};
-use crate::id::Id;
-use crate::key::{AgreedKey, CommandKey};
+use crate::error::Error;
 use crate::outbox::Outbox;
-use crate::proxy::{Forward, RelaySession};
-use crate::random::{self, RandomError};
-use crate::refusal::{ProxyFailure, Refusal};
+use crate::random::RandomError;
+use crate::refusal::Refusal;
 use crate::state::{SendStage, SenderStore};
 
+mod conversation;
 mod machine;
 pub(crate) mod queue;
+mod work;
 
-use machine::{Machine, Reply, Request, Step};
+use machine::Machine;
 use queue::SendQueue;
+use work::Work;
 
 pub use machine::SenderTiming;
 pub use queue::{AddressError, MAX_ALARM_LENGTH};
@@ -169,6 +159,8 @@ pub struct Sender {
     secures: bool,
     /// Nothing of it is in the store.
     new: bool,
+    /// The certificates of the relay or the proxy of the last connection.
+    known_chain: Option<KnownChain>,
 }
 
 impl Sender {
@@ -186,7 +178,7 @@ impl Sender {
             None => None,
             Some(state) => {
                 let queue = SendQueue::from_state(&state).map_err(SenderError::Address)?;
-                Some(Self { queue, stage: state.stage, secures: state.secures, new: false })
+                Some(Self { queue, stage: state.stage, secures: state.secures, new: false, known_chain: None })
             }
         };
         let Some(address) = address else { return kept.ok_or(SenderError::NoQueue) };
@@ -199,7 +191,7 @@ impl Sender {
             AddressError::Random(error) => SenderError::Random(error),
             error => SenderError::Address(error),
         })?;
-        Ok(Self { queue, stage: SendStage::New, secures: false, new: true })
+        Ok(Self { queue, stage: SendStage::New, secures: false, new: true, known_chain: None })
     }
 
     /// How far things have come.
@@ -224,7 +216,7 @@ impl Sender {
         S: SenderStore,
         M: RawMutex,
     {
-        let Self { queue, stage, secures, new } = self;
+        let Self { queue, stage, secures, new, known_chain } = self;
         let machine = Machine::new(
             options.timing,
             options.proxy.is_some(),
@@ -233,495 +225,11 @@ impl Sender {
             *secures,
             *new,
         );
-        let mut work = Work {
-            machine,
-            queue,
-            store,
-            outbox,
-            options,
-            report,
-            body: [0; LENGTH],
-            length: 0,
-            pending: false,
-            full: false,
-            earlier: false,
-        };
+        let mut work = Work::new(machine, queue, store, outbox, options, report, known_chain);
         let Err(error) = work.run(device).await;
         let kept = !work.machine.is_dirty();
         (*stage, *secures) = work.machine.stage();
         *new = *new && !kept;
         error
     }
-}
-
-/// A sender at work.
-struct Work<'w, S, M: RawMutex, F, const ALARMS: usize, const LENGTH: usize> {
-    machine: Machine,
-    queue: &'w SendQueue,
-    store: &'w mut S,
-    outbox: &'w Outbox<M, ALARMS, LENGTH>,
-    options: &'w SenderOptions<'w>,
-    report: F,
-    /// One alarm on its way from the outbox to the store, or from the store to the relay.
-    body: [u8; LENGTH],
-    /// How long it is.
-    length: usize,
-    /// The store has an alarm.
-    pending: bool,
-    /// The store has no room.
-    full: bool,
-    /// The store has alarms of an earlier life, which the outbox knows nothing of.
-    earlier: bool,
-}
-
-/// A command on its way.
-struct Asked {
-    request: Request,
-    correlation_id: [u8; ID_LENGTH],
-    /// The entity of the transmission, that of the proxy's session when it is forwarded.
-    entity: Id,
-    forward: Option<Forward>,
-}
-
-/// How a connection ended.
-enum Ended {
-    /// Because nothing is to be done, or nothing can be.
-    Closed,
-    Failed(Error),
-}
-
-/// What belongs to one connection.
-#[derive(Default)]
-struct Online {
-    session: Option<RelaySession>,
-    key: Option<CommandKey>,
-    asked: Option<Asked>,
-}
-
-enum Never {}
-
-impl<S, M, F, const ALARMS: usize, const LENGTH: usize> Work<'_, S, M, F, ALARMS, LENGTH>
-where
-    S: SenderStore,
-    M: RawMutex,
-    F: FnMut(SenderEvent),
-{
-    async fn run<N, R, C>(&mut self, device: Device<'_, N, R, C>) -> Result<Never, SenderError<S::Error>>
-    where
-        N: Network,
-        R: TryCryptoRng + ?Sized,
-        C: WallClock + ?Sized,
-    {
-        let Device { network, random, clock, buffer } = device;
-        self.look().await?;
-        self.earlier = self.pending;
-        loop {
-            match self.next().await? {
-                Step::Stop(refusal) => return Err(SenderError::Refused(refusal)),
-                Step::Connect => {}
-                Step::Await(until) => {
-                    self.sleep(Some(until)).await?;
-                    continue;
-                }
-                Step::Sleep { until, .. } => {
-                    self.sleep(until).await?;
-                    continue;
-                }
-                // Without a connection there is nothing else to do.
-                _ => {
-                    self.machine.closed();
-                    continue;
-                }
-            }
-            let server = match self.options.proxy {
-                Some(proxy) => proxy.address(),
-                None => self.queue.server(),
-            };
-            let ended = match Expectation::new(&server, clock) {
-                Err(error) => Ended::Failed(error),
-                Ok(expectation) => {
-                    let expectation = Expectation { versions: self.options.versions, ..expectation };
-                    self.connect(network, buffer, &server, &expectation, random).await?
-                }
-            };
-            let now = Instant::now();
-            match ended {
-                Ended::Closed => {
-                    self.machine.closed();
-                    (self.report)(SenderEvent::Disconnected);
-                }
-                Ended::Failed(error) => {
-                    let spread = spread(random);
-                    self.machine.lost(now, spread);
-                    (self.report)(SenderEvent::Failed(error));
-                    match error {
-                        Error::BufferTooShort => return Err(SenderError::BufferTooShort),
-                        Error::NoFingerprint => return Err(SenderError::Address(AddressError::NoFingerprint)),
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Connects, sends what there is to send, and waits for more.
-    async fn connect<N: Network, R: TryCryptoRng + ?Sized>(
-        &mut self,
-        network: &mut N,
-        buffer: &mut [u8],
-        server: &ServerAddress<'_>,
-        expectation: &Expectation,
-        random: &mut R,
-    ) -> Result<Ended, SenderError<S::Error>> {
-        let opened = {
-            let opening = pin!(connection::open(network, buffer, server, expectation, &mut *random));
-            self.meanwhile(pin!(apart(opening))).await?
-        };
-        let mut connection = match opened {
-            Ok(connection) => connection,
-            Err(error) => return Ok(Ended::Failed(error)),
-        };
-        let ended = {
-            let serving = pin!(self.serve(&mut connection, expectation.now, random));
-            apart(serving).await?
-        };
-        match ended {
-            Ended::Closed => {
-                self.meanwhile(pin!(connection.close())).await?;
-                Ok(Ended::Closed)
-            }
-            failed => Ok(failed),
-        }
-    }
-
-    async fn serve<T: Read + Write, R: TryCryptoRng + ?Sized>(
-        &mut self,
-        connection: &mut Connection<'_, T>,
-        time: Option<i64>,
-        random: &mut R,
-    ) -> Result<Ended, SenderError<S::Error>> {
-        self.machine.connected(Instant::now(), connection.version());
-        (self.report)(SenderEvent::Connected(connection.version()));
-        let mut online = Online::default();
-        if self.options.proxy.is_none() {
-            online.key = self.agree(connection.context().server_key);
-        }
-        // Until when the rest of a block is waited for that is in the way of a command.
-        let mut rest = None;
-        loop {
-            let until = match self.next().await? {
-                Step::Request(request) if connection.can_compose() => {
-                    let is_alarm = matches!(request, Request::Send { .. });
-                    if is_alarm {
-                        self.look().await?;
-                        if !self.pending {
-                            // The store had one, and found it damaged.
-                            self.machine.withdraw();
-                            continue;
-                        }
-                        (self.report)(SenderEvent::Sending);
-                    }
-                    match self.compose(connection, &mut online, request, random) {
-                        Ok(()) => {}
-                        Err(Failure::Connection(error)) => return Ok(Ended::Failed(error)),
-                        Err(Failure::Compose(refusal)) => {
-                            self.reply(Reply::Refused(refusal), random);
-                            continue;
-                        }
-                    }
-                    if let Err(error) = self.meanwhile(pin!(connection.flush())).await? {
-                        return Ok(Ended::Failed(error));
-                    }
-                    self.machine.sent(Instant::now());
-                    if is_alarm {
-                        (self.report)(SenderEvent::Sent);
-                    }
-                    continue;
-                }
-                // A part of a block has come in: the rest first.
-                Step::Request(_) => {
-                    let now = Instant::now();
-                    let until = *rest.get_or_insert(now.saturating_add(self.options.timing.response));
-                    if now >= until {
-                        return Ok(Ended::Failed(Error::TimedOut(Wait::Response)));
-                    }
-                    Some(until)
-                }
-                Step::Await(until) => Some(until),
-                Step::Sleep { until, .. } => until,
-                Step::Disconnect if self.machine.is_waiting() => {
-                    return Ok(Ended::Failed(Error::TimedOut(Wait::Response)));
-                }
-                _ => return Ok(Ended::Closed),
-            };
-            let filled = filled(self.outbox, self.full);
-            match select3(connection.receive(), sleep_until(until), filled).await {
-                Either3::First(Ok(block)) => {
-                    rest = None;
-                    for incoming in block {
-                        if let Some(reply) = self.incoming(&mut online, incoming, time) {
-                            self.reply(reply, random);
-                        }
-                    }
-                }
-                Either3::First(Err(error)) => return Ok(Ended::Failed(error)),
-                // Further alarms are taken over by the next step.
-                Either3::Second(()) | Either3::Third(()) => {}
-            }
-        }
-    }
-
-    /// Composes a command, and keeps what is needed to understand the answer.
-    fn compose<T: Read + Write, R: TryCryptoRng + ?Sized>(
-        &self,
-        connection: &mut Connection<'_, T>,
-        online: &mut Online,
-        request: Request,
-        random: &mut R,
-    ) -> Result<(), Failure> {
-        let Online { session, key, asked } = online;
-        let correlation_id = connection::new_correlation_id(random)?;
-        let entity = self.queue.entity();
-        let composed = match (request, session.as_ref()) {
-            (Request::Proxy, _) => {
-                let password = self.options.proxy.and_then(ServerUri::password);
-                let password = password.and_then(|password| PasswordRef::new(password.as_bytes()).ok());
-                let wanted = ProxySession { server: self.queue.server(), password };
-                *asked = Some(Asked { request, correlation_id, entity: Id::EMPTY, forward: None });
-                connection.compose(|composer| {
-                    composer.push_with(&correlation_id, EntityId::EMPTY, None, |writer| {
-                        writer.bytes(b"PRXY ")?;
-                        writer.value(&wanted)
-                    })
-                })
-            }
-            (_, None) => {
-                let entity_id = Id::from_slice(entity.as_bytes()).ok_or(Failure::Compose(Refusal::Protocol))?;
-                let write = self.command(request, random)?;
-                let key = if write.authorized { key.as_ref() } else { None };
-                *asked = Some(Asked { request, correlation_id, entity: entity_id, forward: None });
-                connection
-                    .compose(|composer| composer.push_with(&correlation_id, entity, key, |writer| write.to(writer)))
-            }
-            (_, Some(session)) => {
-                let session_id =
-                    Id::from_slice(session.entity().as_bytes()).ok_or(Failure::Compose(Refusal::Protocol))?;
-                let write = self.command(request, random)?;
-                let key = if write.authorized { key.as_ref() } else { None };
-                let forward = session.prepare(random)?;
-                let composed = connection.compose(|composer| {
-                    composer.push_with(&forward.correlation_id, session.entity(), None, |writer| {
-                        forward.write(writer, session, entity, key, |writer| write.to(writer))
-                    })
-                });
-                let correlation_id = forward.correlation_id;
-                *asked = Some(Asked { request, correlation_id, entity: session_id, forward: Some(forward) });
-                composed
-            }
-        };
-        composed?.map_err(|error| {
-            *asked = None;
-            Failure::Compose(match error {
-                ComposeError::Full | ComposeError::TooLarge => Refusal::TooLarge,
-                _ => Refusal::Protocol,
-            })
-        })
-    }
-
-    /// SKEY, or SEND with the alarm.
-    fn command<R: TryCryptoRng + ?Sized>(
-        &self,
-        request: Request,
-        random: &mut R,
-    ) -> Result<CommandWriter<'_>, RandomError> {
-        let authorized = !matches!(request, Request::Send { authorized: false, .. });
-        let body = self.body.get(..self.length).unwrap_or_default();
-        Ok(CommandWriter { queue: self.queue, body, request, authorized, nonce: random::array(random)? })
-    }
-
-    /// What a transmission says about the command on its way, if anything.
-    fn incoming(&self, online: &mut Online, incoming: Incoming<'_>, time: Option<i64>) -> Option<Reply> {
-        // Anything else comes too late, or unasked: a sender has no events.
-        let asked = online.asked.take_if(|asked| incoming.answers(&asked.correlation_id, &asked.entity))?;
-        if let (Some(forward), Some(session)) = (&asked.forward, &online.session) {
-            if let Some(error) = incoming.parameters(b"ERR") {
-                return Some(Reply::Refused(Refusal::read(error, true)));
-            }
-            let Some(encrypted) = incoming.into_proxy_response() else {
-                return Some(Reply::Refused(Refusal::Proxy(ProxyFailure::Transport)));
-            };
-            return Some(match forward.open(session, self.queue.entity(), encrypted) {
-                Ok(()) => Reply::Done,
-                Err(refusal) => Reply::Refused(refusal),
-            });
-        }
-        let of_proxy = asked.request == Request::Proxy;
-        if let Some(error) = incoming.parameters(b"ERR") {
-            return Some(Reply::Refused(Refusal::read(error, of_proxy)));
-        }
-        // Read here and not with all messages there are, whose decoders are large.
-        let key = incoming.parameters(b"PKEY").and_then(|key| ProxyKey::from_bytes(key).ok()).filter(|_| of_proxy);
-        Some(match key {
-            None if !of_proxy && incoming.body() == b"OK" => Reply::Done,
-            Some(key) => {
-                let fingerprint = self.queue.server().fingerprint().unwrap_or_default();
-                match RelaySession::accept(&key, &fingerprint, self.options.versions, time) {
-                    Ok(session) => {
-                        let version = session.version();
-                        online.key = self.agree(Some(session.key()));
-                        online.session = Some(session);
-                        Reply::Session(version)
-                    }
-                    Err(failure) => Reply::Refused(Refusal::Proxy(failure)),
-                }
-            }
-            None if of_proxy => Reply::Refused(Refusal::Proxy(ProxyFailure::Transport)),
-            None => Reply::Refused(Refusal::Protocol),
-        })
-    }
-
-    /// Agrees with the relay's session key on what authorizes commands.
-    fn agree(&self, server_key: Option<&X25519PublicKey>) -> Option<CommandKey> {
-        AgreedKey::new(&self.queue.authorization, server_key?).ok().map(CommandKey::Agreed)
-    }
-
-    /// Takes note of the answer.
-    fn reply<R: TryCryptoRng + ?Sized>(&mut self, reply: Reply, random: &mut R) {
-        let secured = self.machine.stage().0 >= SendStage::Secured;
-        self.machine.reply(Instant::now(), reply, spread(random));
-        if let Reply::Refused(refusal) = reply {
-            (self.report)(SenderEvent::Refused(refusal));
-        } else if !secured && self.machine.stage().0 == SendStage::Secured {
-            (self.report)(SenderEvent::Secured);
-        }
-    }
-
-    /// The next thing that is not a matter of the store alone.
-    async fn next(&mut self) -> Result<Step, SenderError<S::Error>> {
-        loop {
-            self.take_over().await?;
-            match self.machine.step(Instant::now(), self.pending) {
-                Step::Save => {
-                    let (stage, secures) = self.machine.stage();
-                    let state = self.queue.to_state(stage, secures);
-                    self.store.save_sender(&state).await.map_err(SenderError::Store)?;
-                    self.machine.saved();
-                }
-                Step::Remove => {
-                    self.store.pop_alarm().await.map_err(SenderError::Store)?;
-                    self.machine.removed();
-                    self.full = false;
-                    self.look().await?;
-                    match (self.earlier, self.pending) {
-                        (false, _) => self.outbox.one_accepted(),
-                        (true, false) => {
-                            self.earlier = false;
-                            self.outbox.all_accepted();
-                        }
-                        (true, true) => {}
-                    }
-                    (self.report)(SenderEvent::Accepted);
-                }
-                step => return Ok(step),
-            }
-        }
-    }
-
-    /// Copies the oldest alarm of the store.
-    async fn look(&mut self) -> Result<(), SenderError<S::Error>> {
-        let length = self.store.first_alarm(&mut self.body).await.map_err(SenderError::Store)?;
-        self.pending = length.is_some();
-        self.length = length.unwrap_or_default();
-        Ok(())
-    }
-
-    /// Moves alarms from the outbox to the store, as long as there is room.
-    async fn take_over(&mut self) -> Result<(), SenderError<S::Error>> {
-        while !self.full
-            && let Some(length) = self.outbox.first(&mut self.body)
-        {
-            let body = self.body.get(..length).unwrap_or_default();
-            if self.store.push_alarm(body).await.map_err(SenderError::Store)? {
-                self.outbox.taken();
-                self.pending = true;
-            } else {
-                self.full = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Does something that takes long, and takes over alarms meanwhile.
-    async fn meanwhile<T>(&mut self, mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, SenderError<S::Error>> {
-        loop {
-            match select(work.as_mut(), filled(self.outbox, self.full)).await {
-                Either::First(output) => return Ok(output),
-                Either::Second(()) => self.take_over().await?,
-            }
-        }
-    }
-
-    /// Waits for a time or for alarms.
-    async fn sleep(&mut self, until: Option<Instant>) -> Result<(), SenderError<S::Error>> {
-        select(sleep_until(until), filled(self.outbox, self.full)).await;
-        Ok(())
-    }
-}
-
-/// Why a command was not sent.
-enum Failure {
-    Connection(Error),
-    Compose(Refusal),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Connection(error)
-    }
-}
-
-impl From<RandomError> for Failure {
-    fn from(error: RandomError) -> Self {
-        Self::Connection(error.into())
-    }
-}
-
-/// A command of the sender, written where it is sent from.
-struct CommandWriter<'c> {
-    queue: &'c SendQueue,
-    body: &'c [u8],
-    request: Request,
-    authorized: bool,
-    nonce: [u8; 24],
-}
-
-impl CommandWriter<'_> {
-    fn to(&self, writer: &mut Writer<'_>) -> Result<(), wire::Error> {
-        match self.request {
-            Request::Send { confirmation, secures, .. } => {
-                self.queue.write_message(writer, confirmation, secures, self.nonce, self.body)
-            }
-            _ => {
-                writer.bytes(b"SKEY ")?;
-                writer.value(&self.queue.public_key())
-            }
-        }
-    }
-}
-
-/// Waits until there are alarms that the store may have room for.
-async fn filled<M: RawMutex, const ALARMS: usize, const LENGTH: usize>(outbox: &Outbox<M, ALARMS, LENGTH>, full: bool) {
-    if full { pending().await } else { outbox.filled().await }
-}
-
-async fn sleep_until(until: Option<Instant>) {
-    match until {
-        Some(until) => Timer::at(until).await,
-        None => pending().await,
-    }
-}
-
-/// Chance for the length of a pause. A source without randomness must not stop the attempts: it may recover.
-fn spread<R: TryCryptoRng + ?Sized>(random: &mut R) -> u16 {
-    random::array(random).map_or(0x8000, u16::from_le_bytes)
 }

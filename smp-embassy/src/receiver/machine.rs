@@ -215,7 +215,7 @@ impl Machine {
 
     /// The command is on its way.
     pub(crate) fn sent(&mut self, now: Instant) {
-        let deadline = later(now, self.timing.response);
+        let deadline = now.saturating_add(self.timing.response);
         if let Some((_, until)) = &mut self.outstanding {
             *until = Some(deadline);
         }
@@ -223,7 +223,7 @@ impl Machine {
 
     /// Something came from the relay.
     pub(crate) fn heard(&mut self, now: Instant) {
-        self.ping_at = later(now, self.timing.silence);
+        self.ping_at = now.saturating_add(self.timing.silence);
     }
 
     /// The command is done. After NEW the queue is there.
@@ -288,12 +288,8 @@ impl Machine {
 
     fn pause(&mut self, now: Instant, spread: u16) {
         self.failures = self.failures.saturating_add(1);
-        self.not_before = later(now, self.timing.backoff.pause(self.failures, spread));
+        self.not_before = now.saturating_add(self.timing.backoff.pause(self.failures, spread));
     }
-}
-
-fn later(now: Instant, by: Duration) -> Instant {
-    now.checked_add(by).unwrap_or(Instant::MAX)
 }
 
 #[cfg(test)]

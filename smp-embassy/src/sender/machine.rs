@@ -297,7 +297,7 @@ impl Machine {
                 _ if self.proxied => saturating_sum(response, response),
                 _ => response,
             };
-            *deadline = Some(later(now, patience));
+            *deadline = Some(now.saturating_add(patience));
         }
     }
 
@@ -352,7 +352,7 @@ impl Machine {
             }
             Refusal::QueueFull => {
                 self.full = self.full.saturating_add(1);
-                self.not_before = later(now, self.timing.full.pause(self.full, spread));
+                self.not_before = now.saturating_add(self.timing.full.pause(self.full, spread));
             }
             refusal if refusal.is_final() => self.stopped = Some(refusal),
             _ => self.pause(now, spread),
@@ -364,17 +364,13 @@ impl Machine {
     }
 
     fn stay(&mut self, now: Instant) {
-        self.linger_until = later(now, self.timing.linger);
+        self.linger_until = now.saturating_add(self.timing.linger);
     }
 
     fn pause(&mut self, now: Instant, spread: u16) {
         self.failures = self.failures.saturating_add(1);
-        self.not_before = later(now, self.timing.backoff.pause(self.failures, spread));
+        self.not_before = now.saturating_add(self.timing.backoff.pause(self.failures, spread));
     }
-}
-
-fn later(now: Instant, by: Duration) -> Instant {
-    now.checked_add(by).unwrap_or(Instant::MAX)
 }
 
 fn saturating_sum(one: Duration, other: Duration) -> Duration {
