@@ -18,7 +18,7 @@ mod signature;
 pub use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X448PublicKey, X25519PublicKey};
 
 pub use agreement::{SharedSecret, X25519SecretKey};
-#[cfg(feature = "ed448")]
+#[cfg(feature = "x448")]
 pub use agreement::{SharedSecret448, X448SecretKey};
 pub use pkcs8::Pkcs8;
 #[cfg(feature = "ed448")]

@@ -15,6 +15,7 @@
 //! | [`delivery`], [`notification`] | messages and notifications from relay to recipient |
 //! | [`routing`] | commands that travel through a proxy |
 //! | [`short_link`] | what is kept behind a short link |
+//! | `ratchet` (feature `ratchet`) | what two parties say to each other |
 //! | `sntrup761` (feature `ratchet`) | the post-quantum key encapsulation of the double ratchet |
 //! | [`kdf`], [`hash`] | derivations and hashes used by the others |
 //!
@@ -83,6 +84,8 @@ pub mod kdf;
 pub mod key;
 pub mod notification;
 pub mod queue_envelope;
+#[cfg(feature = "ratchet")]
+pub mod ratchet;
 pub mod routing;
 pub mod secret_box;
 pub mod session;

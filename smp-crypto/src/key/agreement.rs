@@ -96,7 +96,7 @@ impl X25519SecretKey {
     }
 }
 
-#[cfg(feature = "ed448")]
+#[cfg(feature = "x448")]
 mod curve448 {
     use zeroize::Zeroizing;
 
@@ -183,5 +183,5 @@ mod curve448 {
     }
 }
 
-#[cfg(feature = "ed448")]
+#[cfg(feature = "x448")]
 pub use curve448::{SharedSecret448, X448SecretKey};

@@ -3,13 +3,10 @@
 
 use core::fmt;
 
-use super::ratchet_parameters::ENCAPSULATION_KEY_LENGTH;
+use super::ratchet_parameters::{ENCAPSULATED_SECRET_LENGTH, ENCAPSULATION_KEY_LENGTH};
 use crate::key::X448PublicKey;
 use crate::version::RatchetVersion;
 use crate::wire::{Decode, Encode, Error, Reader, Writer};
-
-/// Length of an sntrup761 ciphertext in bytes.
-const CIPHERTEXT_LENGTH: usize = 1039;
 
 /// Where the post-quantum encapsulation stands, as parameters and message headers tell it.
 ///
@@ -25,7 +22,7 @@ pub enum Encapsulation<'a> {
     /// The sender encapsulated a secret to the other party's key and gives its own for the next one.
     Accepted {
         /// What was encapsulated to the other party's key.
-        ciphertext: &'a [u8; CIPHERTEXT_LENGTH],
+        ciphertext: &'a [u8; ENCAPSULATED_SECRET_LENGTH],
         /// The sender's public key.
         key: &'a [u8; ENCAPSULATION_KEY_LENGTH],
     },

@@ -5,7 +5,7 @@ use core::fmt;
 use super::ratchet_agreement::Encapsulation;
 use crate::key::X448PublicKey;
 use crate::version::RatchetVersion;
-use crate::wire::{Decode, Encode, Error, Hidden, Reader, Writer};
+use crate::wire::{Decode, Error, Hidden, Reader, Writer};
 
 /// Length of an initialisation vector and of an authentication tag in bytes.
 pub const TAG_LENGTH: usize = 16;
