@@ -12,6 +12,7 @@
 //! the public key alone and never on the secret.
 
 mod agreement;
+mod curve;
 mod pkcs8;
 mod signature;
 
@@ -241,8 +242,7 @@ mod tests {
         promises::<crate::block_chain::BlockChain>();
         promises::<crate::block_chain::BlockKey>();
         promises::<crate::short_link::LinkKey>();
-        // What the wrappers rely on.
-        promises::<x25519_dalek::StaticSecret>();
+        // What the wrapper relies on.
         promises::<ed25519_dalek::SigningKey>();
 
         let mut secret = SharedSecret::from_bytes([7; 32]);

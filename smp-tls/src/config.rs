@@ -3,8 +3,9 @@
 use core::fmt;
 
 use rand_core::TryCryptoRng;
-use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::curve;
 
 /// What the application offers to servers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,8 +19,8 @@ pub struct Config<'a> {
 ///
 /// Made before the connection is opened, so that the time a slow processor takes is not counted by the server.
 pub struct Ephemeral {
-    pub(crate) secret: StaticSecret,
-    pub(crate) public: PublicKey,
+    pub(crate) secret: Zeroizing<[u8; 32]>,
+    pub(crate) public: [u8; 32],
     pub(crate) random: [u8; 32],
     pub(crate) session_id: [u8; 32],
 }
@@ -31,8 +32,8 @@ impl Ephemeral {
     pub fn generate<R: TryCryptoRng + ?Sized>(random: &mut R) -> Result<Self, R::Error> {
         let mut secret = Zeroizing::new([0; 32]);
         random.try_fill_bytes(secret.as_mut())?;
-        let secret = StaticSecret::from(*secret);
-        let mut ephemeral = Self { public: PublicKey::from(&secret), secret, random: [0; 32], session_id: [0; 32] };
+        let public = curve::x25519_public_key(&secret);
+        let mut ephemeral = Self { secret, public, random: [0; 32], session_id: [0; 32] };
         random.try_fill_bytes(&mut ephemeral.random)?;
         random.try_fill_bytes(&mut ephemeral.session_id)?;
         Ok(ephemeral)
@@ -64,11 +65,11 @@ mod tests {
     fn is_made_of_fresh_values() {
         let mut random = random();
         let [a, b] = [(); 2].map(|()| Ephemeral::generate(&mut random).unwrap());
-        assert_ne!(a.secret.to_bytes(), b.secret.to_bytes());
+        assert_ne!(a.secret, b.secret);
         assert_ne!(a.random, b.random);
         assert_ne!(a.session_id, b.session_id);
         assert_ne!(a.random, a.session_id);
-        assert_eq!(a.public, PublicKey::from(&a.secret));
+        assert_eq!(a.public, x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*a.secret)).to_bytes());
     }
 
     /// A source that fails at its second or third answer must not leave a handshake with predictable values.

@@ -7,6 +7,7 @@ use crate::alert::Alert;
 use crate::codec::Writer;
 use crate::config::{Config, Ephemeral};
 use crate::connection::Connection;
+use crate::curve;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::message::server_hello::ServerHello;
@@ -253,11 +254,8 @@ impl<'c> Handshake<'c> {
 
     /// Agrees on the secrets of the handshake, and changes to its keys.
     fn agree(&mut self, share: [u8; 32]) -> Result<(), Error> {
-        let shared = self.ephemeral.secret.diffie_hellman(&share.into());
-        if !shared.was_contributory() {
-            return Err(Alert::ILLEGAL_PARAMETER.into());
-        }
-        let secret = Secret::handshake(shared.as_bytes());
+        let shared = curve::agree(&self.ephemeral.secret, &share).ok_or(Alert::ILLEGAL_PARAMETER)?;
+        let secret = Secret::handshake(&shared);
         let hash = self.transcript.hash();
         self.records.set_read(Keys::new(secret.derive(b"s hs traffic", &hash)));
         self.records.set_write(Keys::new(secret.derive(b"c hs traffic", &hash)));

@@ -89,6 +89,7 @@
 //!
 //! - `ed448`: servers that sign with Ed448. Costs flash, and seconds of a slow processor.
 //! - `defmt`: errors print through defmt.
+//! - `small-curve`: X25519 and Ed25519 by this project's own arithmetic, for microcontrollers. Results are the same.
 //!
 //! # Memory
 //!
@@ -117,6 +118,7 @@ mod alert;
 mod codec;
 mod config;
 mod connection;
+mod curve;
 mod error;
 mod handshake;
 mod keys;

@@ -36,6 +36,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
     logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
     seeds.insert("flash_store", flash());
     seeds.insert("tls_client", tls());
+    seeds.insert("curve25519", curve());
     for (target, mut all) in seeds {
         all.retain(|seed| seed.len() <= LONGEST);
         all.sort();
@@ -52,6 +53,20 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         println!("{target}: {} of {} values", chosen.len(), all.len());
     }
     Ok(())
+}
+
+/// Agreements, signatures as they come, and signatures made to fit: see `fuzz/fuzz_targets/curve25519.rs`.
+fn curve() -> Vec<Vec<u8>> {
+    let patterns = [0x00, 0xff, 0x55, 0x09];
+    let agreements = patterns.iter().map(|byte| [&[0][..], &[*byte; 32], &[!byte; 32]].concat());
+    let as_they_come = patterns.iter().map(|byte| [&[1][..], &[*byte; 32], &[0; 64], b"message"].concat());
+    // Parts of small order in the key or in R or in both, with and without a change in one byte of key, R and S.
+    let fitting = [0u8, 1, 8, 9, 18, 27, 36, 45, 54, 63].into_iter().enumerate().map(|(index, torsion)| {
+        let change = [[0, 0], [31, 128], [32, 1], [95, 16]][index % 4];
+        [&[2][..], &[torsion.wrapping_add(1); 32], &[index.to_le_bytes()[0]; 32], &[torsion], &change, b"message"]
+            .concat()
+    });
+    agreements.chain(as_they_come).chain(fitting).collect()
 }
 
 /// Servers for a TLS client, as steps: see `fuzz/src/tls.rs`.

@@ -2,7 +2,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{Pkcs8, X25519PublicKey, pkcs8, secret_debug};
+use super::{Pkcs8, X25519PublicKey, curve, pkcs8, secret_debug};
 use crate::Error;
 
 /// What X25519 agreed on: 32 bytes. Wiped when dropped, compared in constant time.
@@ -40,26 +40,27 @@ impl PartialEq for SharedSecret {
 impl Eq for SharedSecret {}
 
 /// The secret half of an [`X25519PublicKey`].
-pub struct X25519SecretKey(x25519_dalek::StaticSecret);
-
-impl ZeroizeOnDrop for X25519SecretKey {}
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct X25519SecretKey([u8; 32]);
 
 impl X25519SecretKey {
     /// A new key.
     pub fn generate<R: CryptoRng + ?Sized>(random: &mut R) -> Self {
-        Self(x25519_dalek::StaticSecret::random_from_rng(random))
+        let mut key = Self([0; 32]);
+        random.fill_bytes(&mut key.0);
+        key
     }
 
     /// Takes the raw key. Clamping happens when it is used.
     #[must_use]
     pub fn from_bytes(raw: &[u8; 32]) -> Self {
-        Self((*raw).into())
+        Self(*raw)
     }
 
     /// The raw key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        &self.0
     }
 
     /// Reads a complete PKCS#8 key.
@@ -73,10 +74,10 @@ impl X25519SecretKey {
         Pkcs8::new(&pkcs8::X25519, self.as_bytes())
     }
 
-    /// The other half. This costs about a third of an agreement.
+    /// The other half. This costs about a third of an agreement, and with the feature `small-curve` as much as one.
     #[must_use]
     pub fn public_key(&self) -> X25519PublicKey {
-        X25519PublicKey(x25519_dalek::PublicKey::from(&self.0).to_bytes())
+        X25519PublicKey(curve::x25519_public_key(&self.0))
     }
 
     /// Agrees on a secret, or fails with [`Error::WeakKey`] when the peer's key has small order (see the
@@ -90,9 +91,9 @@ impl X25519SecretKey {
     // Not inlined: the ladder would be compiled for size in firmware that is, at a quarter more instructions.
     #[inline(never)]
     pub(crate) fn diffie_hellman_unchecked(&self, peer: &X25519PublicKey) -> (SharedSecret, subtle::Choice) {
-        let agreed = self.0.diffie_hellman(&peer.0.into());
-        let contributory = !agreed.as_bytes().ct_eq(&[0; 32]);
-        (SharedSecret(agreed.to_bytes()), contributory)
+        let agreed = SharedSecret(curve::x25519(&self.0, &peer.0));
+        let contributory = !agreed.0.ct_eq(&[0; 32]);
+        (agreed, contributory)
     }
 }
 

@@ -1,8 +1,8 @@
-use ed25519_dalek::ed25519::signature::{MultipartSigner, MultipartVerifier};
+use ed25519_dalek::ed25519::signature::MultipartSigner;
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::{Ed448PublicKey, Ed25519PublicKey, Pkcs8, pkcs8, secret_debug};
+use super::{Ed448PublicKey, Ed25519PublicKey, Pkcs8, curve, pkcs8, secret_debug};
 use crate::Error;
 
 /// Length of an Ed25519 signature in bytes.
@@ -31,12 +31,7 @@ pub const ED448_PARTS_LENGTH: usize = 16_384 + 512;
 
 impl Verify for Ed25519PublicKey {
     fn verify_parts(&self, message: &[&[u8]], signature: &[u8]) -> Result<(), Error> {
-        let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| Error::Signature)?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| Error::InvalidKey)?;
-        if key.is_weak() {
-            return Err(Error::InvalidKey);
-        }
-        key.multipart_verify(message, &signature).map_err(|_| Error::Signature)
+        curve::verify_ed25519(&self.0, message, signature.try_into().map_err(|_| Error::Signature)?)
     }
 }
 

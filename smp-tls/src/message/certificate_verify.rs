@@ -1,9 +1,8 @@
 //! CertificateVerify (RFC 8446, section 4.4.3): the proof that the server has the key of its certificate.
 
-use ed25519_dalek::ed25519::signature::Verifier;
-
 use crate::alert::Alert;
 use crate::codec::Reader;
+use crate::curve;
 use crate::error::Error;
 use crate::schedule::HASH_LENGTH;
 use crate::verify::ServerKey;
@@ -36,11 +35,8 @@ pub(crate) fn verify(message: &[u8], key: &ServerKey, transcript: &[u8; HASH_LEN
     verified.ok_or(Alert::DECRYPT_ERROR.into())
 }
 
-/// A key of small order verifies nothing: with it one signature fits many messages.
 fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8]) -> Option<()> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(key).ok().filter(|key| !key.is_weak())?;
-    let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
-    key.verify(message, &signature).ok()
+    curve::verify(key, message, signature.try_into().ok()?).then_some(())
 }
 
 #[cfg(feature = "ed448")]

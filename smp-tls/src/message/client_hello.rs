@@ -41,7 +41,7 @@ pub(crate) fn encode(
     writer.bytes(&[0, 38, 0, 36])?;
     writer.u16(GROUP)?;
     writer.u16(32)?;
-    writer.bytes(ephemeral.public.as_bytes())?;
+    writer.bytes(&ephemeral.public)?;
 
     if !config.alpn.is_empty() {
         writer.u16(extension::ALPN)?;
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(content(&message, SUPPORTED_GROUPS).unwrap(), [0, 2, 0, 29]);
         let schemes: &[u8] = if cfg!(feature = "ed448") { &[0, 4, 8, 7, 8, 8] } else { &[0, 2, 8, 7] };
         assert_eq!(content(&message, SIGNATURE_ALGORITHMS).unwrap(), schemes);
-        let share = [&[0, 36, 0, 29, 0, 32][..], ephemeral.public.as_bytes()].concat();
+        let share = [&[0, 36, 0, 29, 0, 32][..], &ephemeral.public].concat();
         assert_eq!(content(&message, KEY_SHARE).unwrap(), share);
         assert_eq!(content(&message, ALPN).unwrap(), b"\0\x09\x02h2\x05smp/1");
         assert_eq!(content(&message, COOKIE), None);

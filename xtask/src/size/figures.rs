@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::elf::Elf;
 
 /// Instructions between two readings of the board's clock that may as well be none: it counts in steps of 40.
-const CLOCK: u64 = 80;
+pub(super) const CLOCK: u64 = 80;
 
 /// What a program costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use smp_crypto::certificate::{
     fingerprint, validate_server_chain, write_authority, write_leaf,
 };
 use smp_crypto::hash::{sha256, sha512};
-use smp_crypto::key::{Ed25519SecretKey, Verify, X25519SecretKey};
+use smp_crypto::key::{Ed25519SecretKey, Verify, X25519PublicKey, X25519SecretKey};
 use smp_crypto::secret_box::{BoxKey, Nonce};
 use static_cell::ConstStaticCell;
 
@@ -58,6 +58,10 @@ fn run<R: Rng + rand_core::CryptoRng>(random: &mut R) -> Option<()> {
     });
     let theirs = X25519SecretKey::generate(random).public_key();
     let secret = bench("x25519-agreement", || ours.diffie_hellman(&theirs)).ok()?;
+
+    // Other values, as different as can be: `cargo xtask size` checks that they cost the same.
+    let other = X25519SecretKey::from_bytes(&[0; 32]);
+    bench("x25519-agreement-other", || other.diffie_hellman(&X25519PublicKey([255; 32]))).ok()?;
 
     let signer = Ed25519SecretKey::generate(random);
     let public = signer.public_key();
