@@ -57,6 +57,9 @@
 //!
 //! - `ed448` (default): Ed448 signatures and X448 agreement. Relays and full clients need them. Without it Ed448
 //!   signatures never verify, which is right for a device whose relays have Ed25519 certificates.
+//! - `precomputed-tables` (default): signatures and key pairs of Curve25519 at a third of the cost, for 38 KiB of constants.
+//! - `small-curve`: X25519 and the verification of Ed25519 signatures by `smp-curve25519`, for microcontrollers, instead of
+//!   dalek. Results are the same.
 //! - `ratchet` (default): the double ratchet, which clients need and relays do not.
 //!
 //! # Memory

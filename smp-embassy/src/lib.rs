@@ -58,6 +58,8 @@
 //! - `embassy-net` (default): TCP over embassy-net.
 //! - `ed25519-keys` (default): commands authorized by Ed25519 keys. Without it, with X25519 keys only, 6 KiB less of flash.
 //! - `precomputed-tables`: signatures and key pairs at a third of the cost, for 38 KiB of flash.
+//! - `small-curve`: X25519 and the verification of Ed25519 signatures by this project's `smp-curve25519` instead of dalek,
+//!   with the same results: half of the time and 10 KB less of flash.
 //! - `ipv6`: relays with IPv6 addresses only.
 //! - `ed448`: relays with Ed448 keys. Signatures take tens of millions of instructions each on a Cortex-M4, and some tens of
 //!   KiB of flash.
@@ -68,7 +70,7 @@
 //! No heap. One buffer of [`BUFFER_LENGTH`] bytes, in which blocks are received, decrypted, composed and encrypted in
 //! place. What a role holds across its waits is 3 to 4 KiB, connection and handshake included; a queue of a notifier takes
 //! 330 bytes. TCP buffers of 1 to 4 KiB are enough: blocks pass through them in pieces. The stack goes up to about 8 KiB,
-//! in the verification of Ed25519 signatures.
+//! in the verification of Ed25519 signatures (2 KiB less with `small-curve`).
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
