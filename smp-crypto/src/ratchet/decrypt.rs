@@ -79,7 +79,6 @@ struct Advance {
 /// The sending half, which needs new keys.
 struct NewSending {
     key: KeyPair,
-    encapsulation: Option<OwnEncapsulation>,
     encapsulated: bool,
     step: RootStep,
 }
@@ -129,9 +128,11 @@ impl Ratchet {
         let header = received.read()?;
         let candidate = self.candidate(&header, turn)?;
         let range = open_body(&candidate.key, &self.associated_data, encoded_header, tag, body)?;
-        let changed = self.complete(skipped, new_keys, &header, &candidate);
+        // Made in place: it is large.
+        let mut own = None;
+        let changed = self.complete(skipped, new_keys, &header, &candidate, &mut own);
         let (new_sending, changed) = changed.inspect_err(|_| candidate.key.restore(body))?;
-        self.commit(candidate, new_sending);
+        self.commit(candidate, new_sending, &mut own);
         Ok(Decrypted {
             message: body.get(range).unwrap_or_default(),
             number: header.number,
@@ -148,10 +149,11 @@ impl Ratchet {
         new_keys: &mut dyn NewKeys,
         header: &RatchetHeader<'_>,
         candidate: &Candidate,
+        own: &mut Option<OwnEncapsulation>,
     ) -> Result<(Option<NewSending>, Changed), DecryptError<S::Error>> {
         let new_sending = match &candidate.advance {
             None => None,
-            Some(advance) => Some(self.new_sending(new_keys, header, candidate.version, advance)?),
+            Some(advance) => Some(self.new_sending(new_keys, header, candidate.version, advance, own)?),
         };
         if candidate.skipped.len() == 0 {
             return Ok((new_sending, Changed::Ratchet));
@@ -217,19 +219,19 @@ impl Ratchet {
         header: &RatchetHeader<'_>,
         version: RatchetVersion,
         advance: &Advance,
+        own: &mut Option<OwnEncapsulation>,
     ) -> Result<NewSending, Error> {
         let key = new_keys.key_pair();
         let agreed = key.secret.diffie_hellman(&header.key)?;
         let enabled = self.encapsulates && version >= RatchetVersion::ENCAPSULATION;
-        let mut own = None;
         let has_own = self.encapsulation.is_some();
-        let secret = encapsulation::send(enabled, has_own, header.encapsulation, new_keys, &mut own);
+        let secret = encapsulation::send(enabled, has_own, header.encapsulation, new_keys, own);
         let step = advance.root.step(&agreed, secret.as_ref())?;
-        Ok(NewSending { key, encapsulation: own, encapsulated: secret.is_some(), step })
+        Ok(NewSending { key, encapsulated: secret.is_some(), step })
     }
 
-    /// Takes over what a message changes. This cannot fail.
-    fn commit(&mut self, candidate: Candidate, new_sending: Option<NewSending>) {
+    /// Takes over what a message changes, and leaves what it replaces to be wiped. This cannot fail.
+    fn commit(&mut self, candidate: Candidate, new_sending: Option<NewSending>, own: &mut Option<OwnEncapsulation>) {
         self.version = candidate.version;
         self.receiving = Some(candidate.receiving);
         self.received = candidate.received;
@@ -239,7 +241,7 @@ impl Ratchet {
         self.sending = Some(Chain { key: new.step.chain, header_key });
         self.next_receiving_header_key = advance.next_receiving_header_key;
         self.key = new.key;
-        self.encapsulation = new.encapsulation;
+        core::mem::swap(&mut self.encapsulation, own);
         self.previously_sent = core::mem::take(&mut self.sent);
         self.sending_encapsulated = new.encapsulated;
         self.receiving_encapsulated = advance.encapsulated;

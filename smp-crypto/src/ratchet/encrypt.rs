@@ -28,7 +28,7 @@ pub enum EncapsulationRequest {
 pub struct Sending {
     /// What the message asks of encapsulation.
     pub encapsulation: EncapsulationRequest,
-    /// The highest version this program speaks, which the header announces.
+    /// The highest version this program speaks, which the header announces. Not above [`RatchetVersion::MAX`].
     pub max_version: RatchetVersion,
 }
 
@@ -61,7 +61,7 @@ impl Ratchet {
         let large = self.large_headers || (self.version >= RatchetVersion::ENCAPSULATION && encapsulates);
         Settings {
             encapsulates,
-            max_version: sending.max_version.max(floor),
+            max_version: sending.max_version.min(RatchetVersion::MAX).max(floor),
             form: HeaderForm { version: self.version, large },
         }
     }

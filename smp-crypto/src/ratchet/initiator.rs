@@ -57,10 +57,11 @@ impl Initiator {
     ///
     /// `encapsulation` tells whether the connection supports encapsulation (section 12.1).
     pub fn accept(&self, answer: &AgreedParameters<'_>, encapsulation: bool) -> Result<Ratchet, Error> {
-        if !self.versions.contains(answer.version) {
+        let versions = self.versions.intersection(&VersionRange::RATCHET).ok_or(Error::Version)?;
+        if !versions.contains(answer.version) {
             return Err(Error::Version);
         }
-        receive(&self.keys, (answer.version, self.versions.max()), answer, encapsulation)
+        receive(&self.keys, (answer.version, versions.max()), answer, encapsulation)
     }
 
     /// Writes the stored form and gives it. It is as secret as the keys.

@@ -66,6 +66,7 @@ impl Joiner {
         invitation: &RatchetParameters,
         encapsulation: bool,
     ) -> Result<Self, Error> {
+        let versions = versions.intersection(&VersionRange::RATCHET).ok_or(Error::Version)?;
         let version = versions.intersection(&invitation.versions).ok_or(Error::Version)?.max();
         let encapsulation = encapsulation && version >= RatchetVersion::ENCAPSULATION;
         let keys = AgreementKeys::generate(new_keys, encapsulation);
@@ -139,6 +140,10 @@ impl Joiner {
         let (version, max_version): (u16, u16) = reader.read()?;
         let keys = reader.read::<StoredKeys<'_>>()?.read()?;
         let peer: StoredPeer<'_> = reader.read()?;
+        let range = VersionRange::new(RatchetVersion(version), RatchetVersion(max_version));
+        if !range.is_ok_and(|range| VersionRange::RATCHET.intersection(&range) == Some(range)) {
+            return Err(Error::Stored);
+        }
         let accepted = match peer.accepted {
             None => None,
             // A secret goes with an own key; without one it could not be announced.

@@ -74,6 +74,7 @@ impl Resynchronization {
     /// Makes keys to start with, before anything of the peer's is known. `encapsulation` tells whether the connection
     /// supports it; a key is proposed then.
     pub fn start(new_keys: &mut dyn NewKeys, max_version: RatchetVersion, encapsulation: bool) -> Self {
+        let max_version = max_version.min(RatchetVersion::MAX);
         let encapsulation = encapsulation && max_version >= RatchetVersion::ENCAPSULATION;
         Self { keys: AgreementKeys::generate(new_keys, encapsulation), version: max_version, max_version }
     }
@@ -85,6 +86,7 @@ impl Resynchronization {
         peer: &AgreedParameters<'_>,
         encapsulation: bool,
     ) -> Result<Self, Error> {
+        let versions = versions.intersection(&VersionRange::RATCHET).ok_or(Error::Version)?;
         if !versions.contains(peer.version) {
             return Err(Error::Version);
         }
@@ -147,6 +149,10 @@ impl Resynchronization {
         let mut reader = stored::Reader::new(bytes, FORMAT)?;
         let (version, max_version): (u16, u16) = reader.read()?;
         let keys = reader.read::<StoredKeys<'_>>()?.read()?;
+        let range = VersionRange::new(RatchetVersion(version), RatchetVersion(max_version));
+        if !range.is_ok_and(|range| VersionRange::RATCHET.intersection(&range) == Some(range)) {
+            return Err(Error::Stored);
+        }
         Ok(Self { keys, version: RatchetVersion(version), max_version: RatchetVersion(max_version) })
     }
 

@@ -37,11 +37,11 @@ impl RootKey {
         material.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
         let length = agreed.as_bytes().len().saturating_add(encapsulated.len());
         let material = material.get(..length).ok_or(Error::Internal)?;
-        let [root, chain, next_header_key] = *derive(&self.0, material, b"SimpleXRootRatchet")?;
+        let [root, chain, next_header_key] = &*derive(&self.0, material, b"SimpleXRootRatchet")?;
         Ok(RootStep {
-            root: Self(root),
-            chain: ChainKey::from_bytes(chain),
-            next_header_key: HeaderKey::from_bytes(next_header_key),
+            root: Self(*root),
+            chain: ChainKey::from_bytes(*chain),
+            next_header_key: HeaderKey::from_bytes(*next_header_key),
         })
     }
 }

@@ -138,7 +138,8 @@ impl Ratchet {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = stored::Reader::new(bytes, FORMAT)?;
         let stored: StoredRatchet<'_> = reader.read()?;
-        let (version, max_version) = (RatchetVersion(stored.version), RatchetVersion(stored.max_version));
+        let version = RatchetVersion(stored.version);
+        let max_version = RatchetVersion(stored.max_version).min(RatchetVersion::MAX).max(version);
         if version < RatchetVersion::MIN || version > RatchetVersion::MAX {
             return Err(Error::Stored);
         }

@@ -60,14 +60,14 @@ fn agree(
     let parts = agreements.iter().flat_map(|agreed| agreed.as_bytes()).chain(encapsulated);
     material.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
     let material = material.get(..encapsulated.len().saturating_add(3 * 56)).ok_or(Error::Internal)?;
-    let [header_key, next_header_key, root] = *derive(&[0; 64], material, b"SimpleXX3DH")?;
+    let [header_key, next_header_key, root] = &*derive(&[0; 64], material, b"SimpleXX3DH")?;
     let mut associated_data = [0; ASSOCIATED_DATA_LENGTH];
     let keys = joiner.0.iter().chain(&initiator.0);
     associated_data.iter_mut().zip(keys).for_each(|(to, from)| *to = *from);
     Ok(Agreed {
-        header_key: HeaderKey::from_bytes(header_key),
-        next_header_key: HeaderKey::from_bytes(next_header_key),
-        root: RootKey::from_bytes(root),
+        header_key: HeaderKey::from_bytes(*header_key),
+        next_header_key: HeaderKey::from_bytes(*next_header_key),
+        root: RootKey::from_bytes(*root),
         associated_data,
     })
 }

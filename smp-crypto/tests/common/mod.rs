@@ -63,3 +63,8 @@ pub fn assert_bytes(actual: &[u8], expected: &Value) {
         }
     }
 }
+
+/// A random source that gives the same bytes in every run.
+pub fn random(seed: u64) -> rand_chacha::ChaCha20Rng {
+    rand_core::SeedableRng::seed_from_u64(seed)
+}

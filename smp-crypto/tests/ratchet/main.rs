@@ -1,16 +1,15 @@
 //! The double ratchet against values made by the reference implementation, and against itself.
 #![cfg(feature = "ratchet")]
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that fails should say where"
-)]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod agreement;
+mod altered;
 mod conversations;
-
+mod late;
+mod persistent;
+mod saved;
 mod state;
+mod story;
