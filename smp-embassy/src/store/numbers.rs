@@ -79,8 +79,10 @@ impl<F: NorFlash, const ALARMS: usize> NumberStore for FlashStore<'_, F, ALARMS>
         let slot = usize::from(counter);
         let reserved = match self.counters.get(slot).ok_or(Error::Unsuitable)? {
             Some(reserved) if reserved.next < reserved.end => *reserved,
-            Some(reserved) => self.reserve(counter, *reserved).await?,
-            None => self.resume(counter).await?,
+            known => {
+                let known = *known;
+                self.reserve(counter, known).await?
+            }
         };
         let next = reserved.next.checked_add(1).ok_or(Error::Exhausted)?;
         if let Some(slot) = self.counters.get_mut(slot) {
@@ -91,15 +93,25 @@ impl<F: NorFlash, const ALARMS: usize> NumberStore for FlashStore<'_, F, ALARMS>
 }
 
 impl<F: NorFlash, const ALARMS: usize> FlashStore<'_, F, ALARMS> {
-    /// Reserves one more stride.
-    async fn reserve(&mut self, counter: u8, used: Reserved) -> Result<Reserved, Error<F::Error>> {
-        let end = used.end.checked_add(STRIDE).ok_or(Error::Exhausted)?;
-        self.save(Self::bound_index(counter, used.older), &Bound(end)).await?;
-        Ok(Reserved { next: used.end, end, older: used.older ^ 1 })
+    /// Reserves one more stride. After a reset both records are written before a number is given out.
+    async fn reserve(&mut self, counter: u8, used: Option<Reserved>) -> Result<Reserved, Error<F::Error>> {
+        let (next, mut older, records) = match used {
+            Some(used) => (used.end, used.older, 1),
+            None => {
+                let (next, older) = self.resume(counter).await?;
+                (next, older, 2)
+            }
+        };
+        let end = next.checked_add(STRIDE).ok_or(Error::Exhausted)?;
+        for _ in 0..records {
+            self.save(Self::bound_index(counter, older), &Bound(end)).await?;
+            older ^= 1;
+        }
+        Ok(Reserved { next, end, older })
     }
 
-    /// The first numbers after a reset. Both records are written before one is given out.
-    async fn resume(&mut self, counter: u8) -> Result<Reserved, Error<F::Error>> {
+    /// The first number after a reset, and which of the two records is the older one.
+    async fn resume(&mut self, counter: u8) -> Result<(u64, u8), Error<F::Error>> {
         let mut bounds = [None; 2];
         for (bound, which) in bounds.iter_mut().zip(0..) {
             match self.load::<Bound>(Self::bound_index(counter, which)).await {
@@ -110,11 +122,7 @@ impl<F: NorFlash, const ALARMS: usize> FlashStore<'_, F, ALARMS> {
         }
         let [a, b] = bounds;
         let next = a.max(b).map_or(Some(0), |used| used.checked_add(STRIDE)).ok_or(Error::Exhausted)?;
-        let end = next.checked_add(STRIDE).ok_or(Error::Exhausted)?;
-        let older = u8::from(a >= b);
-        self.save(Self::bound_index(counter, older), &Bound(end)).await?;
-        self.save(Self::bound_index(counter, older ^ 1), &Bound(end)).await?;
-        Ok(Reserved { next, end, older })
+        Ok((next, u8::from(a >= b)))
     }
 
     const fn bound_index(counter: u8, which: u8) -> u8 {
