@@ -13,36 +13,36 @@ use crate::state::{MESSAGE_ID_LENGTH, ReceiverState, ReceiverStore, SenderState,
 impl<F: NorFlash, const ALARMS: usize> SenderStore for FlashStore<'_, F, ALARMS> {
     type Error = Error<F::Error>;
 
-    async fn load_sender(&mut self) -> Result<Option<SenderState>, Self::Error> {
-        self.load(0).await
+    fn load_sender(&mut self) -> impl Future<Output = Result<Option<SenderState>, Self::Error>> {
+        self.load(0)
     }
 
-    async fn save_sender(&mut self, state: &SenderState) -> Result<(), Self::Error> {
-        self.save(0, state).await
+    fn save_sender(&mut self, state: &SenderState) -> impl Future<Output = Result<(), Self::Error>> {
+        self.save(0, state)
     }
 
-    async fn push_alarm(&mut self, body: &[u8]) -> Result<bool, Self::Error> {
-        FlashStore::push_alarm(self, body).await
+    fn push_alarm(&mut self, body: &[u8]) -> impl Future<Output = Result<bool, Self::Error>> {
+        FlashStore::push_alarm(self, body)
     }
 
-    async fn first_alarm(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Self::Error> {
-        FlashStore::first_alarm(self, buffer).await
+    fn first_alarm(&mut self, buffer: &mut [u8]) -> impl Future<Output = Result<Option<usize>, Self::Error>> {
+        FlashStore::first_alarm(self, buffer)
     }
 
-    async fn pop_alarm(&mut self) -> Result<(), Self::Error> {
-        FlashStore::pop_alarm(self).await
+    fn pop_alarm(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
+        FlashStore::pop_alarm(self)
     }
 }
 
 impl<F: NorFlash, const ALARMS: usize> ReceiverStore for FlashStore<'_, F, ALARMS> {
     type Error = Error<F::Error>;
 
-    async fn load_receiver(&mut self) -> Result<Option<ReceiverState>, Self::Error> {
-        self.load(0).await
+    fn load_receiver(&mut self) -> impl Future<Output = Result<Option<ReceiverState>, Self::Error>> {
+        self.load(0)
     }
 
-    async fn save_receiver(&mut self, state: &ReceiverState) -> Result<(), Self::Error> {
-        self.save(0, state).await
+    fn save_receiver(&mut self, state: &ReceiverState) -> impl Future<Output = Result<(), Self::Error>> {
+        self.save(0, state)
     }
 
     async fn load_last_message(&mut self) -> Result<Option<[u8; MESSAGE_ID_LENGTH]>, Self::Error> {
