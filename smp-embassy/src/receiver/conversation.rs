@@ -36,8 +36,8 @@ impl<S: ReceiverStore, H: ReceiverHandler> Conversation for Online<'_, '_, S, H>
     type Request = Request;
     type Stop = ReceiverError<S::Error>;
 
-    async fn next(&mut self) -> Result<Next<Request>, Self::Stop> {
-        self.work.next().await
+    fn next(&mut self) -> impl Future<Output = Result<Next<Request>, Self::Stop>> {
+        self.work.next()
     }
 
     async fn send<T: Read + Write, R: TryCryptoRng + ?Sized>(
@@ -64,8 +64,8 @@ impl<S: ReceiverStore, H: ReceiverHandler> Conversation for Online<'_, '_, S, H>
         self.work.options.timing.response
     }
 
-    async fn called(&self) {
-        pending().await
+    fn called(&self) -> impl Future<Output = ()> {
+        pending()
     }
 
     fn heard(&mut self) {

@@ -74,8 +74,8 @@ where
     type Request = Request;
     type Stop = SenderError<S::Error>;
 
-    async fn next(&mut self) -> Result<Next<Request>, Self::Stop> {
-        self.work.next().await
+    fn next(&mut self) -> impl Future<Output = Result<Next<Request>, Self::Stop>> {
+        self.work.next()
     }
 
     async fn send<T: Read + Write, R: TryCryptoRng + ?Sized>(
@@ -119,8 +119,8 @@ where
         self.work.options.timing.response
     }
 
-    async fn called(&self) {
-        self.work.called().await;
+    fn called(&self) -> impl Future<Output = ()> {
+        self.work.called()
     }
 
     fn heard(&mut self) {}

@@ -156,9 +156,13 @@ impl<F: NorFlash> Guard<F> {
     }
 
     pub(super) async fn frame(&mut self, page: u32) -> Result<Frame, GuardError<F::Error>> {
-        let first = zeros(&self.part(self.address(page)).await?);
-        let second = self.part(self.second_note_address(page)).await?;
-        let header = self.part(self.header_address(page)).await?;
+        let mut parts = [[0; LONGEST_WORD]; 3];
+        let addresses = [self.address(page), self.second_note_address(page), self.header_address(page)];
+        for (part, address) in parts.iter_mut().zip(addresses) {
+            *part = self.part(address).await?;
+        }
+        let [first, second, header] = parts;
+        let first = zeros(&first);
         if distance(second.get(..Self::PART).unwrap_or_default(), &ERASING_ALL) <= FLIPPED {
             return Ok(Frame::BrokenAll);
         }
@@ -183,12 +187,12 @@ impl<F: NorFlash> Guard<F> {
     }
 
     /// Whether nothing was ever written behind the header of a page since it was erased.
-    pub(super) async fn is_body_blank(&mut self, page: u32) -> Result<bool, GuardError<F::Error>> {
-        self.is_blank(self.body_address(page), Self::INNER as u32).await
+    pub(super) fn is_body_blank(&mut self, page: u32) -> impl Future<Output = Result<bool, GuardError<F::Error>>> {
+        self.is_blank(self.body_address(page), Self::INNER as u32)
     }
 
-    pub(super) async fn is_page_blank(&mut self, page: u32) -> Result<bool, GuardError<F::Error>> {
-        self.is_blank(self.address(page), Self::PAGE as u32).await
+    pub(super) fn is_page_blank(&mut self, page: u32) -> impl Future<Output = Result<bool, GuardError<F::Error>>> {
+        self.is_blank(self.address(page), Self::PAGE as u32)
     }
 
     async fn is_blank(&mut self, address: u32, length: u32) -> Result<bool, GuardError<F::Error>> {
@@ -220,8 +224,9 @@ impl<F: NorFlash> Guard<F> {
     pub(super) async fn erase_page(&mut self, page: u32) -> Result<(), GuardError<F::Error>> {
         let erased = match self.frame(page).await? {
             Frame::Whole(erased) => {
-                self.write_part(self.address(page), &ERASING).await?;
-                self.write_part(self.second_note_address(page), &ERASING).await?;
+                for address in [self.address(page), self.second_note_address(page)] {
+                    self.write_part(address, &ERASING).await?;
+                }
                 erased
             }
             // Its count is lost; another page's is about the same.
