@@ -46,6 +46,7 @@
 //! The one buffer of the connection, in which messages are composed and encrypted, through a proxy twice; and one alarm.
 //! A message of any length takes 16 KiB on the wire. On a Cortex-M4 a SEND costs about 3.1 million instructions; through
 //! a proxy 2.4 million more: a key pair, an agreement and another encryption for each command.
+//! After the first connection the certificates of relay or proxy are known, and their signatures are not verified again.
 
 use core::fmt;
 

@@ -246,7 +246,7 @@ mod tests {
         };
         let mut buffer = [0; 1024];
         let record = postcard::to_slice(&state, &mut buffer).unwrap();
-        assert_eq!(record.len(), 2 + 130 + 32 + 32 + 1 + 1);
+        assert_eq!(record, [&[130, 1][..], &[7; 130], &[1; 32], &[2; 32], &[1], &[1]].concat());
         let read: SenderState = postcard::from_bytes(record).unwrap();
         assert!(read.address == state.address && read.authorization == [1; 32] && read.secret == [2; 32]);
         assert!(read.stage == SendStage::Secured && read.secures);
