@@ -4,12 +4,13 @@
 #![no_std]
 #![no_main]
 
+use core::convert::Infallible;
 use core::hint::black_box;
 
 use board::{Board, console, copy, exit, stack, time};
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
-use rand_core::{Rng, UnwrapErr};
+use rand_core::{Rng, TryCryptoRng, TryRng, UnwrapErr};
 use smp_crypto::block_chain::{BLOCK_LENGTH, chain_keys};
 use smp_crypto::certificate::{
     Certificate, CertificateKey, CertificateParameters, CertificateSigner, MAX_CERTIFICATE_LENGTH, Validity,
@@ -18,10 +19,14 @@ use smp_crypto::certificate::{
 use smp_crypto::hash::{sha256, sha512};
 use smp_crypto::key::{Ed25519SecretKey, Verify, X25519PublicKey, X25519SecretKey};
 use smp_crypto::secret_box::{BoxKey, Nonce};
+use smp_crypto::sntrup761;
 use static_cell::ConstStaticCell;
 
 static BLOCK: ConstStaticCell<[u8; BLOCK_LENGTH]> = ConstStaticCell::new([0; BLOCK_LENGTH]);
 static AUTHORITY: ConstStaticCell<[u8; MAX_CERTIFICATE_LENGTH]> = ConstStaticCell::new([0; MAX_CERTIFICATE_LENGTH]);
+static PUBLIC_KEY: ConstStaticCell<[u8; sntrup761::PUBLIC_KEY_LENGTH]> = ConstStaticCell::new([0; _]);
+static SECRET_KEY: ConstStaticCell<sntrup761::SecretKey> = ConstStaticCell::new(sntrup761::SecretKey::zeroed());
+static CIPHERTEXT: ConstStaticCell<[u8; sntrup761::CIPHERTEXT_LENGTH]> = ConstStaticCell::new([0; _]);
 static LEAF: ConstStaticCell<[u8; MAX_CERTIFICATE_LENGTH]> = ConstStaticCell::new([0; MAX_CERTIFICATE_LENGTH]);
 
 #[cortex_m_rt::entry]
@@ -88,7 +93,48 @@ fn run<R: Rng + rand_core::CryptoRng>(random: &mut R) -> Option<()> {
     let leaf = write_leaf(LEAF.take(), &parameters, "relay", &key, &view, authority_signer).ok()?;
     let identity = fingerprint(authority);
     bench("certificate-chain", || validate_server_chain(&[leaf, authority], &identity, 1_800_000_000)).ok()?;
+    encapsulation()?;
 
     // Last, because a measurement of nothing would count the stack it leaves behind.
     copy::is_right().then_some(())
 }
+
+/// Encapsulation, and whether secrets change what it takes.
+fn encapsulation() -> Option<()> {
+    let (public, secret, ciphertext) = (PUBLIC_KEY.take(), SECRET_KEY.take(), CIPHERTEXT.take());
+    bench("sntrup761-key-pair", || sntrup761::generate_key_pair(&mut Counter(1), public, secret));
+    let made = bench("sntrup761-encapsulation", || sntrup761::encapsulate(&mut Counter(2), public, ciphertext));
+    let taken = bench("sntrup761-decapsulation", || sntrup761::decapsulate(secret, ciphertext));
+    (made == taken).then_some(())?;
+
+    bench("sntrup761-key-pair-again", || sntrup761::generate_key_pair(&mut Counter(3), public, secret));
+    bench("sntrup761-encapsulation-again", || sntrup761::encapsulate(&mut Counter(4), public, ciphertext));
+    ciphertext.reverse();
+    bench("sntrup761-decapsulation-refused", || sntrup761::decapsulate(secret, ciphertext));
+    Some(())
+}
+
+/// Numbers that look random, for next to nothing: what the source costs is not part of the figures.
+struct Counter(u32);
+
+impl TryRng for Counter {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0 = self.0.wrapping_mul(0x915f_77f5).wrapping_add(1);
+        Ok(self.0.rotate_left(13) ^ self.0)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for word in bytes.chunks_mut(4) {
+            word.iter_mut().zip(self.try_next_u32()?.to_le_bytes()).for_each(|(to, from)| *to = from);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Counter {}
