@@ -1,10 +1,19 @@
 //! Polynomials modulo 4591 and x^761 − x − 1.
 
-use core::cell::Cell;
-
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{P, Q, STEPS, last_slot};
+
+// Each arrangement is compiled for the tests of both.
+#[cfg(any(test, target_pointer_width = "32"))]
+mod packed;
+#[cfg(any(test, not(target_pointer_width = "32")))]
+mod planar;
+
+#[cfg(target_pointer_width = "32")]
+use packed as arrangement;
+#[cfg(not(target_pointer_width = "32"))]
+use planar as arrangement;
 
 /// 1/q modulo 2^16.
 const Q_INVERSE: i16 = 15_631;
@@ -19,33 +28,18 @@ const fn reduce(number: i32) -> i16 {
     rest.wrapping_sub(Q & above).wrapping_add(Q & below) as i16
 }
 
-/// A number divided by 2^16, modulo q (Montgomery). Below 2^15 × q in absolute value, it gives at most q/2 more than its
-/// 2^16th part.
-const fn montgomery(number: i32) -> i16 {
-    let multiple = (number as i16).wrapping_mul(Q_INVERSE);
-    (number.wrapping_sub((multiple as i32).wrapping_mul(Q)) >> 16) as i16
-}
-
 /// Sets `product` to that of a polynomial and one with coefficients from −2 to 2, reduced.
 pub(super) fn multiply(polynomial: &[i16; P], small: &[i8; P], product: &mut [i16; P]) {
-    const MARGIN: usize = 3;
-    let mut padded = Zeroizing::new([0_i16; P + 2 * MARGIN]);
-    padded.iter_mut().skip(MARGIN).zip(polynomial).for_each(|(to, from)| *to = *from);
-    let mut sums = Zeroizing::new([0_i32; 2 * P + MARGIN]);
-    for (place, factors) in small.chunks(4).enumerate() {
-        let factor = |index: usize| i16::from(factors.get(index).copied().unwrap_or_default());
-        let (a, b, c, d) = (factor(0), factor(1), factor(2), factor(3));
-        let sums = sums.get_mut(place.wrapping_mul(4)..).unwrap_or_default();
-        for (sum, window) in sums.iter_mut().zip(padded.windows(4)) {
-            if let [k, l, m, n] = window {
-                // Below 2^15: four times twice 2295.
-                let products = n.wrapping_mul(a).wrapping_add(m.wrapping_mul(b));
-                let products = products.wrapping_add(l.wrapping_mul(c)).wrapping_add(k.wrapping_mul(d));
-                *sum = sum.wrapping_add(products.into());
-            }
-        }
-    }
-    // x^761 is x + 1.
+    let mut sums = Zeroizing::new([0; PRODUCT]);
+    arrangement::multiply(polynomial, small, &mut sums);
+    fold(&sums, product);
+}
+
+/// Room for the coefficients of a product before it is reduced.
+const PRODUCT: usize = 2 * P + 2;
+
+/// Reduces a product: x^761 is x + 1.
+fn fold(sums: &[i32; PRODUCT], product: &mut [i16; P]) {
     let (low, high) = sums.split_at(P);
     let high_again = core::iter::once(&0).chain(high);
     for (((to, low), high), again) in product.iter_mut().zip(low).zip(high).zip(high_again) {
@@ -53,8 +47,30 @@ pub(super) fn multiply(polynomial: &[i16; P], small: &[i8; P], product: &mut [i1
     }
 }
 
-/// Slots that hold the state of the inversion.
-const STATE: usize = STEPS + 2;
+/// Slots that hold the state of an inversion.
+const SLOTS: usize = STEPS + 3;
+
+/// The state of an inversion.
+trait State: Zeroize {
+    /// All slots are zero.
+    fn zero() -> Self;
+    /// Adds to the two coefficients in a slot.
+    fn add(&mut self, slot: usize, f: i16, g: i16);
+    /// The two coefficients in a slot.
+    fn get(&self, slot: usize) -> (i16, i16);
+    /// Does a step for these slots, which are an odd number, so that all but the first can be done in twos.
+    fn step(&mut self, first: usize, slots: usize, step: &Step);
+}
+
+/// A division step: an exchange, or none, and then (scale × g − factor × f)/x in place of g.
+struct Step {
+    /// All ones if f and g are exchanged.
+    swap: i16,
+    /// The factor of the new f, negated.
+    factor: i16,
+    /// That of the new g.
+    scale: i16,
+}
 
 /// Sets `inverse` to the inverse of three times a polynomial of small coefficients, which must not be zero.
 ///
@@ -64,74 +80,55 @@ const STATE: usize = STEPS + 2;
 /// exchange of f and g, v and r that a counter and g₀ decide on. v and r get negative powers of x, one more in each step,
 /// and at the end v/f₀ is the reversed inverse.
 ///
-/// All this happens in two arrays: the lower slots hold f and g, the upper ones v and r, whose coefficient of x^0 is in
+/// All this happens in slots for two coefficients: the lower slots hold f and g, the upper ones v and r, whose coefficient of x^0 is in
 /// slot `STEPS + 1`. As one end comes down by a slot each step, so does what is needed of the other; where they meet, one
 /// pass does both. What is out of reach for the remaining steps, from the slots asked for at the end, is left alone.
 /// Which slots these are is known from the number of the step.
 ///
-/// A step multiplies g and r by the same constant (Montgomery's), which makes no difference to v/f₀.
+/// A step multiplies g and r by the same constant (Montgomery's), which makes no difference to v/f₀. Coefficients stay
+/// below 2600 in absolute value.
 pub(super) fn invert_tripled(polynomial: &[i8; P], inverse: &mut [i16; P]) {
+    invert_tripled_in::<arrangement::Slots>(polynomial, inverse);
+}
+
+fn invert_tripled_in<S: State>(polynomial: &[i8; P], inverse: &mut [i16; P]) {
     /// A third modulo q.
     const THIRD: i16 = -1530;
-    let mut f = Zeroizing::new([0_i16; STATE]);
-    let mut g = Zeroizing::new([0_i16; STATE]);
-    for (slot, coefficient) in [(0, 1), (P - 1, -1), (P, -1)] {
-        f.iter_mut().skip(slot).take(1).for_each(|f| *f = coefficient);
+    let mut state = Zeroizing::new(S::zero());
+    state.add(0, 1, 0);
+    state.add(P - 1, -1, 0);
+    state.add(P, -1, 0);
+    for (slot, coefficient) in polynomial.iter().rev().enumerate() {
+        state.add(slot, 0, (*coefficient).into());
     }
-    g.iter_mut().zip(polynomial.iter().rev()).for_each(|(to, from)| *to = (*from).into());
-    g.iter_mut().skip(STEPS + 1).for_each(|r| *r = THIRD);
+    state.add(STEPS + 1, 0, THIRD);
 
     let mut delta = 1_i32;
     for remaining in (1..=STEPS).rev() {
-        let (f0, g0) = (f.first().copied().unwrap_or_default(), g.first().copied().unwrap_or_default());
+        let (f0, g0) = state.get(0);
         // Less than q in absolute value: a multiple of q is zero.
-        let nonzero = i32::from(g0) | i32::from(g0).wrapping_neg();
-        let swap = (delta.wrapping_neg() & nonzero) >> 31;
-        delta = (delta ^ ((delta ^ delta.wrapping_neg()) & swap)).wrapping_add(1);
-        let step = Step { f0, g0, swap: swap as i16 };
+        let nonzero = i32::from(g0 | g0.wrapping_neg());
+        let mask = (delta.wrapping_neg() & nonzero) >> 31;
+        delta = (delta ^ ((delta ^ delta.wrapping_neg()) & mask)).wrapping_add(1);
+        let swap = mask as i16;
+        let difference = (f0 ^ g0) & swap;
+        let step = Step { swap, factor: (g0 ^ difference).wrapping_neg(), scale: f0 ^ difference };
         let end = last_slot(remaining);
+        let odd = |slots: usize| slots | 1;
         if remaining > P {
-            step.run(&mut f[..], &mut g[..], 0, P);
-            step.run(&mut f[..], &mut g[..], remaining, end);
+            state.step(0, odd(P + 1), &step);
+            state.step(remaining, odd(end.wrapping_sub(remaining).wrapping_add(1)), &step);
         } else {
-            step.run(&mut f[..], &mut g[..], 0, end);
+            state.step(0, odd(end.wrapping_add(1)), &step);
         }
-        // v begins a slot higher.
-        f.iter_mut().skip(remaining).take(1).for_each(|f| *f = 0);
+        // v begins a slot higher than r.
+        let (f, _) = state.get(remaining);
+        state.add(remaining, f.wrapping_neg(), 0);
     }
-    let scale = reciprocal(f.first().copied().unwrap_or_default());
-    for (to, v) in inverse.iter_mut().rev().zip(f.iter().skip(2)) {
-        *to = reduce(i32::from(*v).wrapping_mul(scale.into()));
-    }
-}
-
-/// One division step.
-struct Step {
-    f0: i16,
-    g0: i16,
-    /// All ones if f and g are exchanged.
-    swap: i16,
-}
-
-impl Step {
-    fn run(&self, f: &mut [i16], g: &mut [i16], first: usize, last: usize) {
-        let f = f.get_mut(first..=last).unwrap_or_default();
-        let g = Cell::from_mut(g.get_mut(first..=last).unwrap_or_default()).as_slice_of_cells();
-        let choose = |f: i16, g: i16| f ^ ((f ^ g) & self.swap);
-        // With f and g exchanged the result changes its sign only, which is r's as well.
-        let (of_f, of_g) = (i32::from(self.g0).wrapping_neg(), i32::from(self.f0));
-        if let (Some(f), Some(g)) = (f.first_mut(), g.first()) {
-            *f = choose(*f, g.get());
-        }
-        let following = g.get(1..).unwrap_or_default();
-        for ((f, to), g) in f.iter_mut().skip(1).zip(g).zip(following) {
-            let (this, other) = (*f, g.get());
-            *f = choose(this, other);
-            to.set(montgomery(of_f.wrapping_mul(this.into()).wrapping_add(of_g.wrapping_mul(other.into()))));
-        }
-        if let Some(g) = g.last() {
-            g.set(0);
-        }
+    let scale = reciprocal(state.get(0).0);
+    for (slot, to) in inverse.iter_mut().rev().enumerate() {
+        let (v, _) = state.get(slot.wrapping_add(2));
+        *to = reduce(i32::from(v).wrapping_mul(scale.into()));
     }
 }
 

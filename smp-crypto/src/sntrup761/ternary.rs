@@ -3,7 +3,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{P, STEPS};
+use super::{P, STEPS, last_slot};
 
 /// Words that hold a polynomial.
 const WORDS: usize = P.div_ceil(32);
@@ -58,6 +58,21 @@ impl Trits {
         Self { nonzero: ((bits & 1) | high).wrapping_neg(), negative: high.wrapping_neg() }
     }
 
+    /// The coefficient in a place.
+    fn coefficient(self, place: usize) -> i8 {
+        let bit = |bits: u32| (bits >> place & 1) as i8;
+        bit(self.nonzero).wrapping_sub(bit(self.negative).wrapping_mul(2))
+    }
+
+    /// With a small coefficient in a place where there was zero. 2 stands for −1.
+    const fn with(self, place: usize, coefficient: i8) -> Self {
+        let trit = Self::splat(coefficient);
+        Self {
+            nonzero: self.nonzero | (trit.nonzero & 1) << place,
+            negative: self.negative | (trit.negative & 1) << place,
+        }
+    }
+
     /// The other, where the mask has ones.
     const fn or(self, other: Self, mask: u32) -> Self {
         Self {
@@ -83,9 +98,7 @@ impl Ternary {
         let mut words = [Trits::default(); WORDS];
         for (word, coefficients) in words.iter_mut().zip(coefficients.chunks(32)) {
             for (place, coefficient) in coefficients.iter().enumerate() {
-                let trit = Trits::splat(*coefficient);
-                word.nonzero |= (trit.nonzero & 1) << place;
-                word.negative |= (trit.negative & 1) << place;
+                *word = word.with(place, *coefficient);
             }
         }
         Self(words)
@@ -95,8 +108,7 @@ impl Ternary {
     pub(super) fn coefficients(&self, coefficients: &mut [i8; P]) {
         for (word, coefficients) in self.0.iter().zip(coefficients.chunks_mut(32)) {
             for (place, coefficient) in coefficients.iter_mut().enumerate() {
-                let bit = |bits: u32| (bits >> place & 1) as i8;
-                *coefficient = bit(word.nonzero).wrapping_sub(bit(word.negative).wrapping_mul(2));
+                *coefficient = word.coefficient(place);
             }
         }
     }
@@ -133,54 +145,56 @@ const STATE_WORDS: usize = (STEPS + 2).div_ceil(32);
 ///
 /// The division steps are those of Bernstein and Yang, arranged as in `super::modular::invert`: there is more about them.
 pub(super) fn invert(polynomial: &[i8; P], inverse: &mut [i8; P]) -> bool {
-    let mut f = Zeroizing::new([Trits::default(); STATE_WORDS]);
-    let mut g = Zeroizing::new([Trits::default(); STATE_WORDS]);
-    let set = |words: &mut [Trits], slot: usize, coefficient: i8| {
-        if let Some(word) = words.get_mut(slot / 32) {
-            let trit = Trits::splat(coefficient);
-            let place = slot % 32;
-            word.nonzero |= (trit.nonzero & 1) << place;
-            word.negative |= (trit.negative & 1) << place;
+    let mut state = Zeroizing::new([Slots::default(); STATE_WORDS]);
+    let mut add = |slot: usize, f: i8, g: i8| {
+        if let Some(word) = state.get_mut(slot / 32) {
+            word.f = word.f.with(slot % 32, f);
+            word.g = word.g.with(slot % 32, g);
         }
     };
-    set(&mut f[..], 0, 1);
-    set(&mut f[..], P - 1, -1);
-    set(&mut f[..], P, -1);
+    add(0, 1, 0);
+    add(P - 1, -1, 0);
+    add(P, -1, 0);
     for (slot, coefficient) in polynomial.iter().rev().enumerate() {
-        set(&mut g[..], slot, *coefficient);
+        add(slot, 0, *coefficient);
     }
-    set(&mut g[..], STEPS + 1, 1);
+    add(STEPS + 1, 0, 1);
+
     let mut delta = 1_i32;
     for remaining in (1..=STEPS).rev() {
-        let first = |words: &[Trits]| words.first().copied().unwrap_or_default().spread();
-        let (f0, g0) = (first(&f[..]), first(&g[..]));
+        let first = state.first().copied().unwrap_or_default();
+        let (f0, g0) = (first.f.spread(), first.g.spread());
         let swap = positive(delta) & g0.nonzero;
         delta = (delta ^ ((delta ^ delta.wrapping_neg()) & swap as i32)).wrapping_add(1);
         // The product of the two does not change when they are exchanged.
         let factor = f0.times(g0);
-        let low = remaining.min(P) / 32;
-        let start = remaining / 32;
-        let end = super::last_slot(remaining) / 32;
-        if start > low {
-            step(words(&mut f[..], 0, low), words(&mut g[..], 0, low), factor, swap);
-            step(words(&mut f[..], start, end), words(&mut g[..], start, end), factor, swap);
+        let (start, end) = (remaining / 32, last_slot(remaining) / 32);
+        if start > P / 32 {
+            step(state.get_mut(..=P / 32).unwrap_or_default(), factor, swap);
+            step(state.get_mut(start..=end).unwrap_or_default(), factor, swap);
         } else {
-            step(words(&mut f[..], 0, end), words(&mut g[..], 0, end), factor, swap);
+            step(state.get_mut(..=end).unwrap_or_default(), factor, swap);
         }
-        if let Some(word) = f.get_mut(remaining / 32) {
+        if let Some(word) = state.get_mut(start) {
             let others = !(1 << (remaining % 32));
-            word.nonzero &= others;
-            word.negative &= others;
+            word.f.nonzero &= others;
+            word.f.negative &= others;
         }
     }
-    let scale = f.first().copied().unwrap_or_default().spread();
+    let scale = state.first().copied().unwrap_or_default().f.spread();
     for (slot, coefficient) in inverse.iter_mut().rev().enumerate() {
         let slot = slot.wrapping_add(2);
-        let word = f.get(slot / 32).copied().unwrap_or_default().times(scale);
-        let bit = |bits: u32| (bits >> (slot % 32) & 1) as i8;
-        *coefficient = bit(word.nonzero).wrapping_sub(bit(word.negative).wrapping_mul(2));
+        let word = state.get(slot / 32).copied().unwrap_or_default();
+        *coefficient = word.f.times(scale).coefficient(slot % 32);
     }
     delta == 0
+}
+
+/// 32 slots.
+#[derive(Clone, Copy, Default, Zeroize)]
+struct Slots {
+    f: Trits,
+    g: Trits,
 }
 
 /// All ones if a number is positive.
@@ -188,14 +202,11 @@ const fn positive(number: i32) -> u32 {
     (number.wrapping_neg() >> 31) as u32
 }
 
-fn words(words: &mut [Trits], first: usize, last: usize) -> &mut [Trits] {
-    words.get_mut(first..=last).unwrap_or_default()
-}
-
 /// Exchanges f and g where the mask says so, then takes g − factor × f one place down.
-fn step(f: &mut [Trits], g: &mut [Trits], factor: Trits, swap: u32) {
+#[inline(never)]
+fn step(slots: &mut [Slots], factor: Trits, swap: u32) {
     let mut following = Trits::default();
-    for (f, g) in f.iter_mut().zip(g).rev() {
+    for Slots { f, g } in slots.iter_mut().rev() {
         let (kept, other) = (f.or(*g, swap), g.or(*f, swap));
         let difference = other.minus(kept.times(factor));
         *f = kept;
