@@ -137,3 +137,83 @@ fn hybrid(case: &Value, shared: &SharedSecret) {
     let agreed = ours.diffie_hellman(&theirs.public_key()).unwrap();
     assert_eq!(hex::encode(sha3_256(&[agreed.as_bytes(), shared.as_bytes()])), text(case, "secret"));
 }
+
+#[test]
+fn every_secret_arrives() {
+    let mut random = Hashes::new(b"secrets".to_vec());
+    let (mut public, mut secret, mut ciphertext) =
+        ([0; PUBLIC_KEY_LENGTH], SecretKey::zeroed(), [0; CIPHERTEXT_LENGTH]);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..40 {
+        generate_key_pair(&mut random, &mut public, &mut secret);
+        let stored = SecretKey::from_bytes(*secret.as_bytes());
+        for _ in 0..10 {
+            let sent = encapsulate(&mut random, &public, &mut ciphertext);
+            assert_eq!(decapsulate(&stored, &ciphertext), sent);
+            assert!(seen.insert(*sent.as_bytes()) && seen.insert(ciphertext[..32].try_into().unwrap()));
+        }
+    }
+}
+
+/// What the draft says that comes out of a ciphertext that is not right: a hash of it and of a secret of the key.
+fn rejection(secret: &SecretKey, ciphertext: &[u8]) -> SharedSecret {
+    let hash = |prefix: u8, parts: [&[u8]; 2]| -> [u8; 32] {
+        *smp_crypto::hash::sha512(&[&[prefix], parts[0], parts[1]]).first_chunk().unwrap()
+    };
+    let rho = &secret.as_bytes()[1763 - 32 - 191..1763 - 32];
+    SharedSecret::from_bytes(hash(0, [&hash(3, [rho, &[]]), ciphertext]))
+}
+
+#[test]
+fn altered_ciphertexts_give_another_secret() {
+    let mut random = Hashes::new(b"altered".to_vec());
+    let (mut public, mut secret, mut ciphertext) =
+        ([0; PUBLIC_KEY_LENGTH], SecretKey::zeroed(), [0; CIPHERTEXT_LENGTH]);
+    generate_key_pair(&mut random, &mut public, &mut secret);
+    let sent = encapsulate(&mut random, &public, &mut ciphertext);
+    for place in 0..CIPHERTEXT_LENGTH {
+        for change in [1, 0x80, 1 << (place % 8), 0xff] {
+            let mut altered = ciphertext;
+            altered[place] ^= change;
+            assert_eq!(decapsulate(&secret, &altered), rejection(&secret, &altered));
+        }
+    }
+    assert_eq!(decapsulate(&secret, &ciphertext), sent);
+    assert_ne!(rejection(&secret, &ciphertext), sent);
+
+    // Another key's, and a key whose parts do not belong together.
+    let mut other = SecretKey::zeroed();
+    generate_key_pair(&mut random, &mut public, &mut other);
+    assert_eq!(decapsulate(&other, &ciphertext), rejection(&other, &ciphertext));
+    for part in [0..191, 191..382, 382..1540, 1731..1763] {
+        let mut mixed = *secret.as_bytes();
+        mixed[part.clone()].copy_from_slice(&other.as_bytes()[part]);
+        let mixed = SecretKey::from_bytes(mixed);
+        assert_eq!(decapsulate(&mixed, &ciphertext), rejection(&mixed, &ciphertext));
+    }
+}
+
+/// Any bytes are a public key, and a secret key, to the functions here.
+#[test]
+fn arbitrary_keys_do_no_harm() {
+    let mut random = Hashes::new(b"arbitrary".to_vec());
+    for round in 0..20 {
+        let (mut public, mut secret, mut ciphertext) =
+            ([0xff; PUBLIC_KEY_LENGTH], [0xff; SECRET_KEY_LENGTH], [0xff; CIPHERTEXT_LENGTH]);
+        if round > 0 {
+            random.try_fill_bytes(&mut public).unwrap();
+            random.try_fill_bytes(&mut secret).unwrap();
+            random.try_fill_bytes(&mut ciphertext).unwrap();
+        }
+        let secret = SecretKey::from_bytes(secret);
+        assert_eq!(decapsulate(&secret, &ciphertext), rejection(&secret, &ciphertext));
+        let sent = encapsulate(&mut random, &public, &mut ciphertext);
+        assert_ne!(decapsulate(&secret, &ciphertext), sent);
+    }
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let secret = SecretKey::from_bytes([7; SECRET_KEY_LENGTH]);
+    assert_eq!(format!("{secret:?} {:?}", SharedSecret::from_bytes([7; 32])), "Secret(..) Secret(..)");
+}

@@ -210,3 +210,125 @@ pub(super) fn decode_small(bytes: &[u8], polynomial: &mut [i8; P]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use rand_core::Rng;
+
+    use super::super::{LARGE, ROUNDED};
+    use super::*;
+    use crate::test::random;
+
+    const CODES: [(&Code, u16); 2] = [(&LARGE, 4591), (&ROUNDED, 1531)];
+
+    #[test]
+    fn divisions_are_exact() {
+        let mut random = random(1);
+        for level in CODES.iter().flat_map(|(code, _)| &code.levels) {
+            for modulus in [level.pair.first, level.pair.second, level.last.first, level.last.second] {
+                let edges = [0, 1, u32::MAX >> 1].into_iter().chain((0..20).map(|_| random.next_u32() >> 1));
+                for edge in edges {
+                    for number in [edge, edge - edge % modulus.value, (edge - edge % modulus.value).saturating_sub(1)] {
+                        assert_eq!(modulus.divide(number), (number / modulus.value, number % modulus.value));
+                    }
+                }
+            }
+        }
+    }
+
+    fn assert_round_trip(code: &Code, values: [u16; P]) -> Vec<u8> {
+        let mut bytes = std::vec![0; code.length()];
+        encode(code, &mut values.clone(), &mut bytes);
+        let mut decoded = [0; P];
+        decode(code, &bytes, &mut decoded);
+        assert_eq!(decoded, values);
+        bytes
+    }
+
+    #[test]
+    fn values_come_back() {
+        let mut random = random(2);
+        for (code, modulus) in CODES {
+            assert!(assert_round_trip(code, [0; P]).iter().all(|byte| *byte == 0));
+            assert_round_trip(code, [modulus - 1; P]);
+            for place in 0..P {
+                for (value, others) in [(modulus - 1, 0), (1, 0), (0, modulus - 1)] {
+                    let mut values = [others; P];
+                    values[place] = value;
+                    assert_round_trip(code, values);
+                }
+            }
+            for _ in 0..50 {
+                assert_round_trip(code, core::array::from_fn(|_| (random.next_u32() % u32::from(modulus)) as u16));
+            }
+        }
+    }
+
+    /// The draft's way to read, by recursion on lists of moduli.
+    fn decode_draft(bytes: &[u8], moduli: &[u32]) -> Vec<u32> {
+        if let [modulus] = moduli {
+            return std::vec![bytes.iter().rev().fold(0, |number, byte| number * 256 + u32::from(*byte)) % modulus];
+        }
+        let (mut bytes, mut bottoms, mut carried) = (bytes, Vec::new(), Vec::new());
+        for pair in moduli.chunks(2) {
+            let (mut modulus, mut bottom, mut unit) = (pair.iter().product::<u32>(), 0, 1);
+            while pair.len() == 2 && modulus >= 1 << 14 {
+                let (byte, rest) = bytes.split_first().unwrap();
+                (bottom, unit, modulus, bytes) =
+                    (bottom + unit * u32::from(*byte), unit * 256, modulus.div_ceil(256), rest);
+            }
+            carried.push(modulus);
+            bottoms.push((bottom, unit));
+        }
+        let tops = decode_draft(bytes, &carried);
+        let mut values = Vec::new();
+        for ((pair, (bottom, unit)), top) in moduli.chunks(2).zip(bottoms).zip(tops) {
+            let number = bottom + unit * top;
+            match pair {
+                [first, second] => values.extend([number % first, number / first % second]),
+                _ => values.push(number),
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_the_draft_says() {
+        let mut random = random(3);
+        for (code, modulus) in CODES {
+            let mut bytes = std::vec![0; code.length()];
+            for round in 0..200 {
+                match round {
+                    0 => bytes.fill(0xff),
+                    1..100 => random.fill_bytes(&mut bytes),
+                    _ => bytes.iter_mut().for_each(|byte| *byte = (random.next_u32() as u8) | 0xf0),
+                }
+                let mut values = [0; P];
+                decode(code, &bytes, &mut values);
+                let expected = decode_draft(&bytes, &[modulus.into(); P]);
+                assert!(values.iter().map(|value| u32::from(*value)).eq(expected));
+                assert!(values.iter().all(|value| *value < modulus));
+            }
+        }
+    }
+
+    #[test]
+    fn small_polynomials_come_back() {
+        let mut random = random(4);
+        for round in 0..20 {
+            let polynomial: [i8; P] = match round {
+                0..3 => [round - 1; P],
+                _ => core::array::from_fn(|_| (random.next_u32() % 3) as i8 - 1),
+            };
+            let (mut bytes, mut decoded) = ([0; SMALL_LENGTH], [0; P]);
+            encode_small(&polynomial, &mut bytes);
+            decode_small(&bytes, &mut decoded);
+            assert_eq!(decoded, polynomial);
+        }
+        let mut decoded = [0; P];
+        decode_small(&[0b11_10_01_00; SMALL_LENGTH], &mut decoded);
+        assert_eq!(decoded[..4], [-1, 0, 1, 2]);
+    }
+}

@@ -73,3 +73,52 @@ fn exchange_runs(mut numbers: &mut [u32], run: usize, distance: usize) {
         numbers = numbers.get_mut(run.wrapping_mul(2)..).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use rand_core::Rng;
+
+    use super::*;
+    use crate::test::random;
+
+    #[test]
+    fn numbers_are_sorted() {
+        let mut random = random(1);
+        for length in (0..=130).chain([511, 512, 513, P]) {
+            for bits in [1, 2, 8, 32] {
+                let mut numbers: Vec<u32> = (0..length).map(|_| random.next_u32() >> (32 - bits)).collect();
+                let mut expected = numbers.clone();
+                expected.sort_unstable();
+                sort(&mut numbers);
+                assert_eq!(numbers, expected);
+            }
+        }
+        for ones in 0..=P {
+            let mut numbers: Vec<u32> = (0..P).map(|index| u32::from(index < ones)).collect();
+            sort(&mut numbers);
+            assert!(numbers.is_sorted());
+        }
+    }
+
+    #[test]
+    fn polynomials_are_what_the_numbers_say() {
+        let mut small = [0; P];
+        // The coefficients change at a third and two thirds of 2^30; the two bits above do not matter.
+        let numbers = [0, 0x1555_5555, 0x1555_5556, 0x2aaa_aaaa, 0x2aaa_aaab, 0x3fff_ffff, 0xc000_0000, u32::MAX];
+        let mut bytes = numbers.iter().flat_map(|number: &u32| number.to_le_bytes()).cycle();
+        random_small(&mut |to| to.fill_with(|| bytes.next().unwrap()), &mut small);
+        assert_eq!(small[..8], [-1, -1, 0, 0, 1, 1, -1, 1]);
+
+        let mut random = random(2);
+        for _ in 0..100 {
+            random_short(&mut |bytes| random.fill_bytes(bytes), &mut small);
+            assert!(small.iter().all(|coefficient| (-1..=1).contains(coefficient)));
+            assert_eq!(small.iter().filter(|coefficient| **coefficient != 0).count(), WEIGHT);
+        }
+        // All numbers the same: the coefficients are sorted.
+        random_short(&mut |bytes| bytes.fill(0xff), &mut small);
+        assert!(small.iter().filter(|coefficient| **coefficient != 0).count() == WEIGHT && small.is_sorted());
+    }
+}

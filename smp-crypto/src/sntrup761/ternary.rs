@@ -33,6 +33,11 @@ impl Trits {
         Self { nonzero, negative: (self.negative ^ other.negative) & nonzero }
     }
 
+    /// The same with the opposite signs.
+    const fn negated(self) -> Self {
+        Self { nonzero: self.nonzero, negative: self.nonzero ^ self.negative }
+    }
+
     /// Moves the coefficients one place down; the first of those that follow comes in.
     const fn down(self, following: Self) -> Self {
         Self {
@@ -119,7 +124,7 @@ impl Ternary {
         let mut product = Self([Trits::default(); WORDS]);
         for coefficient in other.iter().rev() {
             // Horner: the product so far times x, plus the coefficient times this polynomial.
-            let factor = Trits::splat(coefficient.wrapping_neg());
+            let factor = Trits::splat(*coefficient).negated();
             let mut front = Trits::default();
             for (word, of_this) in product.0.iter_mut().zip(&self.0) {
                 let shifted = word.up(front);
@@ -127,8 +132,8 @@ impl Ternary {
                 *word = shifted.minus(of_this.times(factor));
             }
             // What went over the top comes back as x + 1. The last word of this polynomial ends below that place.
-            let over = Trits { nonzero: front.nonzero >> TOP, negative: front.negative >> TOP }.spread();
-            let over = Trits { nonzero: over.nonzero & 3, negative: (over.negative ^ over.nonzero) & 3 };
+            let over = Trits { nonzero: front.nonzero >> TOP, negative: front.negative >> TOP }.spread().negated();
+            let over = Trits { nonzero: over.nonzero & 3, negative: over.negative & 3 };
             let [first, .., last] = &mut product.0;
             *first = first.minus(over);
             last.nonzero &= (2 << TOP) - 1;
@@ -212,5 +217,116 @@ fn step(slots: &mut [Slots], factor: Trits, swap: u32) {
         *f = kept;
         *g = difference.down(following);
         following = difference;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::Rng;
+
+    use super::super::short::random_small;
+    use super::*;
+    use crate::test::random;
+
+    fn residue(number: i8) -> i8 {
+        (number + 4) % 3 - 1
+    }
+
+    #[test]
+    fn words_compute_modulo_3() {
+        for (a, b) in (-1..=2).flat_map(|a| (-1..=2).map(move |b| (a, b))) {
+            for place in 0..32 {
+                let (x, y) = (Trits::default().with(place, a), Trits::splat(b));
+                assert_eq!(x.coefficient(place), residue(a));
+                assert_eq!(x.minus(y).coefficient(place), residue(a - b));
+                assert_eq!(x.times(y).coefficient(place), residue(a * b));
+                assert_eq!(x.or(y, 1 << place).coefficient(place), residue(b));
+                assert_eq!(y.or(x, !(1 << place)).coefficient(place), residue(b));
+                assert_eq!(x.down(x).coefficient((place + 31) % 32), residue(a));
+                assert_eq!(x.up(x).coefficient((place + 1) % 32), residue(a));
+            }
+        }
+    }
+
+    fn naive_product(a: &[i8; P], b: &[i8; P]) -> [i8; P] {
+        let mut sums = [0_i32; 2 * P];
+        for (i, a) in a.iter().enumerate() {
+            for (j, b) in b.iter().enumerate() {
+                sums[i + j] += i32::from(*a) * i32::from(*b);
+            }
+        }
+        for i in (P..2 * P).rev() {
+            sums[i - P] += sums[i];
+            sums[i - P + 1] += sums[i];
+        }
+        core::array::from_fn(|i| ((sums[i] + 1).rem_euclid(3) - 1) as i8)
+    }
+
+    fn product(a: &[i8; P], b: &[i8; P]) -> [i8; P] {
+        let mut product = [0; P];
+        Ternary::new(a).times(b).coefficients(&mut product);
+        product
+    }
+
+    #[test]
+    fn products_are_those_of_the_schoolbook() {
+        let mut random = random(1);
+        for (a, b) in [(1, 1), (-1, 1), (1, 2), (-1, 2), (2, 2)] {
+            assert_eq!(product(&[a; P], &[b; P]), naive_product(&[a; P], &[b; P]));
+        }
+        for place in 0..P {
+            let mut a = [0; P];
+            a[place] = 1;
+            assert_eq!(product(&a, &[-1; P]), naive_product(&a, &[-1; P]));
+            assert_eq!(product(&[-1; P], &a), product(&a, &[-1; P]));
+        }
+        for _ in 0..20 {
+            let [a, b] = [(); 2].map(|()| core::array::from_fn(|_| (random.next_u32() % 4) as i8 - 1));
+            assert_eq!(product(&a, &b), naive_product(&a, &b));
+        }
+    }
+
+    fn assert_inverse(polynomial: &[i8; P]) {
+        let mut inverse = [0; P];
+        assert!(invert(polynomial, &mut inverse));
+        let mut one = [0; P];
+        one[0] = 1;
+        assert_eq!(naive_product(&inverse, polynomial), one);
+        assert!(inverse.iter().all(|coefficient| (-1..=1).contains(coefficient)));
+    }
+
+    #[test]
+    fn inverses_multiply_to_one() {
+        let mut random = random(2);
+        for _ in 0..30 {
+            let mut polynomial = [0; P];
+            random_small(&mut |bytes: &mut [u8]| random.fill_bytes(bytes), &mut polynomial);
+            let mut unused = [0; P];
+            if invert(&polynomial, &mut unused) {
+                assert_inverse(&polynomial);
+            }
+        }
+        for place in 0..P {
+            let mut polynomial = [0; P];
+            polynomial[place] = -1;
+            assert_inverse(&polynomial);
+        }
+    }
+
+    /// Modulo 3, x^761 − x − 1 has a factor of degree 19: its multiples have no inverse.
+    #[test]
+    fn multiples_of_factors_are_refused() {
+        const FACTOR: [i8; 20] = [-1, -1, 0, -1, -1, -1, 1, -1, 1, -1, 0, -1, 1, 1, 1, 1, -1, 0, 1, 1];
+        let mut random = random(3);
+        let mut unused = [0; P];
+        let mut factor = [0; P];
+        factor[..20].copy_from_slice(&FACTOR);
+        assert!(!invert(&factor, &mut unused));
+        for _ in 0..30 {
+            let mut other = [0; P];
+            random_small(&mut |bytes: &mut [u8]| random.fill_bytes(bytes), &mut other);
+            assert!(!invert(&product(&other, &factor), &mut unused));
+        }
+        assert!(!invert(&[0; P], &mut unused));
     }
 }
