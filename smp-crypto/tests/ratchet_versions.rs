@@ -54,13 +54,11 @@ fn a_state_of_a_later_release_goes_on_with_the_versions_of_this_one() {
 }
 
 #[test]
-fn no_ratchet_is_made_of_an_agreement_on_an_unknown_version() {
+fn nobody_agrees_on_an_unknown_version() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let initiator = Initiator::generate(&mut random, newer(), false);
-    let joiner = Joiner::answer(&mut random, newer(), &initiator.parameters(), false);
-    assert_eq!(joiner.and_then(|joiner| joiner.ratchet(&mut random)).err(), Some(Error::Version));
-
-    let joiner = Joiner::answer(&mut random, VersionRange::RATCHET, &initiator.parameters(), false).unwrap();
+    let joiner = Joiner::answer(&mut random, newer(), &initiator.parameters(), false).unwrap();
+    assert_eq!(joiner.version(), RatchetVersion::MAX);
     for version in [1, NEWER.0] {
         let mut answer = joiner.parameters();
         answer.version = RatchetVersion(version);
@@ -68,7 +66,13 @@ fn no_ratchet_is_made_of_an_agreement_on_an_unknown_version() {
     }
 
     let ours = Resynchronization::start(&mut random, NEWER, false);
-    let theirs = Resynchronization::start(&mut random, NEWER, false);
-    assert_eq!(ours.receiver(&theirs.parameters(), false).err(), Some(Error::Version));
-    assert_eq!(ours.sender(&theirs.parameters(), &mut random).err(), Some(Error::Version));
+    assert_eq!(ours.parameters().version, RatchetVersion::MAX);
+    for version in [1, NEWER.0] {
+        let mut theirs = ours.parameters();
+        theirs.version = RatchetVersion(version);
+        assert_eq!(ours.receiver(&theirs, false).err(), Some(Error::Version));
+        assert_eq!(ours.sender(&theirs, &mut random).err(), Some(Error::Version));
+        let answer = Resynchronization::answer(&mut random, newer(), &theirs, false);
+        assert_eq!(answer.err(), Some(Error::Version));
+    }
 }
