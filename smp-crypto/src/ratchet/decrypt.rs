@@ -7,7 +7,7 @@ use smp_proto::version::RatchetVersion;
 use smp_proto::wire::{Decode, unpad_range};
 
 use super::chain::Chain;
-use super::encapsulation::{self, OwnEncapsulation};
+use super::encapsulation::{self, Answer};
 use super::header::{HeaderKey, MAX_BODY_DATA_LENGTH, ReceivedHeader};
 use super::key_pair::KeyPair;
 use super::message_key::MessageKey;
@@ -99,7 +99,8 @@ impl Ratchet {
         let (front, body) = message.split_at_mut_checked(front_length).ok_or(Error::Internal)?;
         let encoded_header = front.get(header_start..header_end).ok_or(Error::Internal)?;
         let tag = front.last_chunk().ok_or(Error::Internal)?;
-        let mut received = ReceivedHeader::new(encoded_header)?;
+        let mut received = ReceivedHeader::empty();
+        received.fill(encoded_header)?;
 
         let associated_data = &self.associated_data;
         let found = skipped.find_header_key(&mut |key| received.open(key, associated_data));
@@ -128,11 +129,10 @@ impl Ratchet {
         let header = received.read()?;
         let candidate = self.candidate(&header, turn)?;
         let range = open_body(&candidate.key, &self.associated_data, encoded_header, tag, body)?;
-        // Made in place: it is large.
-        let mut own = None;
-        let changed = self.complete(skipped, new_keys, &header, &candidate, &mut own);
+        let mut answer = Answer::Nothing;
+        let changed = self.complete(skipped, new_keys, &header, &candidate, &mut answer);
         let (new_sending, changed) = changed.inspect_err(|_| candidate.key.restore(body))?;
-        self.commit(candidate, new_sending, &mut own);
+        self.commit(candidate, new_sending, &answer, new_keys);
         Ok(Decrypted {
             message: body.get(range).unwrap_or_default(),
             number: header.number,
@@ -149,11 +149,11 @@ impl Ratchet {
         new_keys: &mut dyn NewKeys,
         header: &RatchetHeader<'_>,
         candidate: &Candidate,
-        own: &mut Option<OwnEncapsulation>,
+        answer: &mut Answer,
     ) -> Result<(Option<NewSending>, Changed), DecryptError<S::Error>> {
         let new_sending = match &candidate.advance {
             None => None,
-            Some(advance) => Some(self.new_sending(new_keys, header, candidate.version, advance, own)?),
+            Some(advance) => Some(self.new_sending(new_keys, header, candidate.version, advance, answer)?),
         };
         if candidate.skipped.len() == 0 {
             return Ok((new_sending, Changed::Ratchet));
@@ -219,19 +219,26 @@ impl Ratchet {
         header: &RatchetHeader<'_>,
         version: RatchetVersion,
         advance: &Advance,
-        own: &mut Option<OwnEncapsulation>,
+        answer: &mut Answer,
     ) -> Result<NewSending, Error> {
         let key = new_keys.key_pair();
         let agreed = key.secret.diffie_hellman(&header.key)?;
         let enabled = self.encapsulates && version >= RatchetVersion::ENCAPSULATION;
         let has_own = self.encapsulation.is_some();
-        let secret = encapsulation::send(enabled, has_own, header.encapsulation, new_keys, own);
+        let secret = answer.become_answer(enabled, has_own, header.encapsulation, new_keys);
         let step = advance.root.step(&agreed, secret.as_ref())?;
         Ok(NewSending { key, encapsulated: secret.is_some(), step })
     }
 
-    /// Takes over what a message changes, and leaves what it replaces to be wiped. This cannot fail.
-    fn commit(&mut self, candidate: Candidate, new_sending: Option<NewSending>, own: &mut Option<OwnEncapsulation>) {
+    /// Takes over what a message changes. This cannot fail: the new encapsulation key, which nothing else depends on, is made
+    /// here, where the old one was.
+    fn commit(
+        &mut self,
+        candidate: Candidate,
+        new_sending: Option<NewSending>,
+        answer: &Answer,
+        new_keys: &mut dyn NewKeys,
+    ) {
         self.version = candidate.version;
         self.receiving = Some(candidate.receiving);
         self.received = candidate.received;
@@ -241,7 +248,7 @@ impl Ratchet {
         self.sending = Some(Chain { key: new.step.chain, header_key });
         self.next_receiving_header_key = advance.next_receiving_header_key;
         self.key = new.key;
-        core::mem::swap(&mut self.encapsulation, own);
+        answer.take_place(&mut self.encapsulation, new_keys);
         self.previously_sent = core::mem::take(&mut self.sent);
         self.sending_encapsulated = new.encapsulated;
         self.receiving_encapsulated = advance.encapsulated;

@@ -49,22 +49,59 @@ pub(super) fn receive(
     }
 }
 
-/// Answers what the peer announced: gives the secret for the sending chain and leaves in `answer` what is announced from
-/// now on.
-#[inline(never)]
-pub(super) fn send(
-    enabled: bool,
-    has_own: bool,
-    announced: Option<Encapsulation<'_>>,
-    new_keys: &mut dyn NewKeys,
-    answer: &mut Option<OwnEncapsulation>,
-) -> Option<SharedSecret> {
-    *answer = None;
-    if !enabled || (announced.is_none() && has_own) {
-        return None;
+/// What is announced from the next step of the ratchet on.
+#[expect(clippy::large_enum_variant, reason = "it lives in place: there is no allocator")]
+pub(super) enum Answer {
+    /// Nothing: encapsulation is not, or no more, in use.
+    Nothing,
+    /// A new key.
+    Propose,
+    /// A new key, and what was encapsulated to the peer's.
+    Accept([u8; CIPHERTEXT_LENGTH]),
+}
+
+impl Answer {
+    /// Becomes the answer to what the peer announced, and gives the secret for the sending chain.
+    #[inline(never)]
+    pub(super) fn become_answer(
+        &mut self,
+        enabled: bool,
+        has_own: bool,
+        announced: Option<Encapsulation<'_>>,
+        new_keys: &mut dyn NewKeys,
+    ) -> Option<SharedSecret> {
+        *self = match announced {
+            _ if !enabled => Self::Nothing,
+            None if has_own => Self::Nothing,
+            None => Self::Propose,
+            Some(_) => Self::Accept([0; CIPHERTEXT_LENGTH]),
+        };
+        match (self, announced) {
+            (Self::Accept(ciphertext), Some(announced)) => Some(new_keys.encapsulate(announced.key(), ciphertext)),
+            _ => None,
+        }
     }
-    let own = answer.insert(OwnEncapsulation { secret: SecretKey::zeroed(), ciphertext: None });
-    new_keys.encapsulation_key(&mut own.secret);
-    let key = announced?.key();
-    Some(new_keys.encapsulate(key, own.ciphertext.insert([0; CIPHERTEXT_LENGTH])))
+
+    /// Makes the new key, where there is one, in the place of the old one. This cannot fail.
+    pub(super) fn take_place(&self, own: &mut Option<OwnEncapsulation>, new_keys: &mut dyn NewKeys) {
+        let ciphertext = match self {
+            Self::Nothing => {
+                *own = None;
+                return;
+            }
+            Self::Propose => None,
+            Self::Accept(ciphertext) => Some(ciphertext),
+        };
+        make_room(own, ciphertext);
+        if let Some(own) = own {
+            new_keys.encapsulation_key(&mut own.secret);
+        }
+    }
+}
+
+// Not inlined: what it takes of the stack is free again when the key is made.
+#[inline(never)]
+fn make_room(own: &mut Option<OwnEncapsulation>, ciphertext: Option<&[u8; CIPHERTEXT_LENGTH]>) {
+    let own = own.get_or_insert_with(|| OwnEncapsulation { secret: SecretKey::zeroed(), ciphertext: None });
+    own.ciphertext = ciphertext.copied();
 }

@@ -79,7 +79,14 @@ impl Ratchet {
     ///
     /// Fails with [`Error::NotReady`] when nothing can be sent yet.
     pub fn prepare(&mut self, sending: Sending) -> Result<PreparedMessage, Error> {
-        let chain = self.sending.as_mut().ok_or(Error::NotReady)?;
+        let mut prepared = PreparedMessage::empty();
+        self.prepare_into(sending, &mut prepared)?;
+        Ok(prepared)
+    }
+
+    #[inline(never)]
+    fn prepare_into(&mut self, sending: Sending, prepared: &mut PreparedMessage) -> Result<(), Error> {
+        let chain = self.sending.as_ref().ok_or(Error::NotReady)?;
         let sent = self.sent.checked_add(1).ok_or(Error::Exhausted)?;
         let (next, key, header_iv) = chain.key.next()?;
         let settings = self.settings(sending);
@@ -91,7 +98,7 @@ impl Ratchet {
             number: self.sent,
         };
         let chain = self.sending.as_mut().ok_or(Error::NotReady)?;
-        let prepared = PreparedMessage::new(key, settings.form, &self.associated_data, |out| {
+        prepared.fill(key, settings.form.version, &self.associated_data, |out| {
             chain.header_key.seal(&header_iv, settings.form, &self.associated_data, &header, out)
         })?;
         chain.key = next;
@@ -99,7 +106,7 @@ impl Ratchet {
         self.encapsulates = settings.encapsulates;
         self.large_headers = settings.form.large;
         self.max_version = settings.max_version;
-        Ok(prepared)
+        Ok(())
     }
 
     /// Encrypts a message into `out` and gives what is sent, [`Ratchet::encrypted_length`] bytes.
@@ -118,6 +125,8 @@ impl Ratchet {
         if out.len() < self.encrypted_length(sending, padded_length) {
             return Err(Error::TooLong);
         }
-        self.prepare(sending)?.seal(message, padded_length, out)
+        let mut prepared = PreparedMessage::empty();
+        self.prepare_into(sending, &mut prepared)?;
+        prepared.seal(message, padded_length, out)
     }
 }

@@ -104,14 +104,25 @@ pub(super) struct ReceivedHeader {
 }
 
 impl ReceivedHeader {
+    /// Room for a header, on the stack once.
+    pub(super) fn empty() -> Self {
+        Self {
+            version: RatchetVersion::MIN,
+            iv: [0; TAG_LENGTH],
+            tag: [0; TAG_LENGTH],
+            bytes: Zeroizing::new([0; LARGE_HEADER_LENGTH]),
+            length: 0,
+        }
+    }
+
     /// Copies a header. Longer ones than any version sends are refused.
-    pub(super) fn new(encoded: &[u8]) -> Result<Self, Error> {
+    pub(super) fn fill(&mut self, encoded: &[u8]) -> Result<(), Error> {
         let header = EncryptedHeader::from_bytes(encoded).map_err(Error::Malformed)?;
-        let mut bytes = Zeroizing::new([0; LARGE_HEADER_LENGTH]);
         let length = header.ciphertext.len();
         let too_long = Error::Malformed(smp_proto::wire::Error::TooLong);
-        bytes.get_mut(..length).ok_or(too_long)?.copy_from_slice(header.ciphertext);
-        Ok(Self { version: header.version, iv: *header.iv, tag: *header.tag, bytes, length })
+        self.bytes.get_mut(..length).ok_or(too_long)?.copy_from_slice(header.ciphertext);
+        (self.version, self.iv, self.tag, self.length) = (header.version, *header.iv, *header.tag, length);
+        Ok(())
     }
 
     /// Tells whether this key opens the header; when it does, the copy is decrypted.

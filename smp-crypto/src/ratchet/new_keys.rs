@@ -8,7 +8,8 @@ use crate::sntrup761::{self, CIPHERTEXT_LENGTH, PUBLIC_KEY_LENGTH, SecretKey, Sh
 
 /// Gives the ratchet new keys. Every [`CryptoRng`] does; a [`KeyStock`] does it from what was made before.
 ///
-/// All of them must come from a good random source, and no key may be given twice.
+/// All of them must come from a good random source, and no key may be given twice. A panic in the middle would leave a
+/// ratchet that is of no use.
 pub trait NewKeys {
     /// A new pair for key agreement.
     fn key_pair(&mut self) -> KeyPair;

@@ -38,17 +38,29 @@ impl PreparedMessage {
     /// The longest stored form in bytes.
     pub const MAX_SERIALIZED_LENGTH: usize = 1 + 3 + 32 + 16 + 2 + MAX_BODY_DATA_LENGTH;
 
-    pub(super) fn new(
+    /// Room for a message, on the stack once.
+    pub(super) const fn empty() -> Self {
+        Self {
+            key: MessageKey::new([0; 32], [0; 16]),
+            version: RatchetVersion::MIN,
+            data: [0; MAX_BODY_DATA_LENGTH],
+            length: 0,
+        }
+    }
+
+    /// Takes the key of the body, and writes the encrypted header.
+    pub(super) fn fill(
+        &mut self,
         key: MessageKey,
-        form: HeaderForm,
+        version: RatchetVersion,
         associated_data: &[u8; ASSOCIATED_DATA_LENGTH],
         header: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
-    ) -> Result<Self, Error> {
-        let mut prepared = Self { key, version: form.version, data: [0; MAX_BODY_DATA_LENGTH], length: 0 };
-        let (front, rest) = prepared.data.split_first_chunk_mut().ok_or(Error::Internal)?;
+    ) -> Result<(), Error> {
+        let (front, rest) = self.data.split_first_chunk_mut().ok_or(Error::Internal)?;
         *front = *associated_data;
-        prepared.length = header(rest)?.saturating_add(ASSOCIATED_DATA_LENGTH);
-        Ok(prepared)
+        self.length = header(rest)?.saturating_add(ASSOCIATED_DATA_LENGTH);
+        (self.key, self.version) = (key, version);
+        Ok(())
     }
 
     /// Refuses messages that do not fit.
@@ -129,8 +141,9 @@ impl PreparedMessage {
         if header_length > MAX_ENCRYPTED_LENGTH || !lengths.contains(&header_length) {
             return Err(Error::Stored);
         }
-        let mut data = [0; MAX_BODY_DATA_LENGTH];
-        data.get_mut(..stored.len()).ok_or(Error::Stored)?.copy_from_slice(stored);
-        Ok(Self { key: MessageKey::new(key, iv), version, data, length: stored.len() })
+        let mut prepared = Self::empty();
+        prepared.data.get_mut(..stored.len()).ok_or(Error::Stored)?.copy_from_slice(stored);
+        (prepared.key, prepared.version, prepared.length) = (MessageKey::new(key, iv), version, stored.len());
+        Ok(prepared)
     }
 }
