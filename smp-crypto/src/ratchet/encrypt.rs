@@ -130,3 +130,17 @@ impl Ratchet {
         prepared.seal(message, padded_length, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_sent_with_the_highest_version() {
+        for encapsulation in [EncapsulationRequest::Unset, EncapsulationRequest::On, EncapsulationRequest::Off] {
+            let expected = Sending { encapsulation, max_version: RatchetVersion::MAX };
+            assert_eq!(Sending::from(encapsulation), expected);
+        }
+        assert_eq!(Sending::default(), Sending::from(EncapsulationRequest::Unset));
+    }
+}

@@ -119,3 +119,50 @@ impl<E: core::error::Error + 'static> core::error::Error for DecryptError<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::error::Error as _;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    #[test]
+    fn every_error_says_something_else() {
+        let cause = wire::Error::Truncated;
+        let all = [
+            Error::Malformed(cause),
+            Error::Header,
+            Error::UnparsableHeader(cause),
+            Error::Duplicate,
+            Error::Earlier(7),
+            Error::TooManySkipped(7),
+            Error::Body,
+            Error::Padding,
+            Error::Encapsulation,
+            Error::WeakKey,
+            Error::NotReady,
+            Error::TooLong,
+            Error::Version,
+            Error::Exhausted,
+            Error::NewerFormat,
+            Error::Stored,
+            Error::Random,
+            Error::Internal,
+        ];
+        let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+        for (index, text) in texts.iter().enumerate() {
+            assert!(text.len() > 4 && !texts[..index].contains(text), "{text}");
+        }
+        for (error, text) in all.iter().zip(&texts) {
+            let names_cause = text.contains(&cause.to_string());
+            assert_eq!(error.source().map(ToString::to_string), names_cause.then(|| cause.to_string()));
+            let decrypt = DecryptError::<wire::Error>::from(*error);
+            assert_eq!(decrypt.to_string(), *text);
+            assert_eq!(decrypt.source().map(ToString::to_string).as_ref(), Some(text));
+        }
+        let store = DecryptError::Store(cause);
+        assert!(store.to_string().ends_with(&cause.to_string()));
+        assert_eq!(store.source().map(ToString::to_string), Some(cause.to_string()));
+    }
+}

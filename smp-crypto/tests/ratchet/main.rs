@@ -8,6 +8,7 @@ mod common;
 mod agreement;
 mod altered;
 mod conversations;
+mod forms;
 mod late;
 mod persistent;
 mod saved;

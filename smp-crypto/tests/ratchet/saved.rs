@@ -147,8 +147,8 @@ fn keys_are_made_ahead_of_time() {
         let message = two.encrypt(EncapsulationRequest::On.into(), b"hello", 60, &mut buffer).unwrap();
         assert_eq!(one.decrypt(&mut late, &mut other, message).unwrap().message, b"hello");
     }
-    let mut plain = KeyStock::<_, 1>::new(random(3), false);
-    assert!(!plain.refill());
+    let mut plain = KeyStock::<_, 2>::new(random(3), false);
+    assert_eq!([plain.refill(), plain.refill(), plain.refill()], [true, false, false]);
     let mut secret = SecretKey::zeroed();
     plain.encapsulation_key(&mut secret);
     assert_ne!(secret.as_bytes(), SecretKey::zeroed().as_bytes());
