@@ -99,7 +99,8 @@ impl PreparedMessage {
         Self::check_length(message.len(), padded_length)?;
         let start = self.message_start();
         let end = start.saturating_add(message.len());
-        out.get_mut(start..end).ok_or(Error::TooLong)?.copy_from_slice(message);
+        let place = out.get_mut(start..end).ok_or(Error::TooLong)?;
+        place.iter_mut().zip(message).for_each(|(to, from)| *to = *from);
         self.seal_in_place(out, message.len(), padded_length)
     }
 

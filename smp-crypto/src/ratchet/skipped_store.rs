@@ -167,10 +167,7 @@ impl<const KEYS: usize, const CHAINS: usize> SkippedStore<KEYS, CHAINS> {
     fn remove_at(&mut self, index: usize) {
         let Some(tail) = self.keys.get_mut(index..self.key_count) else { return };
         let Some(chain) = tail.first().map(|entry| entry.chain) else { return };
-        tail.rotate_left(1);
-        if let Some(last) = tail.last_mut() {
-            last.zeroize();
-        }
+        close_gap(tail);
         self.key_count = self.key_count.saturating_sub(1);
         if !self.entries().iter().any(|entry| entry.chain == chain) {
             self.remove_chain(chain);
@@ -180,10 +177,7 @@ impl<const KEYS: usize, const CHAINS: usize> SkippedStore<KEYS, CHAINS> {
     /// Forgets a chain that has no key any more.
     fn remove_chain(&mut self, chain: u16) {
         let Some(tail) = self.chains.get_mut(usize::from(chain)..self.chain_count) else { return };
-        tail.rotate_left(1);
-        if let Some(last) = tail.last_mut() {
-            last.zeroize();
-        }
+        close_gap(tail);
         self.chain_count = self.chain_count.saturating_sub(1);
         for entry in self.keys.iter_mut().filter(|entry| entry.chain > chain) {
             entry.chain = entry.chain.saturating_sub(1);
@@ -218,6 +212,18 @@ impl<const KEYS: usize, const CHAINS: usize> SkippedStore<KEYS, CHAINS> {
         self.chain_count = self.chain_count.max(chain.saturating_add(1));
         self.key_count = self.key_count.saturating_add(1);
     }
+}
+
+/// Moves all but the first forward by one, and wipes the place that becomes free.
+// By swapping, because rotating can panic as far as the compiler knows.
+fn close_gap<T: Zeroize>(items: &mut [T]) {
+    let mut items = items.iter_mut();
+    let Some(mut place) = items.next() else { return };
+    for next in items {
+        core::mem::swap(place, next);
+        place = next;
+    }
+    place.zeroize();
 }
 
 impl<const KEYS: usize, const CHAINS: usize> SkippedKeys for SkippedStore<KEYS, CHAINS> {
