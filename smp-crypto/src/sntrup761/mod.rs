@@ -18,7 +18,7 @@
 
 use rand_core::CryptoRng;
 use smp_proto::agent::ratchet_parameters::{ENCAPSULATED_SECRET_LENGTH, ENCAPSULATION_KEY_LENGTH};
-use subtle::ConstantTimeEq;
+use subtle::{BlackBox, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{hash, key::secret_debug};
@@ -55,6 +55,11 @@ static ROUNDED: Code = Code::new(Q as u32 / 3 + 1);
 
 const ROUNDED_LENGTH: usize = CIPHERTEXT_LENGTH - HASH_LENGTH;
 const _: () = assert!(LARGE.length() == PUBLIC_KEY_LENGTH && ROUNDED.length() == ROUNDED_LENGTH);
+
+/// Hides from the compiler that a mask is all zeros or all ones: it would make a branch of it where that saves work.
+fn mask<T: Copy>(mask: T) -> T {
+    BlackBox::new(mask).get()
+}
 
 /// How many division steps an inversion takes.
 const STEPS: usize = 2 * P - 1;
@@ -174,7 +179,7 @@ pub fn decapsulate(secret: &SecretKey, ciphertext: &[u8; CIPHERTEXT_LENGTH]) -> 
     let public_hash = secret.part(SecretKey::PUBLIC_HASH, HASH_LENGTH);
     encrypt(&input, &encoded, secret.public_key(), public_hash, &mut again);
     let equal = again.ct_eq(ciphertext).unwrap_u8();
-    let other = equal.wrapping_sub(1);
+    let other = mask(equal.wrapping_sub(1));
     for (byte, rejection) in encoded.iter_mut().zip(secret.part(SecretKey::REJECTION, SMALL_LENGTH)) {
         *byte ^= (*byte ^ rejection) & other;
     }
@@ -264,7 +269,7 @@ fn decrypt(secret: &SecretKey, ciphertext: &[u8; CIPHERTEXT_LENGTH], input: &mut
     // A polynomial of another weight is replaced by one whose first coefficients are 1.
     let weight = input.iter().fold(0_i32, |weight, coefficient| weight.wrapping_add((coefficient & 1).into()));
     let difference = weight ^ WEIGHT as i32;
-    let wrong = (difference.wrapping_neg() >> 31) as i8;
+    let wrong = mask((difference.wrapping_neg() >> 31) as i8);
     for (index, coefficient) in input.iter_mut().enumerate() {
         let other = i8::from(index < WEIGHT);
         *coefficient ^= (*coefficient ^ other) & wrong;

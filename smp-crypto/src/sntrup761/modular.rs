@@ -2,7 +2,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{P, Q, STEPS, last_slot};
+use super::{P, Q, STEPS, last_slot, mask};
 
 // Each arrangement is compiled for the tests of both.
 #[cfg(any(test, target_pointer_width = "32"))]
@@ -110,9 +110,9 @@ fn invert_tripled_in<S: State>(polynomial: &[i8; P], inverse: &mut [i16; P]) {
         // Reduced, only zero is a multiple of q.
         let (f0, g0) = (reduce(f0.into()), reduce(g0.into()));
         let nonzero = i32::from(g0 | g0.wrapping_neg());
-        let mask = (delta.wrapping_neg() & nonzero) >> 31;
-        delta = (delta ^ ((delta ^ delta.wrapping_neg()) & mask)).wrapping_add(1);
-        let swap = mask as i16;
+        let swap = mask((delta.wrapping_neg() & nonzero) >> 31);
+        delta = (delta ^ ((delta ^ delta.wrapping_neg()) & swap)).wrapping_add(1);
+        let swap = swap as i16;
         let difference = (f0 ^ g0) & swap;
         let step = Step { swap, factor: (g0 ^ difference).wrapping_neg(), scale: f0 ^ difference };
         let end = last_slot(remaining);

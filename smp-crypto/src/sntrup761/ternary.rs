@@ -3,7 +3,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{P, STEPS, last_slot};
+use super::{P, STEPS, last_slot, mask};
 
 /// Words that hold a polynomial.
 const WORDS: usize = P.div_ceil(32);
@@ -124,7 +124,7 @@ impl Ternary {
         let mut product = Self([Trits::default(); WORDS]);
         for coefficient in other.iter().rev() {
             // Horner: the product so far times x, plus the coefficient times this polynomial.
-            let factor = Trits::splat(*coefficient).negated();
+            let factor = mask(Trits::splat(*coefficient).negated());
             let mut front = Trits::default();
             for (word, of_this) in product.0.iter_mut().zip(&self.0) {
                 let shifted = word.up(front);
@@ -169,10 +169,10 @@ pub(super) fn invert(polynomial: &[i8; P], inverse: &mut [i8; P]) -> bool {
     for remaining in (1..=STEPS).rev() {
         let first = state.first().copied().unwrap_or_default();
         let (f0, g0) = (first.f.spread(), first.g.spread());
-        let swap = positive(delta) & g0.nonzero;
+        let swap = mask(positive(delta) & g0.nonzero);
         delta = (delta ^ ((delta ^ delta.wrapping_neg()) & swap as i32)).wrapping_add(1);
         // The product of the two does not change when they are exchanged.
-        let factor = f0.times(g0);
+        let factor = mask(f0.times(g0));
         let (start, end) = (remaining / 32, last_slot(remaining) / 32);
         if start > P / 32 {
             step(state.get_mut(..=P / 32).unwrap_or_default(), factor, swap);
