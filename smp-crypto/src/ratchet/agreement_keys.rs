@@ -15,7 +15,9 @@ use crate::sntrup761::{SECRET_KEY_LENGTH, SecretKey};
 pub(super) struct AgreementKeys {
     pub(super) first: KeyPair,
     pub(super) second: KeyPair,
-    pub(super) encapsulation: Option<SecretKey>,
+    proposes: bool,
+    /// Nothing when there is no proposal. Not an option: moving that takes its size of stack, and leaves copies.
+    encapsulation: SecretKey,
 }
 
 secret_debug!(AgreementKeys);
@@ -56,33 +58,39 @@ impl StoredKeys<'_> {
     pub(super) const MAX_LENGTH: usize = StoredPair::LENGTH * 2 + 1 + 2 + SECRET_KEY_LENGTH;
 
     pub(super) fn read(&self) -> Result<AgreementKeys, Error> {
-        let encapsulation = match self.encapsulation {
-            None => None,
-            Some(secret) => Some(SecretKey::from_bytes(*stored::exact(secret)?)),
-        };
-        Ok(AgreementKeys { first: self.first.read()?, second: self.second.read()?, encapsulation })
+        let (first, second) = (self.first.read()?, self.second.read()?);
+        let secret = self.encapsulation.map(stored::exact).transpose()?;
+        let mut keys = AgreementKeys { first, second, proposes: secret.is_some(), encapsulation: SecretKey::zeroed() };
+        if let Some(secret) = secret {
+            keys.encapsulation.set_bytes(secret);
+        }
+        Ok(keys)
     }
 }
 
 impl AgreementKeys {
-    /// New keys.
-    pub(super) fn generate(new_keys: &mut dyn NewKeys, encapsulation: bool) -> Self {
-        let (first, second) = (new_keys.key_pair(), new_keys.key_pair());
-        let mut keys = Self { first, second, encapsulation: None };
+    /// Room for keys.
+    pub(super) const NONE: Self =
+        Self { first: KeyPair::EMPTY, second: KeyPair::EMPTY, proposes: false, encapsulation: SecretKey::zeroed() };
+
+    /// Makes new keys, in place: they are large, and this is when the most stack is in use.
+    pub(super) fn generate(&mut self, new_keys: &mut dyn NewKeys, encapsulation: bool) {
+        self.first = new_keys.key_pair();
+        self.second = new_keys.key_pair();
+        self.proposes = encapsulation;
         if encapsulation {
-            new_keys.encapsulation_key(keys.encapsulation.insert(SecretKey::zeroed()));
+            new_keys.encapsulation_key(&mut self.encapsulation);
         }
-        keys
+    }
+
+    /// The key for encapsulation, if there is one.
+    pub(super) fn encapsulation(&self) -> Option<&SecretKey> {
+        self.proposes.then_some(&self.encapsulation)
     }
 
     /// What a party that has accepted nothing announces.
     pub(super) fn proposal(&self) -> Option<Encapsulation<'_>> {
-        self.encapsulation.as_ref().map(|secret| Encapsulation::Proposed { key: secret.public_key() })
-    }
-
-    /// A second copy of the encapsulation key, for a ratchet.
-    pub(super) fn encapsulation_key(&self) -> Option<SecretKey> {
-        self.encapsulation.as_ref().map(|secret| SecretKey::from_bytes(*secret.as_bytes()))
+        self.encapsulation().map(|secret| Encapsulation::Proposed { key: secret.public_key() })
     }
 
     /// The hash of the two public keys, by which parties that re-synchronise find their roles.
@@ -94,7 +102,7 @@ impl AgreementKeys {
         StoredKeys {
             first: (&self.first).into(),
             second: (&self.second).into(),
-            encapsulation: self.encapsulation.as_ref().map(|secret| &secret.as_bytes()[..]),
+            encapsulation: self.encapsulation().map(|secret| &secret.as_bytes()[..]),
         }
     }
 }

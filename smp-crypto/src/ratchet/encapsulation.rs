@@ -5,7 +5,7 @@ use smp_proto::agent::Encapsulation;
 
 use super::Error;
 use super::new_keys::NewKeys;
-use crate::sntrup761::{self, CIPHERTEXT_LENGTH, SecretKey, SharedSecret};
+use crate::sntrup761::{self, CIPHERTEXT_LENGTH, SECRET_KEY_LENGTH, SecretKey, SharedSecret};
 
 /// Own encapsulation key, and what was encapsulated to the peer's.
 ///
@@ -15,7 +15,26 @@ pub(super) struct OwnEncapsulation {
     pub(super) ciphertext: Option<[u8; CIPHERTEXT_LENGTH]>,
 }
 
+/// The parts of an [`OwnEncapsulation`], where they are.
+#[derive(Clone, Copy)]
+pub(super) struct OwnParts<'a> {
+    pub(super) secret: &'a SecretKey,
+    pub(super) ciphertext: Option<&'a [u8; CIPHERTEXT_LENGTH]>,
+}
+
 impl OwnEncapsulation {
+    /// Puts copies in place.
+    pub(super) fn put(
+        own: &mut Option<Self>,
+        secret: &[u8; SECRET_KEY_LENGTH],
+        ciphertext: Option<&[u8; CIPHERTEXT_LENGTH]>,
+    ) {
+        make_room(own, ciphertext);
+        if let Some(own) = own {
+            own.secret.set_bytes(secret);
+        }
+    }
+
     /// What headers say.
     pub(super) fn announce(&self) -> Encapsulation<'_> {
         let key = self.secret.public_key();

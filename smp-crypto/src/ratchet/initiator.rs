@@ -5,7 +5,7 @@ use smp_proto::agent::{AgreedParameters, Encapsulation, RatchetParameters};
 use smp_proto::version::{RatchetVersion, VersionRange};
 
 use super::agreement_keys::{AgreementKeys, StoredKeys};
-use super::encapsulation::OwnEncapsulation;
+use super::encapsulation::OwnParts;
 use super::new_keys::NewKeys;
 use super::x3dh::{self, PeerKeys};
 use super::{Error, Ratchet, stored};
@@ -38,13 +38,15 @@ impl Initiator {
 
     /// Makes keys for an invitation. `propose` makes one for encapsulation, too.
     pub fn generate(new_keys: &mut dyn NewKeys, versions: VersionRange<RatchetVersion>, propose: bool) -> Self {
-        Self { keys: AgreementKeys::generate(new_keys, propose), versions }
+        let mut initiator = Self { keys: AgreementKeys::NONE, versions };
+        initiator.keys.generate(new_keys, propose);
+        initiator
     }
 
     /// What the invitation says.
     #[must_use]
     pub fn parameters(&self) -> RatchetParameters {
-        let encapsulation = self.keys.encapsulation.as_ref();
+        let encapsulation = self.keys.encapsulation();
         RatchetParameters {
             versions: self.versions,
             first_key: self.keys.first.public,
@@ -91,15 +93,15 @@ pub(super) fn receive(
     encapsulation: bool,
 ) -> Result<Ratchet, Error> {
     let encapsulates = versions.0 >= RatchetVersion::ENCAPSULATION;
-    let (secret, slot) = match (peer.encapsulation, own.encapsulation_key()) {
+    let (secret, kept) = match (peer.encapsulation, own.encapsulation()) {
         (Some(Encapsulation::Accepted { .. }), None) => return Err(Error::Encapsulation),
         (Some(Encapsulation::Accepted { ciphertext, .. }), Some(secret)) if encapsulates => {
-            let shared = sntrup761::decapsulate(&secret, ciphertext);
-            (Some(shared), Some(OwnEncapsulation { secret, ciphertext: Some(*ciphertext) }))
+            let shared = sntrup761::decapsulate(secret, ciphertext);
+            (Some(shared), Some(OwnParts { secret, ciphertext: Some(ciphertext) }))
         }
         _ => (None, None),
     };
     let peer = PeerKeys { first: peer.first_key, second: peer.second_key };
     let agreed = x3dh::initiate(own, &peer, secret.as_ref())?;
-    Ok(Ratchet::receiving(versions, agreed, own.second.duplicate(), slot, encapsulation && encapsulates))
+    Ok(Ratchet::receiving(versions, agreed, own.second.duplicate(), kept, encapsulation && encapsulates))
 }

@@ -6,7 +6,7 @@ use smp_proto::key::X448PublicKey;
 use smp_proto::version::{RatchetVersion, VersionRange};
 
 use super::agreement_keys::{AgreementKeys, StoredKeys};
-use super::encapsulation::OwnEncapsulation;
+use super::encapsulation::OwnParts;
 use super::new_keys::NewKeys;
 use super::x3dh::{self, PeerKeys};
 use super::{Error, Ratchet, stored};
@@ -69,18 +69,18 @@ impl Joiner {
         let versions = versions.intersection(&VersionRange::RATCHET).ok_or(Error::Version)?;
         let version = versions.intersection(&invitation.versions).ok_or(Error::Version)?.max();
         let encapsulation = encapsulation && version >= RatchetVersion::ENCAPSULATION;
-        let keys = AgreementKeys::generate(new_keys, encapsulation);
         let mut joiner = Self {
             version,
             max_version: versions.max(),
-            keys,
+            keys: AgreementKeys::NONE,
             peer: PeerKeys { first: invitation.first_key, second: invitation.second_key },
             accepted: None,
         };
+        joiner.keys.generate(new_keys, encapsulation);
         if encapsulation && let Some(key) = &invitation.encapsulation_key {
-            let mut ciphertext = [0; CIPHERTEXT_LENGTH];
-            let secret = new_keys.encapsulate(&key.0, &mut ciphertext);
-            joiner.accepted = Some(Accepted { ciphertext, secret });
+            let empty = Accepted { ciphertext: [0; CIPHERTEXT_LENGTH], secret: SharedSecret::from_bytes([0; 32]) };
+            let accepted = joiner.accepted.insert(empty);
+            accepted.secret = new_keys.encapsulate(&key.0, &mut accepted.ciphertext);
         }
         Ok(joiner)
     }
@@ -98,7 +98,7 @@ impl Joiner {
             version: self.version,
             first_key: self.keys.first.public,
             second_key: self.keys.second.public,
-            encapsulation: match (&self.accepted, &self.keys.encapsulation) {
+            encapsulation: match (&self.accepted, self.keys.encapsulation()) {
                 (Some(accepted), Some(secret)) => {
                     Some(Encapsulation::Accepted { ciphertext: &accepted.ciphertext, key: secret.public_key() })
                 }
@@ -111,11 +111,9 @@ impl Joiner {
     pub fn ratchet(&self, new_keys: &mut dyn NewKeys) -> Result<Ratchet, Error> {
         let accepted = self.accepted.as_ref();
         let secret = accepted.map(|accepted| &accepted.secret);
-        let slot = self
-            .keys
-            .encapsulation_key()
-            .map(|secret| OwnEncapsulation { secret, ciphertext: accepted.map(|accepted| accepted.ciphertext) });
-        send(&self.keys, (self.version, self.max_version), &self.peer, slot, secret, new_keys)
+        let ciphertext = accepted.map(|accepted| &accepted.ciphertext);
+        let own = self.keys.encapsulation().map(|secret| OwnParts { secret, ciphertext });
+        send(&self.keys, (self.version, self.max_version), &self.peer, own, secret, new_keys)
     }
 
     /// Writes the stored form and gives it. It is as secret as the keys.
@@ -147,7 +145,7 @@ impl Joiner {
         let accepted = match peer.accepted {
             None => None,
             // A secret goes with an own key; without one it could not be announced.
-            Some(_) if keys.encapsulation.is_none() => return Err(Error::Stored),
+            Some(_) if keys.encapsulation().is_none() => return Err(Error::Stored),
             Some((ciphertext, secret)) => Some(Accepted {
                 ciphertext: *stored::exact(ciphertext)?,
                 secret: SharedSecret::from_bytes(*stored::exact(secret)?),
@@ -171,10 +169,10 @@ pub(super) fn send(
     own: &AgreementKeys,
     versions: (RatchetVersion, RatchetVersion),
     peer: &PeerKeys,
-    slot: Option<OwnEncapsulation>,
+    kept: Option<OwnParts<'_>>,
     secret: Option<&SharedSecret>,
     new_keys: &mut dyn NewKeys,
 ) -> Result<Ratchet, Error> {
     let agreed = x3dh::join(own, peer, secret)?;
-    Ratchet::sending(versions, agreed, &peer.second, new_keys.key_pair(), slot, secret)
+    Ratchet::sending(versions, agreed, &peer.second, new_keys.key_pair(), kept, secret)
 }

@@ -1,6 +1,7 @@
 //! Where the ratchet takes new keys from.
 
 use rand_core::CryptoRng;
+use zeroize::Zeroize;
 
 use super::key_pair::KeyPair;
 use crate::key::X448SecretKey;
@@ -103,7 +104,8 @@ impl<R: CryptoRng, const N: usize> NewKeys for KeyStock<R, N> {
         let last = self.encapsulation_key_count.saturating_sub(1);
         match self.encapsulation_keys.get_mut(last) {
             Some(key) if self.encapsulation_key_count > 0 => {
-                *secret = core::mem::replace(key, SecretKey::zeroed());
+                secret.set_bytes(key.as_bytes());
+                key.zeroize();
                 self.encapsulation_key_count = last;
             }
             _ => generate(&mut self.random, secret),

@@ -4,7 +4,7 @@ use smp_proto::agent::{AgreedParameters, Encapsulation};
 use smp_proto::version::{RatchetVersion, VersionRange};
 
 use super::agreement_keys::{self, AgreementKeys, StoredKeys};
-use super::encapsulation::OwnEncapsulation;
+use super::encapsulation::OwnParts;
 use super::new_keys::NewKeys;
 use super::x3dh::PeerKeys;
 use super::{Error, Ratchet, initiator, joiner, stored};
@@ -76,7 +76,9 @@ impl Resynchronization {
     pub fn start(new_keys: &mut dyn NewKeys, max_version: RatchetVersion, encapsulation: bool) -> Self {
         let max_version = max_version.min(RatchetVersion::MAX);
         let encapsulation = encapsulation && max_version >= RatchetVersion::ENCAPSULATION;
-        Self { keys: AgreementKeys::generate(new_keys, encapsulation), version: max_version, max_version }
+        let mut start = Self { keys: AgreementKeys::NONE, version: max_version, max_version };
+        start.keys.generate(new_keys, encapsulation);
+        start
     }
 
     /// Makes keys to answer a peer that started. Its role against these keys is the same in both orders in the field.
@@ -91,8 +93,8 @@ impl Resynchronization {
             return Err(Error::Version);
         }
         let encapsulation = encapsulation && peer.version >= RatchetVersion::ENCAPSULATION;
-        let keys = AgreementKeys::generate(new_keys, encapsulation);
-        let mut answer = Self { keys, version: peer.version, max_version: versions.max() };
+        let mut answer = Self { keys: AgreementKeys::NONE, version: peer.version, max_version: versions.max() };
+        answer.keys.generate(new_keys, encapsulation);
         for _ in 0..ATTEMPTS {
             if answer.role(peer) != Role::Disagree {
                 return Ok(answer);
@@ -128,10 +130,10 @@ impl Resynchronization {
     /// The new ratchet of the side that sends first.
     pub fn sender(&self, peer: &AgreedParameters<'_>, new_keys: &mut dyn NewKeys) -> Result<Ratchet, Error> {
         let versions = self.versions(peer)?;
-        let secret = self.keys.encapsulation_key().filter(|_| versions.0 >= RatchetVersion::ENCAPSULATION);
-        let slot = secret.map(|secret| OwnEncapsulation { secret, ciphertext: None });
+        let secret = self.keys.encapsulation().filter(|_| versions.0 >= RatchetVersion::ENCAPSULATION);
+        let own = secret.map(|secret| OwnParts { secret, ciphertext: None });
         let peer = PeerKeys { first: peer.first_key, second: peer.second_key };
-        joiner::send(&self.keys, versions, &peer, slot, None, new_keys)
+        joiner::send(&self.keys, versions, &peer, own, None, new_keys)
     }
 
     /// Writes the stored form and gives it. It is as secret as the keys.

@@ -7,7 +7,7 @@ use smp_proto::version::RatchetVersion;
 use zeroize::ZeroizeOnDrop;
 
 use super::chain::Chain;
-use super::encapsulation::OwnEncapsulation;
+use super::encapsulation::{OwnEncapsulation, OwnParts};
 use super::header::HeaderKey;
 use super::key_pair::KeyPair;
 use super::root::RootKey;
@@ -68,17 +68,17 @@ impl Ratchet {
         agreed: Agreed,
         peer: &X448PublicKey,
         key: KeyPair,
-        encapsulation: Option<OwnEncapsulation>,
+        encapsulation: Option<OwnParts<'_>>,
         encapsulated: Option<&SharedSecret>,
     ) -> Result<Self, Error> {
         let step = agreed.root.step(&key.secret.diffie_hellman(peer)?, encapsulated)?;
         let proposes = encapsulation.is_some();
-        Ok(Self {
+        let mut ratchet = Self {
             version,
             max_version,
             associated_data: agreed.associated_data,
             key,
-            encapsulation,
+            encapsulation: None,
             large_headers: proposes,
             encapsulates: proposes,
             sending_encapsulated: encapsulated.is_some(),
@@ -91,7 +91,9 @@ impl Ratchet {
             previously_sent: 0,
             next_sending_header_key: step.next_header_key,
             next_receiving_header_key: agreed.next_header_key,
-        })
+        };
+        ratchet.set_encapsulation(encapsulation);
+        Ok(ratchet)
     }
 
     /// The state of the party that receives first.
@@ -99,15 +101,15 @@ impl Ratchet {
         (version, max_version): (RatchetVersion, RatchetVersion),
         agreed: Agreed,
         key: KeyPair,
-        encapsulation: Option<OwnEncapsulation>,
+        encapsulation: Option<OwnParts<'_>>,
         support: bool,
     ) -> Self {
-        Self {
+        let mut ratchet = Self {
             version,
             max_version,
             associated_data: agreed.associated_data,
             key,
-            encapsulation,
+            encapsulation: None,
             large_headers: support,
             encapsulates: support,
             sending_encapsulated: false,
@@ -120,6 +122,14 @@ impl Ratchet {
             previously_sent: 0,
             next_sending_header_key: agreed.next_header_key,
             next_receiving_header_key: agreed.header_key,
+        };
+        ratchet.set_encapsulation(encapsulation);
+        ratchet
+    }
+
+    fn set_encapsulation(&mut self, own: Option<OwnParts<'_>>) {
+        if let Some(own) = own {
+            OwnEncapsulation::put(&mut self.encapsulation, own.secret.as_bytes(), own.ciphertext);
         }
     }
 

@@ -10,7 +10,7 @@ use super::header::HeaderKey;
 use super::root::RootKey;
 use super::stored::exact;
 use super::{ASSOCIATED_DATA_LENGTH, Error, Ratchet, stored};
-use crate::sntrup761::{CIPHERTEXT_LENGTH, SECRET_KEY_LENGTH, SecretKey};
+use crate::sntrup761::{CIPHERTEXT_LENGTH, SECRET_KEY_LENGTH};
 
 /// The number of the stored format, its first byte.
 const FORMAT: u8 = 1;
@@ -143,22 +143,12 @@ impl Ratchet {
         if version < RatchetVersion::MIN || version > RatchetVersion::MAX {
             return Err(Error::Stored);
         }
-        let encapsulation = match &stored.encapsulation {
-            None => None,
-            Some(own) => Some(OwnEncapsulation {
-                secret: SecretKey::from_bytes(*exact(own.secret)?),
-                ciphertext: match own.ciphertext {
-                    None => None,
-                    Some(ciphertext) => Some(*exact(ciphertext)?),
-                },
-            }),
-        };
-        Ok(Self {
+        let mut ratchet = Self {
             version,
             max_version,
             associated_data: *exact(stored.associated_data)?,
             key: stored.key.read()?,
-            encapsulation,
+            encapsulation: None,
             large_headers: stored.large_headers,
             encapsulates: stored.encapsulates,
             sending_encapsulated: stored.sending_encapsulated,
@@ -171,6 +161,11 @@ impl Ratchet {
             previously_sent: stored.previously_sent,
             next_sending_header_key: HeaderKey::from_bytes(*exact(stored.next_sending_header_key)?),
             next_receiving_header_key: HeaderKey::from_bytes(*exact(stored.next_receiving_header_key)?),
-        })
+        };
+        if let Some(own) = &stored.encapsulation {
+            let ciphertext = own.ciphertext.map(exact).transpose()?;
+            OwnEncapsulation::put(&mut ratchet.encapsulation, exact(own.secret)?, ciphertext);
+        }
+        Ok(ratchet)
     }
 }

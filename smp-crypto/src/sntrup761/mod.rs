@@ -131,6 +131,11 @@ impl SecretKey {
         Self(bytes)
     }
 
+    /// Takes a key that was generated earlier, without moving it over the stack.
+    pub const fn set_bytes(&mut self, bytes: &[u8; SECRET_KEY_LENGTH]) {
+        self.0 = *bytes;
+    }
+
     /// The key, to be stored.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; SECRET_KEY_LENGTH] {

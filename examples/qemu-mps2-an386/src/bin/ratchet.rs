@@ -18,7 +18,7 @@ use smp_crypto::ratchet::{
     Ratchet, Sending, SkippedStore,
 };
 use smp_proto::version::VersionRange;
-use static_cell::ConstStaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 /// The longest encrypted message in bytes.
 const MESSAGE_LENGTH: usize = 15_982;
@@ -34,29 +34,39 @@ struct Places {
     bob: Option<Ratchet>,
     prepared: Option<PreparedMessage>,
     stock: Option<Stock>,
-    late: Late,
-    message: [u8; MESSAGE_LENGTH],
-    stored: [u8; Ratchet::MAX_SERIALIZED_LENGTH],
 }
 
-static PLACES: ConstStaticCell<Places> = ConstStaticCell::new(Places {
-    initiator: None,
-    joiner: None,
-    alice: None,
-    bob: None,
-    prepared: None,
-    stock: None,
-    late: Late::new(),
-    message: [0; _],
-    stored: [0; _],
-});
+impl Places {
+    const NONE: Self = Self { initiator: None, joiner: None, alice: None, bob: None, prepared: None, stock: None };
+}
+
+static PLACES: StaticCell<Places> = StaticCell::new();
+static LATE: ConstStaticCell<Late> = ConstStaticCell::new(Late::new());
+static MESSAGE: ConstStaticCell<[u8; MESSAGE_LENGTH]> = ConstStaticCell::new([0; _]);
+static STORED: ConstStaticCell<[u8; Ratchet::MAX_SERIALIZED_LENGTH]> = ConstStaticCell::new([0; _]);
+
+/// All of them.
+struct Everything {
+    places: &'static mut Places,
+    late: &'static mut Late,
+    message: &'static mut [u8],
+    stored: &'static mut [u8],
+}
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     board::start();
-    let places = PLACES.take();
+    let everything = &mut Everything {
+        places: PLACES.init_with(|| Places::NONE),
+        late: LATE.take(),
+        message: MESSAGE.take(),
+        stored: STORED.take(),
+    };
     let random = &mut Numbers(1);
-    let done = [false, true].into_iter().try_for_each(|encapsulates| conversation(places, random, encapsulates));
+    let done = [false, true].into_iter().try_for_each(|encapsulates| {
+        agree(everything.places, random, encapsulates)?;
+        conversation(everything, random, encapsulates)
+    });
     sizes();
     exit(if done.and_then(|()| agreement(random)).is_some() { 0 } else { 1 })
 }
@@ -74,6 +84,12 @@ fn bench(name: &str, operation: &mut dyn FnMut() -> Option<()>) -> Option<()> {
     console::measure(name, instructions);
     console::stack_of(name, used);
     done
+}
+
+/// Runs something whose stack is not to be in use for longer.
+#[inline(never)]
+fn apart(operation: &mut dyn FnMut()) {
+    black_box(operation)();
 }
 
 fn sizes() {
@@ -101,34 +117,44 @@ fn agreement(random: &mut Numbers) -> Option<()> {
     bench("x448-agreement", &mut || own.diffie_hellman(black_box(&peer)).ok().map(|secret| drop(black_box(secret))))
 }
 
-/// All that two parties do.
-fn conversation(places: &mut Places, random: &mut Numbers, encapsulates: bool) -> Option<()> {
+/// Makes a ratchet of each party.
+#[inline(never)]
+fn agree(places: &mut Places, random: &mut Numbers, encapsulates: bool) -> Option<()> {
+    let name = |plain, encapsulated| if encapsulates { encapsulated } else { plain };
+    bench(name("invite", "invite-pq"), &mut || {
+        black_box(&Initiator::generate(random, VersionRange::RATCHET, encapsulates));
+        Some(())
+    })?;
+    apart(&mut || places.initiator = Some(Initiator::generate(random, VersionRange::RATCHET, encapsulates)));
+    let initiator = places.initiator.as_ref()?;
+    let invitation = initiator.parameters();
+    bench(name("join", "join-pq"), &mut || {
+        black_box(&Joiner::answer(random, VersionRange::RATCHET, &invitation, encapsulates)).as_ref().ok().map(|_| ())
+    })?;
+    apart(&mut || places.joiner = Joiner::answer(random, VersionRange::RATCHET, &invitation, encapsulates).ok());
+    let joiner = places.joiner.as_ref()?;
+    bench(name("ratchet-of-joiner", "ratchet-of-joiner-pq"), &mut || {
+        black_box(&joiner.ratchet(random)).as_ref().ok().map(|_| ())
+    })?;
+    apart(&mut || places.bob = joiner.ratchet(random).ok());
+    let parameters = joiner.parameters();
+    bench(name("ratchet-of-initiator", "ratchet-of-initiator-pq"), &mut || {
+        black_box(&initiator.accept(&parameters, encapsulates)).as_ref().ok().map(|_| ())
+    })?;
+    apart(&mut || places.alice = initiator.accept(&parameters, encapsulates).ok());
+    Some(())
+}
+
+/// All that two parties do then.
+#[inline(never)]
+fn conversation(everything: &mut Everything, random: &mut Numbers, encapsulates: bool) -> Option<()> {
     let name = |plain, encapsulated| if encapsulates { encapsulated } else { plain };
     let request = if encapsulates { EncapsulationRequest::On } else { EncapsulationRequest::Off };
     let sending = Sending::from(request);
     let padded = BodyKind::Message.padded_length(ENCAPSULATION_AGENT_VERSION, encapsulates);
-    let Places { initiator, joiner, alice, bob, prepared, stock, late, message, stored } = places;
-    *late = Late::new();
-
-    // The agreement.
-    bench(name("invite", "invite-pq"), &mut || {
-        *initiator = Some(Initiator::generate(random, VersionRange::RATCHET, encapsulates));
-        Some(())
-    })?;
-    let initiator = initiator.as_ref()?;
-    bench(name("join", "join-pq"), &mut || {
-        *joiner = Joiner::answer(random, VersionRange::RATCHET, &initiator.parameters(), encapsulates).ok();
-        Some(())
-    })?;
-    let joiner = joiner.as_ref()?;
-    bench(name("ratchet-of-joiner", "ratchet-of-joiner-pq"), &mut || {
-        *bob = joiner.ratchet(random).ok();
-        Some(())
-    })?;
-    bench(name("ratchet-of-initiator", "ratchet-of-initiator-pq"), &mut || {
-        *alice = initiator.accept(&joiner.parameters(), encapsulates).ok();
-        Some(())
-    })?;
+    let Everything { places: Places { alice, bob, prepared, stock, .. }, late, message, stored } = everything;
+    let (late, message, stored) = (&mut **late, &mut **message, &mut **stored);
+    apart(&mut || *late = Late::new());
     let (mut alice, mut bob) = (alice.as_mut()?, bob.as_mut()?);
 
     // A message of a new chain, and one of the same.
@@ -137,17 +163,16 @@ fn conversation(places: &mut Places, random: &mut Numbers, encapsulates: bool) -
     bench(name("decrypt-with-step", "decrypt-with-step-pq"), &mut || {
         alice.decrypt(late, random, sealed).ok().map(drop)
     })?;
-    bench(name("prepare", "prepare-pq"), &mut || {
-        *prepared = bob.prepare(sending).ok();
-        Some(())
-    })?;
+    bench(name("prepare", "prepare-pq"), &mut || black_box(&bob.prepare(sending)).as_ref().ok().map(|_| ()))?;
+    apart(&mut || *prepared = bob.prepare(sending).ok());
     let next = prepared.as_ref()?;
     bench(name("seal", "seal-pq"), &mut || next.seal(&text, padded, message).ok().map(drop))?;
     let sealed = next.seal(&text, padded, message).ok()?;
     bench(name("decrypt", "decrypt-pq"), &mut || alice.decrypt(late, random, sealed).ok().map(drop))?;
 
     // The same step with keys that were made before.
-    let stock = stock.insert(Stock::new(Numbers(2), encapsulates));
+    apart(&mut || *stock = Some(Stock::new(Numbers(2), encapsulates)));
+    let stock = stock.as_mut()?;
     bench(name("refill-key-pair", "refill-key-pair-pq"), &mut || {
         stock.refill();
         Some(())
@@ -165,19 +190,16 @@ fn conversation(places: &mut Places, random: &mut Numbers, encapsulates: bool) -
 
     // Saving.
     bench(name("store", "store-pq"), &mut || alice.to_bytes(stored).ok().map(drop))?;
-    bench(name("read", "read-pq"), &mut || {
-        *alice = Ratchet::from_bytes(stored).ok()?;
-        Some(())
-    })?;
+    bench(name("read", "read-pq"), &mut || black_box(&Ratchet::from_bytes(stored)).as_ref().ok().map(|_| ()))?;
 
     // Bob misses a message of each of four chains, and the oldest comes late.
-    *prepared = Some(alice.prepare(sending).ok()?);
+    apart(&mut || *prepared = alice.prepare(sending).ok());
     for _ in 0..4 {
         let sealed = alice.encrypt(sending, &text, padded, message).ok()?;
         bob.decrypt(late, random, sealed).ok()?;
         let sealed = bob.encrypt(sending, &text, padded, message).ok()?;
         alice.decrypt(late, random, sealed).ok()?;
-        alice.prepare(sending).ok()?;
+        apart(&mut || drop(alice.prepare(sending)));
     }
     let sealed = prepared.as_ref()?.seal(&text, padded, message).ok()?;
     bench(name("decrypt-late", "decrypt-late-pq"), &mut || bob.decrypt(late, random, sealed).ok().map(drop))?;
@@ -185,7 +207,7 @@ fn conversation(places: &mut Places, random: &mut Numbers, encapsulates: bool) -
     // As many messages missing as may be.
     core::mem::swap(&mut alice, &mut bob);
     for _ in 0..512 {
-        alice.prepare(sending).ok()?;
+        apart(&mut || drop(alice.prepare(sending)));
     }
     let sealed = alice.encrypt(sending, &text, padded, message).ok()?;
     bench(name("decrypt-skip-512", "decrypt-skip-512-pq"), &mut || bob.decrypt(late, random, sealed).ok().map(drop))
