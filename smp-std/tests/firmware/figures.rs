@@ -17,6 +17,12 @@ async fn figures_of_cryptography() {
     ended("bench", Board::start_counting("bench", &[])).await;
 }
 
+#[tokio::test]
+#[ignore = "needs QEMU and firmware"]
+async fn figures_of_the_ratchet() {
+    ended("ratchet", Board::start_counting("ratchet", &[])).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs QEMU and firmware"]
 async fn figures_of_a_notifier() {
