@@ -61,8 +61,23 @@ fn authentic_messages_decrypt_once_and_nothing_else_does() {
 }
 
 /// The evidence behind the short run: minutes in a release build, so only when asked for.
-#[test]
-#[ignore = "takes many minutes: cargo test --release -p smp-crypto --test ratchet_properties -- --ignored"]
-fn authentic_messages_decrypt_once_in_a_hundred_thousand_schedules() {
-    play(0..100_000).assert_everything_happened();
+mod a_hundred_thousand_schedules {
+    use super::play;
+
+    macro_rules! parts {
+        ($($name:ident $start:literal,)*) => {
+            $(#[test]
+            #[ignore = "takes minutes: cargo test --release -p smp-crypto --test ratchet_properties -- --ignored"]
+            fn $name() {
+                play($start..$start + 25_000).assert_everything_happened();
+            })*
+        };
+    }
+
+    parts! {
+        first_quarter 0,
+        second_quarter 25_000,
+        third_quarter 50_000,
+        fourth_quarter 75_000,
+    }
 }
