@@ -249,3 +249,24 @@ fn chains_end_before_their_numbers_repeat() {
     assert_eq!(one.ratchet.prepare(Sending::default()).map(drop).unwrap_err(), Error::Exhausted);
     assert_eq!(other.ratchet.prepare(Sending::default()).map(drop).unwrap_err(), Error::Exhausted);
 }
+
+/// As with the reference, what is announced is looked at before the number of the message.
+#[test]
+fn an_answer_to_no_proposal_is_refused_first() {
+    let (one, mut other) = pair(3, false);
+    let (proposed, _) = pair(3, true);
+    let mut state = State::of(&one.ratchet);
+    (state.encapsulation, state.large_headers) = (State::of(&proposed.ratchet).encapsulation, true);
+    assert!(state.encapsulation.as_ref().unwrap().ciphertext.is_some());
+    for (sent, plain, error) in [
+        (0, false, Error::Encapsulation),
+        (513, false, Error::Encapsulation),
+        (513, true, Error::TooManySkipped(514)),
+    ] {
+        let mut state = state.clone();
+        state.sent = sent;
+        state.encapsulation = state.encapsulation.filter(|_| !plain);
+        let mut forger = Side { ratchet: state.ratchet(), late: Box::default(), random: random(1) };
+        assert_eq!(refused(&mut other, &forger.send(b"hello")), error);
+    }
+}
