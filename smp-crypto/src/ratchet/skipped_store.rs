@@ -24,6 +24,7 @@ const FORMAT: u8 = 1;
 /// Postcard: the format, 1 (`u8`); the number of chains and of keys (`u16` each); the header keys (32 bytes each), oldest
 /// first; for each key the index of its chain (`u16`), the number of its message (`u32`), the key (32 bytes) and the
 /// initialisation vector (16 bytes), oldest first. What follows is ignored. Formats with another number are refused.
+#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SkippedStore<const KEYS: usize, const CHAINS: usize = 4> {
     chains: [[u8; 32]; CHAINS],
     chain_count: usize,
@@ -50,23 +51,6 @@ impl<const KEYS: usize, const CHAINS: usize> Default for SkippedStore<KEYS, CHAI
         Self::new()
     }
 }
-
-impl<const KEYS: usize, const CHAINS: usize> Zeroize for SkippedStore<KEYS, CHAINS> {
-    fn zeroize(&mut self) {
-        self.chains.zeroize();
-        self.keys.zeroize();
-        self.chain_count = 0;
-        self.key_count = 0;
-    }
-}
-
-impl<const KEYS: usize, const CHAINS: usize> Drop for SkippedStore<KEYS, CHAINS> {
-    fn drop(&mut self) {
-        self.zeroize();
-    }
-}
-
-impl<const KEYS: usize, const CHAINS: usize> ZeroizeOnDrop for SkippedStore<KEYS, CHAINS> {}
 
 impl<const KEYS: usize, const CHAINS: usize> SkippedStore<KEYS, CHAINS> {
     /// The longest stored form in bytes.
@@ -286,7 +270,7 @@ mod tests {
         // The third chain takes the place of the first, wherever its keys are.
         store.push(&key(3, 5));
         assert_eq!(numbers(&store), [(2, 0), (2, 7), (3, 5)]);
-        assert_eq!(store.chain_count, 2);
+        assert!(store.chain_count == 2 && !store.is_empty());
         // A key that is there is replaced.
         store.push(&key(2, 0));
         assert_eq!(numbers(&store), [(2, 7), (3, 5), (2, 0)]);
@@ -316,6 +300,20 @@ mod tests {
         assert!(store.find_header_key(&mut |_| false).unwrap().is_none());
         assert!(store.message_key(&HeaderKey::from_bytes([2; 32]), 1).unwrap().is_none());
         assert!(store.message_key(&HeaderKey::from_bytes([2; 32]), 0).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_wiped_store_is_empty() {
+        let mut store = SkippedStore::<4, 2>::new();
+        for (chain, number) in [(1, 0), (1, 1), (2, 0)] {
+            store.push(&key(chain, number));
+        }
+        store.zeroize();
+        assert_eq!((store.len(), store.chain_count), (0, 0));
+        assert!(store.chains.iter().all(|key| *key == [0; 32]));
+        let none = Entry::default();
+        let same = |entry: &Entry| (entry.chain, entry.number, entry.key, entry.iv) == (0, 0, none.key, none.iv);
+        assert!(store.keys.iter().all(same));
     }
 
     #[test]

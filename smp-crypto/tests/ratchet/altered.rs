@@ -258,11 +258,9 @@ fn an_answer_to_no_proposal_is_refused_first() {
     let mut state = State::of(&one.ratchet);
     (state.encapsulation, state.large_headers) = (State::of(&proposed.ratchet).encapsulation, true);
     assert!(state.encapsulation.as_ref().unwrap().ciphertext.is_some());
-    for (sent, plain, error) in [
-        (0, false, Error::Encapsulation),
-        (513, false, Error::Encapsulation),
-        (513, true, Error::TooManySkipped(514)),
-    ] {
+    for (sent, plain, error) in
+        [(0, false, Error::Encapsulation), (513, false, Error::Encapsulation), (513, true, Error::TooManySkipped(514))]
+    {
         let mut state = state.clone();
         state.sent = sent;
         state.encapsulation = state.encapsulation.filter(|_| !plain);

@@ -1,6 +1,8 @@
 //! What stored forms take at most, and what is refused in them.
 
-use smp_crypto::ratchet::{Error, Initiator, Joiner, Resynchronization, SkippedStore};
+use smp_crypto::ratchet::{
+    Error, Initiator, Joiner, MAX_MESSAGE_LENGTH, PreparedMessage, Resynchronization, Sending, SkippedStore,
+};
 use smp_proto::agent::{AgreedParameters, Encapsulation};
 use smp_proto::version::{RatchetVersion, VersionRange};
 
@@ -48,6 +50,63 @@ fn a_joiner_that_accepted_without_a_key_is_no_joiner() {
     assert_eq!(saved[key], 1);
     saved.splice(key..key + 1 + 2 + 1763, [0]);
     assert_eq!(Joiner::from_bytes(&saved).map(drop), Err(Error::Stored));
+}
+
+#[test]
+fn a_prepared_message_with_another_length_of_header_is_none() {
+    let (mut one, _) = pair(3, false);
+    let prepared = one.ratchet.prepare(Sending::default()).unwrap();
+    let mut buffer = [0; PreparedMessage::MAX_SERIALIZED_LENGTH];
+    type Stored = (u8, u16, [u8; 32], [u8; 16], Vec<u8>);
+    let saved: Stored = postcard::from_bytes(prepared.to_bytes(&mut buffer).unwrap()).unwrap();
+    assert_eq!((saved.1, saved.4.len()), (3, 112 + 124));
+    for (version, length, read) in [
+        (3, 124, true),
+        (3, 2346, true),
+        (2, 123, true),
+        (3, 0, false),
+        (3, 123, false),
+        (3, 125, false),
+        (2, 2346, false),
+        (3, 2345, false),
+        (3, 2347, false),
+    ] {
+        let data = vec![0; 112 + length];
+        let bytes = postcard::to_stdvec(&(1_u8, version as u16, saved.2, saved.3, data)).unwrap();
+        assert_eq!(PreparedMessage::from_bytes(&bytes).is_ok(), read, "{version} {length}");
+    }
+}
+
+#[test]
+fn the_longest_message_is_sent() {
+    let (mut one, mut other) = pair(3, false);
+    let message = vec![7; MAX_MESSAGE_LENGTH];
+    let mut out = vec![0; 66_000];
+    let sending = Sending::default();
+    let sent = one.ratchet.encrypt(sending, &message, MAX_MESSAGE_LENGTH + 2, &mut out).unwrap().to_vec();
+    assert_eq!(other.receive(&sent).unwrap(), message);
+    let longer = one.ratchet.encrypt(sending, &[&message[..], b"x"].concat(), MAX_MESSAGE_LENGTH + 3, &mut out);
+    assert_eq!(longer.unwrap_err(), Error::TooLong);
+}
+
+#[test]
+fn a_resynchronisation_proposes_where_it_is_supported() {
+    let random = &mut random(4);
+    for (version, support) in [(2, false), (2, true), (3, false), (3, true)] {
+        let proposes = support && version == 3;
+        let version = RatchetVersion(version);
+        let started = Resynchronization::start(random, version, support);
+        assert_eq!(matches!(started.parameters().encapsulation, Some(Encapsulation::Proposed { .. })), proposes);
+        for peer_supports in [false, true] {
+            let peer = Resynchronization::start(random, version, peer_supports);
+            let answered =
+                Resynchronization::answer(random, VersionRange::RATCHET, &peer.parameters(), support).unwrap();
+            let answer = answered.parameters();
+            assert_eq!(answer.version, version);
+            assert_eq!(matches!(answer.encapsulation, Some(Encapsulation::Proposed { .. })), proposes);
+            assert_eq!(answer.encapsulation.is_some(), proposes);
+        }
+    }
 }
 
 /// Parameters of version 2 that were made, not read, may hold an encapsulation; it has no effect.

@@ -13,4 +13,5 @@ mod late;
 mod persistent;
 mod saved;
 mod state;
+mod stock;
 mod story;
