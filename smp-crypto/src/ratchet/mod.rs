@@ -78,7 +78,7 @@
 //!
 //! No heap. A [`Ratchet`] takes 3.3 KiB, of which 2.8 KiB are the encapsulation's; a [`PreparedMessage`] 2.5 KiB; a
 //! [`SkippedStore`] 56 bytes for each message and 32 for each chain. On a Cortex-M4 the stack goes up to 6.4 KiB in
-//! [`Ratchet::encrypt`], to 9.4 KiB in [`Ratchet::decrypt`], and to 24 KiB where an encapsulation key is made: in
+//! [`Ratchet::encrypt`], to 9.4 KiB in [`Ratchet::decrypt`], and to 26 KiB where an encapsulation key is made: in
 //! `decrypt` when a new chain begins, less with a [`KeyStock`].
 
 mod aead;
