@@ -54,7 +54,9 @@
 //! extremes of limbs and around 0, p, 2p and 2^256, all pairs of these, and for millions of random values of which most
 //! are extreme. Above that there are the vectors of the RFCs (the million iterations of RFC 7748 included), all points
 //! of small order, mixed points and encodings that are not canonical, and a comparison with dalek for a million inputs of
-//! each kind, right and nearly right. A fuzz target goes on with that.
+//! each kind, right and nearly right. A fuzz target goes on with that. All this runs on a computer; with the feature
+//! `self-check` the first part runs on a device too, as its compiler made it: the project's tests do that in an
+//! emulator.
 //!
 //! # Cost
 //!
@@ -73,6 +75,8 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(any(test, feature = "self-check"))]
+mod check;
 mod edwards;
 mod field;
 mod montgomery;
@@ -80,5 +84,7 @@ mod scalar;
 mod signature;
 mod table;
 
+#[cfg(any(test, feature = "self-check"))]
+pub use check::self_check;
 pub use montgomery::{x25519, x25519_public_key};
 pub use signature::{Error, verify};

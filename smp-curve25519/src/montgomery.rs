@@ -10,6 +10,9 @@ use crate::field::Element;
 /// As the RFC demands, the highest bit of the point is ignored and coordinates of p and above count modulo p. The result is
 /// zero when the point has small order: a caller who needs a secret has to refuse that.
 ///
+/// The scalar and the ladder are wiped afterwards; what single multiplications leave on the stack is not, nor is the result,
+/// which is the caller's.
+///
 /// The time taken depends on neither of the two: see the [crate's front page](crate#time).
 // Not inlined: it is called in more than one place.
 #[inline(never)]

@@ -18,6 +18,17 @@ use board::{Board, DONE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+/// The arithmetic of firmware is tested on computers, where the compiler makes other code of it. This is what runs on the
+/// processor.
+#[tokio::test]
+#[ignore = "needs QEMU and firmware"]
+async fn the_arithmetic_is_right_on_the_board() {
+    let (code, lines) = Board::start("bench", &["check=3000".to_owned()]).end().await;
+    let checked = ["numbers", "agreements", "signatures"].map(|what| format!("event checked {what}"));
+    assert!(checked.iter().all(|line| lines.contains(line)), "{lines:?}");
+    assert_eq!(code, DONE);
+}
+
 #[tokio::test]
 #[ignore = "needs QEMU and firmware"]
 async fn a_board_sends_back_what_it_gets() {

@@ -1,5 +1,6 @@
 //! What cryptography costs on this processor: instructions (exact with `-icount shift=0`) and stack of each operation
-//! that a connection needs. Then it checks the board's own copies, on which all of them rely. Takes no arguments.
+//! that a connection needs. Then it checks the board's own copies, on which all of them rely. With the argument
+//! `check=1000` it also checks the arithmetic of Curve25519 on this processor, with as many random pairs of numbers.
 
 #![no_std]
 #![no_main]
@@ -10,7 +11,7 @@ use core::hint::black_box;
 use board::{Board, console, copy, exit, stack, time};
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
-use rand_core::{Rng, TryCryptoRng, TryRng, UnwrapErr};
+use rand_core::{CryptoRng, TryCryptoRng, TryRng, UnwrapErr};
 use smp_crypto::block_chain::{BLOCK_LENGTH, chain_keys};
 use smp_crypto::certificate::{
     Certificate, CertificateKey, CertificateParameters, CertificateSigner, MAX_CERTIFICATE_LENGTH, Validity,
@@ -29,11 +30,50 @@ static SECRET_KEY: ConstStaticCell<sntrup761::SecretKey> = ConstStaticCell::new(
 static CIPHERTEXT: ConstStaticCell<[u8; sntrup761::CIPHERTEXT_LENGTH]> = ConstStaticCell::new([0; _]);
 static LEAF: ConstStaticCell<[u8; MAX_CERTIFICATE_LENGTH]> = ConstStaticCell::new([0; MAX_CERTIFICATE_LENGTH]);
 
+/// RFC 7748, section 5.2.
+const AFTER_A_THOUSAND: [u8; 32] = [
+    0x68, 0x4c, 0xf5, 0x9b, 0xa8, 0x33, 0x09, 0x55, 0x28, 0x00, 0xef, 0x56, 0x6f, 0x2f, 0x4d, 0x3c, 0x1c, 0x38, 0x87,
+    0xc4, 0x93, 0x60, 0xe3, 0x87, 0x5f, 0x2e, 0xb9, 0x4d, 0x99, 0x53, 0x2c, 0x51,
+];
+
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let Board { random, .. } = board::start();
-    let done = run(&mut UnwrapErr(random));
+    let Board { arguments, random, .. } = board::start();
+    let mut random = UnwrapErr(random);
+    let done = run(&mut random).and_then(|()| match arguments.number("check", 0) {
+        0 => Some(()),
+        pairs => check(&mut random, pairs),
+    });
     exit(if done.is_some() { 0 } else { 1 })
+}
+
+/// The arithmetic as this compiler made it for this processor: against a slow one, a thousand agreements in a row as RFC 7748
+/// has them, and signatures that dalek made.
+// Not inlined: its frame would be in the measurements.
+#[inline(never)]
+fn check<R: CryptoRng>(random: &mut R, pairs: u32) -> Option<()> {
+    smp_curve25519::self_check(pairs).then_some(())?;
+    console::event("checked", "numbers");
+
+    let mut key = [0; 32];
+    key[0] = 9;
+    let mut point = key;
+    for _ in 0..1_000 {
+        (key, point) = (smp_curve25519::x25519(&key, &point), key);
+    }
+    (key == AFTER_A_THOUSAND).then_some(())?;
+    console::event("checked", "agreements");
+
+    let signer = Ed25519SecretKey::generate(random);
+    let public = signer.public_key();
+    (0..100u8)
+        .all(|message| {
+            let signature = signer.sign(&[message]);
+            public.verify(&[message], &signature).is_ok() && public.verify(&[message ^ 1], &signature).is_err()
+        })
+        .then_some(())?;
+    console::event("checked", "signatures");
+    Some(())
 }
 
 /// Runs `operation`, reports what it took, and gives its result.
@@ -50,7 +90,7 @@ fn bench<T>(name: &str, mut operation: impl FnMut() -> T) -> T {
     result
 }
 
-fn run<R: Rng + rand_core::CryptoRng>(random: &mut R) -> Option<()> {
+fn run<R: CryptoRng>(random: &mut R) -> Option<()> {
     let block = BLOCK.take();
 
     // The frame of an empty measurement is in all others.
