@@ -1,5 +1,5 @@
 //! The packages that are not members of the workspace, each with a lock file of its own: the fuzzers need other compiler
-//! flags, firmware another target and profile.
+//! flags, firmware another target and profile, and what we are compared with other dependencies.
 
 use std::path::PathBuf;
 
@@ -27,11 +27,12 @@ pub(crate) enum Kind {
     Firmware(Target),
 }
 
-const ALL: [Outside; 4] = [
+const ALL: [Outside; 5] = [
     Outside { folder: "fuzz", kind: Kind::Fuzzers },
     EMULATED,
     Outside { folder: "examples/stm32h563", kind: Kind::Firmware(Target::CortexM33) },
     Outside { folder: "examples/host-tap", kind: Kind::Host },
+    Outside { folder: "examples/compare-ratchets", kind: Kind::Host },
 ];
 
 /// The firmware that QEMU runs.
