@@ -40,11 +40,14 @@ pub(super) struct Slots {
     g: [i16; SLOTS],
     /// What comes in place of g.
     next: [i16; CHUNK],
+    /// The factors of a step, again and again: in an array compilers see that both factors of a product have 16 bits.
+    factors: [i16; CHUNK],
+    scales: [i16; CHUNK],
 }
 
 impl State for Slots {
     fn zero() -> Self {
-        Self { f: [0; SLOTS], g: [0; SLOTS], next: [0; CHUNK] }
+        Self { f: [0; SLOTS], g: [0; SLOTS], next: [0; CHUNK], factors: [0; CHUNK], scales: [0; CHUNK] }
     }
 
     fn add(&mut self, slot: usize, f: i16, g: i16) {
@@ -66,15 +69,17 @@ impl State for Slots {
             let difference = (f ^ g) & step.swap;
             (f ^ difference, g ^ difference)
         };
-        // Compilers see that both factors of a product have 16 bits where these are in an array.
-        let (factors, scales) = ([step.factor; CHUNK], [step.scale; CHUNK]);
+        self.factors.fill(step.factor);
+        self.scales.fill(step.scale);
         let (factor, scale) = (step.factor.wrapping_mul(Q_INVERSE), step.scale.wrapping_mul(Q_INVERSE));
         let Some((f0, f)) = f.split_first_mut() else { return };
         *f0 = exchange(*f0, g.first().copied().unwrap_or_default()).0;
         let mut place = 0_usize;
         for f in f.chunks_mut(CHUNK) {
             let from = g.get(place.wrapping_add(1)..).unwrap_or_default();
-            for ((((f, g), to), of_f), of_g) in f.iter_mut().zip(from).zip(&mut self.next).zip(&factors).zip(&scales) {
+            for ((((f, g), to), of_f), of_g) in
+                f.iter_mut().zip(from).zip(&mut self.next).zip(&self.factors).zip(&self.scales)
+            {
                 let (new_f, g) = exchange(*f, *g);
                 *f = new_f;
                 // The lower halves of the products and those of the multiples of q are the same.
