@@ -77,6 +77,20 @@ fn a_prepared_message_with_another_length_of_header_is_none() {
     }
 }
 
+/// Neither a program nor a stored state can announce a version that is not spoken, or one below the current.
+#[test]
+fn the_highest_version_stays_among_those_that_are_spoken() {
+    for (version, highest, expected) in [(2, 2, 2), (2, 3, 3), (2, 9, 3), (3, 2, 3), (3, 9, 3)] {
+        let (mut one, _) = pair(version, false);
+        let sending = Sending { max_version: RatchetVersion(highest), ..Sending::default() };
+        one.ratchet.prepare(sending).unwrap();
+        let mut state = State::of(&one.ratchet);
+        assert_eq!((state.version, state.max_version), (version, expected));
+        state.max_version = highest;
+        assert_eq!(State::of(&state.ratchet()).max_version, expected);
+    }
+}
+
 #[test]
 fn the_longest_message_is_sent() {
     let (mut one, mut other) = pair(3, false);

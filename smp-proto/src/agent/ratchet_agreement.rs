@@ -167,6 +167,13 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_not_printed() {
+        let key = &[7; 1158];
+        assert_eq!(std::format!("{:?}", Encapsulation::Proposed { key }), "Proposed(..)");
+        assert_eq!(std::format!("{:?}", Encapsulation::Accepted { ciphertext: &[8; 1039], key }), "Accepted(..)");
+    }
+
+    #[test]
     fn other_lengths_of_keys_and_ciphertexts_are_refused() {
         for (first, second) in [(1158, None), (1157, None), (1039, Some(1157)), (1040, Some(1158)), (0, Some(0))] {
             let mut bytes = std::vec::Vec::new();

@@ -223,6 +223,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_printed_tells_no_more_than_what_everybody_sees() {
+        let header = EncryptedHeader { version: RatchetVersion(3), iv: &[1; 16], tag: &[2; 16], ciphertext: b"header" };
+        assert_eq!(std::format!("{header:?}"), "EncryptedHeader { version: RatchetVersion(3), .. }");
+        let message = RatchetMessage { header: b"header", tag: &[2; 16], body: b"body" };
+        assert_eq!(std::format!("{message:?}"), "RatchetMessage { body: 4 bytes, .. }");
+        let header = RatchetHeader {
+            max_version: RatchetVersion(3),
+            key: X448PublicKey([5; 56]),
+            encapsulation: Some(Encapsulation::Proposed { key: &[7; 1158] }),
+            previous_count: 6,
+            number: 9,
+        };
+        assert_eq!(std::format!("{header:?}"), "RatchetHeader { encapsulation: Some(Proposed(..)), .. }");
+    }
+
+    #[test]
     fn lengths_have_one_byte_or_two() {
         for (version, length, bytes) in
             [(2, 123, &[123][..]), (3, 124, &[0, 124]), (3, 2346, &[9, 42]), (3, 8191, &[31, 255]), (2, 32, &[32])]

@@ -176,6 +176,12 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_not_printed() {
+        assert_eq!(std::format!("{:?}", EncapsulationKey([7; 1158])), "EncapsulationKey(..)");
+        assert_eq!(std::format!("{:?}", EncapsulatedSecret([7; 1039])), "EncapsulatedSecret(..)");
+    }
+
+    #[test]
     fn only_whole_encapsulated_secrets_are_read() {
         let secret = EncapsulatedSecret([7; ENCAPSULATED_SECRET_LENGTH]);
         let mut buffer = [7; 2048];
