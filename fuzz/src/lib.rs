@@ -5,6 +5,7 @@
 
 pub mod party;
 pub mod peers;
+pub mod ratchet;
 #[path = "../../smp-tls/tests/server/mod.rs"]
 pub mod server;
 pub mod tls;

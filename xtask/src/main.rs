@@ -12,6 +12,7 @@ mod fuzz;
 mod locks;
 mod outside;
 mod process;
+mod ratchet_seeds;
 mod route;
 mod seeds;
 mod size;

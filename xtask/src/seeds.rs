@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::process::Failure;
+use crate::ratchet_seeds as ratchet;
 use crate::workspace::Workspace;
 
 /// How many seeds a target keeps. They are chosen evenly among what the vectors give.
@@ -36,6 +37,9 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
     logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
     seeds.insert("flash_store", flash());
     seeds.insert("tls_client", tls());
+    seeds.insert("ratchet_decrypt", ratchet::messages());
+    seeds.insert("ratchet_stored", ratchet::stored());
+    seeds.entry("ratchet_message").or_default().extend(ratchet::headers());
     seeds.insert("curve25519", curve());
     for (target, mut all) in seeds {
         all.retain(|seed| seed.len() <= LONGEST);
@@ -218,6 +222,10 @@ fn collect(file: &str, case: &Value, seeds: &mut Seeds) {
             add("link", &[10], text(&case["text"]));
         }
         ("addresses.json", "e2e_params_uri") => add("link", &[8], text(&case["text"])),
+        ("ratchet-x3dh.json", "encode_params" | "decode_params") => {
+            let range = case["form"] == "e2eParamsRange";
+            add("ratchet_message", &[if range { 7 } else { 4 }], hex(&case["bytes"]));
+        }
         ("addresses.json", "name") => add("link", &[9], text(&case["text"])),
         ("addresses.json", "server") => {
             add("address", &[0], hex(&case["binary"]));

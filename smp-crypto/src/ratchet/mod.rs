@@ -56,8 +56,8 @@
 //!
 //! # When encapsulation is switched off
 //!
-//! A chain whose keys come from an encapsulated secret can be read by who has its ciphertext, which every header of the
-//! chain repeats. In the reference implementation a message with encapsulation off is the last of its chain that has the
+//! The peer finds the keys of a chain that begins with an encapsulated secret only with its ciphertext, which every header of
+//! the chain repeats. In the reference implementation a message with encapsulation off is the last of its chain that has the
 //! ciphertext. When that one is lost or late, and a later one of the chain arrives first, the receiver derives other keys
 //! and refuses it; the reference moves on with the wrong keys and the conversation is broken until it is re-synchronised.
 //!
