@@ -95,6 +95,31 @@ impl Ratchet {
         new_keys: &mut dyn NewKeys,
         message: &'m mut [u8],
     ) -> Result<Decrypted<'m>, DecryptError<S::Error>> {
+        let mut answer = None;
+        let opened = self.open(skipped, new_keys, message, &mut answer)?;
+        if let Some(answer) = answer {
+            // Nothing else depends on the new key. It is made last, where the old one was, when what else a step takes of
+            // the stack is free again. This cannot fail.
+            answer.take_place(&mut self.encapsulation, new_keys);
+        }
+        Ok(Decrypted {
+            message: message.get(opened.message).unwrap_or_default(),
+            number: opened.number,
+            encapsulated: self.receiving_encapsulated,
+            advanced: opened.advanced,
+            changed: opened.changed,
+        })
+    }
+
+    /// All of it but the new encapsulation key, of which `answer` tells what it will be, if there is a new chain.
+    #[inline(never)]
+    fn open<S: SkippedKeys>(
+        &mut self,
+        skipped: &mut S,
+        new_keys: &mut dyn NewKeys,
+        message: &mut [u8],
+        answer: &mut Option<Answer>,
+    ) -> Result<Opened, DecryptError<S::Error>> {
         let (front_length, header_start, header_end) = layout(message)?;
         let (front, body) = message.split_at_mut_checked(front_length).ok_or(Error::Internal)?;
         let encoded_header = front.get(header_start..header_end).ok_or(Error::Internal)?;
@@ -113,13 +138,8 @@ impl Ratchet {
                         key.restore(body);
                         return Err(DecryptError::Store(error));
                     }
-                    return Ok(Decrypted {
-                        message: body.get(range).unwrap_or_default(),
-                        number,
-                        encapsulated: self.receiving_encapsulated,
-                        advanced: false,
-                        changed: Changed::SkippedKeys,
-                    });
+                    let message = behind(front_length, &range);
+                    return Ok(Opened { message, number, advanced: false, changed: Changed::SkippedKeys });
                 }
                 self.turn_of(&header_key)?
             }
@@ -129,17 +149,11 @@ impl Ratchet {
         let header = received.read()?;
         let candidate = self.candidate(&header, turn)?;
         let range = open_body(&candidate.key, &self.associated_data, encoded_header, tag, body)?;
-        let mut answer = Answer::Nothing;
-        let changed = self.complete(skipped, new_keys, &header, &candidate, &mut answer);
+        let changed = self.complete(skipped, new_keys, &header, &candidate, answer);
         let (new_sending, changed) = changed.inspect_err(|_| candidate.key.restore(body))?;
-        self.commit(candidate, new_sending, &answer, new_keys);
-        Ok(Decrypted {
-            message: body.get(range).unwrap_or_default(),
-            number: header.number,
-            encapsulated: self.receiving_encapsulated,
-            advanced: turn == Turn::Next,
-            changed,
-        })
+        let number = header.number;
+        self.commit(candidate, new_sending, answer.as_ref());
+        Ok(Opened { message: behind(front_length, &range), number, advanced: turn == Turn::Next, changed })
     }
 
     /// Everything that can still fail after the body was authenticated. The store comes last.
@@ -149,11 +163,14 @@ impl Ratchet {
         new_keys: &mut dyn NewKeys,
         header: &RatchetHeader<'_>,
         candidate: &Candidate,
-        answer: &mut Answer,
+        answer: &mut Option<Answer>,
     ) -> Result<(Option<NewSending>, Changed), DecryptError<S::Error>> {
         let new_sending = match &candidate.advance {
             None => None,
-            Some(advance) => Some(self.new_sending(new_keys, header, candidate.version, advance, answer)?),
+            Some(advance) => {
+                let answer = answer.insert(Answer::Nothing);
+                Some(self.new_sending(new_keys, header, candidate.version, advance, answer)?)
+            }
         };
         if candidate.skipped.len() == 0 {
             return Ok((new_sending, Changed::Ratchet));
@@ -230,15 +247,8 @@ impl Ratchet {
         Ok(NewSending { key, encapsulated: secret.is_some(), step })
     }
 
-    /// Takes over what a message changes. This cannot fail: the new encapsulation key, which nothing else depends on, is made
-    /// here, where the old one was.
-    fn commit(
-        &mut self,
-        candidate: Candidate,
-        new_sending: Option<NewSending>,
-        answer: &Answer,
-        new_keys: &mut dyn NewKeys,
-    ) {
+    /// Takes over what a message changes. This cannot fail.
+    fn commit(&mut self, candidate: Candidate, new_sending: Option<NewSending>, answer: Option<&Answer>) {
         self.version = candidate.version;
         self.receiving = Some(candidate.receiving);
         self.received = candidate.received;
@@ -248,13 +258,26 @@ impl Ratchet {
         self.sending = Some(Chain { key: new.step.chain, header_key });
         self.next_receiving_header_key = advance.next_receiving_header_key;
         self.key = new.key;
-        answer.take_place(&mut self.encapsulation, new_keys);
         self.previously_sent = core::mem::take(&mut self.sent);
         self.sending_encapsulated = new.encapsulated;
         self.receiving_encapsulated = advance.encapsulated;
-        self.encapsulates = new.encapsulated || advance.encapsulated || self.encapsulation.is_some();
+        let has_key = answer.is_some_and(|answer| !matches!(answer, Answer::Nothing));
+        self.encapsulates = new.encapsulated || advance.encapsulated || has_key;
         self.large_headers |= self.version >= RatchetVersion::ENCAPSULATION && self.encapsulates;
     }
+}
+
+/// What [`Ratchet::open`] found: where in all bytes the message stands, and the rest as in [`Decrypted`].
+struct Opened {
+    message: core::ops::Range<usize>,
+    number: u32,
+    advanced: bool,
+    changed: Changed,
+}
+
+/// A range of the body, counted from the beginning.
+fn behind(front_length: usize, range: &core::ops::Range<usize>) -> core::ops::Range<usize> {
+    front_length.saturating_add(range.start)..front_length.saturating_add(range.end)
 }
 
 /// How many bytes stand in front of the body, and where the encoded header starts and ends.

@@ -28,18 +28,12 @@ impl<R: CryptoRng> NewKeys for R {
     }
 
     fn encapsulation_key(&mut self, secret: &mut SecretKey) {
-        generate(self, secret);
+        sntrup761::generate_in_place(self, secret);
     }
 
     fn encapsulate(&mut self, key: &[u8; PUBLIC_KEY_LENGTH], ciphertext: &mut [u8; CIPHERTEXT_LENGTH]) -> SharedSecret {
         sntrup761::encapsulate(self, key, ciphertext)
     }
-}
-
-fn generate<R: CryptoRng>(random: &mut R, secret: &mut SecretKey) {
-    // The secret key contains the public one.
-    let mut public = [0; PUBLIC_KEY_LENGTH];
-    sntrup761::generate_key_pair(random, &mut public, secret);
 }
 
 /// Up to `N` keys of each kind that were made when there was time. A device pays tens of millions of instructions for one.
@@ -84,7 +78,7 @@ impl<R: CryptoRng, const N: usize> KeyStock<R, N> {
         } else if self.encapsulation
             && let Some(empty) = self.encapsulation_keys.get_mut(self.encapsulation_key_count)
         {
-            generate(&mut self.random, empty);
+            sntrup761::generate_in_place(&mut self.random, empty);
             self.encapsulation_key_count = self.encapsulation_key_count.saturating_add(1);
         }
         self.key_pair_count < N || (self.encapsulation && self.encapsulation_key_count < N)
@@ -108,7 +102,7 @@ impl<R: CryptoRng, const N: usize> NewKeys for KeyStock<R, N> {
                 key.zeroize();
                 self.encapsulation_key_count = last;
             }
-            _ => generate(&mut self.random, secret),
+            _ => sntrup761::generate_in_place(&mut self.random, secret),
         }
     }
 

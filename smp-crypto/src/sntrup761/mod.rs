@@ -196,7 +196,13 @@ pub fn generate_key_pair<R: CryptoRng + ?Sized>(
     public: &mut [u8; PUBLIC_KEY_LENGTH],
     secret: &mut SecretKey,
 ) {
-    generate(&mut |bytes| random.fill_bytes(bytes), public, secret);
+    generate_in_place(random, secret);
+    *public = *secret.public_key();
+}
+
+/// Makes a key pair where only the secret key is, which has the public one in it: for those who have no room for a copy.
+pub fn generate_in_place<R: CryptoRng + ?Sized>(random: &mut R, secret: &mut SecretKey) {
+    generate(&mut |bytes| random.fill_bytes(bytes), secret);
 }
 
 /// Makes a secret and a ciphertext that gives it to the owner of a public key. Any bytes are a public key.
@@ -229,7 +235,7 @@ pub fn decapsulate(secret: &SecretKey, ciphertext: &[u8; CIPHERTEXT_LENGTH]) -> 
 }
 
 #[inline(never)]
-fn generate(random: Random<'_>, public: &mut [u8; PUBLIC_KEY_LENGTH], secret: &mut SecretKey) {
+fn generate(random: Random<'_>, secret: &mut SecretKey) {
     let mut g = Zeroizing::new([0; P]);
     let mut small = Zeroizing::new([0; P]);
     loop {
@@ -249,11 +255,11 @@ fn generate(random: Random<'_>, public: &mut [u8; PUBLIC_KEY_LENGTH], secret: &m
     modular::multiply(&large, &g, &mut product);
     let mut numbers = [0; P];
     modular::to_numbers(&product, &mut numbers);
-    encoding::encode(&LARGE, &mut numbers, public);
+    encoding::encode(&LARGE, &mut numbers, secret.part_mut(SecretKey::PUBLIC, PUBLIC_KEY_LENGTH));
 
-    secret.part_mut(SecretKey::PUBLIC, PUBLIC_KEY_LENGTH).copy_from_slice(public);
     random(secret.part_mut(SecretKey::REJECTION, SMALL_LENGTH));
-    secret.part_mut(SecretKey::PUBLIC_HASH, HASH_LENGTH).copy_from_slice(&prefix_hash(4, &[public])[..]);
+    let hash = prefix_hash(4, &[secret.public_key()]);
+    secret.part_mut(SecretKey::PUBLIC_HASH, HASH_LENGTH).copy_from_slice(&hash[..]);
 }
 
 #[inline(never)]
