@@ -95,12 +95,13 @@ impl Ratchet {
         new_keys: &mut dyn NewKeys,
         message: &'m mut [u8],
     ) -> Result<Decrypted<'m>, DecryptError<S::Error>> {
-        let mut answer = None;
-        let opened = self.open(skipped, new_keys, message, &mut answer)?;
-        if let Some(answer) = answer {
+        let opened = self.open(skipped, new_keys, message)?;
+        if opened.needs_key
+            && let Some(own) = &mut self.encapsulation
+        {
             // Nothing else depends on the new key. It is made last, where the old one was, when what else a step takes of
             // the stack is free again. This cannot fail.
-            answer.take_place(&mut self.encapsulation, new_keys);
+            new_keys.encapsulation_key(&mut own.secret);
         }
         Ok(Decrypted {
             message: message.get(opened.message).unwrap_or_default(),
@@ -111,14 +112,13 @@ impl Ratchet {
         })
     }
 
-    /// All of it but the new encapsulation key, of which `answer` tells what it will be, if there is a new chain.
+    /// All of it but the new encapsulation key.
     #[inline(never)]
     fn open<S: SkippedKeys>(
         &mut self,
         skipped: &mut S,
         new_keys: &mut dyn NewKeys,
         message: &mut [u8],
-        answer: &mut Option<Answer>,
     ) -> Result<Opened, DecryptError<S::Error>> {
         let (front_length, header_start, header_end) = layout(message)?;
         let (front, body) = message.split_at_mut_checked(front_length).ok_or(Error::Internal)?;
@@ -139,7 +139,13 @@ impl Ratchet {
                         return Err(DecryptError::Store(error));
                     }
                     let message = behind(front_length, &range);
-                    return Ok(Opened { message, number, advanced: false, changed: Changed::SkippedKeys });
+                    return Ok(Opened {
+                        message,
+                        number,
+                        advanced: false,
+                        needs_key: false,
+                        changed: Changed::SkippedKeys,
+                    });
                 }
                 self.turn_of(&header_key)?
             }
@@ -149,11 +155,13 @@ impl Ratchet {
         let header = received.read()?;
         let candidate = self.candidate(&header, turn)?;
         let range = open_body(&candidate.key, &self.associated_data, encoded_header, tag, body)?;
-        let changed = self.complete(skipped, new_keys, &header, &candidate, answer);
+        let mut answer = Answer::Nothing;
+        let changed = self.complete(skipped, new_keys, &header, &candidate, &mut answer);
         let (new_sending, changed) = changed.inspect_err(|_| candidate.key.restore(body))?;
         let number = header.number;
-        self.commit(candidate, new_sending, answer.as_ref());
-        Ok(Opened { message: behind(front_length, &range), number, advanced: turn == Turn::Next, changed })
+        let needs_key = !matches!(answer, Answer::Nothing);
+        self.commit(candidate, new_sending, &answer);
+        Ok(Opened { message: behind(front_length, &range), number, advanced: turn == Turn::Next, needs_key, changed })
     }
 
     /// Everything that can still fail after the body was authenticated. The store comes last.
@@ -163,14 +171,11 @@ impl Ratchet {
         new_keys: &mut dyn NewKeys,
         header: &RatchetHeader<'_>,
         candidate: &Candidate,
-        answer: &mut Option<Answer>,
+        answer: &mut Answer,
     ) -> Result<(Option<NewSending>, Changed), DecryptError<S::Error>> {
         let new_sending = match &candidate.advance {
             None => None,
-            Some(advance) => {
-                let answer = answer.insert(Answer::Nothing);
-                Some(self.new_sending(new_keys, header, candidate.version, advance, answer)?)
-            }
+            Some(advance) => Some(self.new_sending(new_keys, header, candidate.version, advance, answer)?),
         };
         if candidate.skipped.len() == 0 {
             return Ok((new_sending, Changed::Ratchet));
@@ -247,8 +252,8 @@ impl Ratchet {
         Ok(NewSending { key, encapsulated: secret.is_some(), step })
     }
 
-    /// Takes over what a message changes. This cannot fail.
-    fn commit(&mut self, candidate: Candidate, new_sending: Option<NewSending>, answer: Option<&Answer>) {
+    /// Takes over what a message changes, but for the new encapsulation key. This cannot fail.
+    fn commit(&mut self, candidate: Candidate, new_sending: Option<NewSending>, answer: &Answer) {
         self.version = candidate.version;
         self.receiving = Some(candidate.receiving);
         self.received = candidate.received;
@@ -258,11 +263,11 @@ impl Ratchet {
         self.sending = Some(Chain { key: new.step.chain, header_key });
         self.next_receiving_header_key = advance.next_receiving_header_key;
         self.key = new.key;
+        answer.take_place(&mut self.encapsulation);
         self.previously_sent = core::mem::take(&mut self.sent);
         self.sending_encapsulated = new.encapsulated;
         self.receiving_encapsulated = advance.encapsulated;
-        let has_key = answer.is_some_and(|answer| !matches!(answer, Answer::Nothing));
-        self.encapsulates = new.encapsulated || advance.encapsulated || has_key;
+        self.encapsulates = new.encapsulated || advance.encapsulated || self.encapsulation.is_some();
         self.large_headers |= self.version >= RatchetVersion::ENCAPSULATION && self.encapsulates;
     }
 }
@@ -272,6 +277,8 @@ struct Opened {
     message: core::ops::Range<usize>,
     number: u32,
     advanced: bool,
+    /// Whether a new encapsulation key has to be made where the old one is.
+    needs_key: bool,
     changed: Changed,
 }
 

@@ -101,25 +101,16 @@ impl Answer {
         }
     }
 
-    /// Makes the new key, where there is one, in the place of the old one. This cannot fail.
-    pub(super) fn take_place(&self, own: &mut Option<OwnEncapsulation>, new_keys: &mut dyn NewKeys) {
-        let ciphertext = match self {
-            Self::Nothing => {
-                *own = None;
-                return;
-            }
-            Self::Propose => None,
-            Self::Accept(ciphertext) => Some(ciphertext),
-        };
-        make_room(own, ciphertext);
-        if let Some(own) = own {
-            new_keys.encapsulation_key(&mut own.secret);
+    /// Takes the place of what was announced before. The key stays the old one, or none, until a new one is made in it.
+    pub(super) fn take_place(&self, own: &mut Option<OwnEncapsulation>) {
+        match self {
+            Self::Nothing => *own = None,
+            Self::Propose => make_room(own, None),
+            Self::Accept(ciphertext) => make_room(own, Some(ciphertext)),
         }
     }
 }
 
-// Not inlined: what it takes of the stack is free again when the key is made.
-#[inline(never)]
 fn make_room(own: &mut Option<OwnEncapsulation>, ciphertext: Option<&[u8; CIPHERTEXT_LENGTH]>) {
     let own = own.get_or_insert_with(|| OwnEncapsulation { secret: SecretKey::zeroed(), ciphertext: None });
     own.ciphertext = ciphertext.copied();
