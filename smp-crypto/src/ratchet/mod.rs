@@ -48,9 +48,9 @@
 //!
 //! [`Ratchet::decrypt`] takes effect as a whole or not at all. A message that is damaged, replayed, made up, or cannot be
 //! stored leaves the ratchet, the skipped keys and its own bytes as they were. The reference implementation moves its
-//! chain when a body fails, and a changed version in the clear part of a header uses up the key of a message there: who can
-//! change one message on its way makes it unreadable for good. Here the right copy can still come. For the peer nothing
-//! differs.
+//! chain when a body fails, and a changed version in the clear part of a header uses up the key of a message there: what
+//! changes one message under the encryption of its queue makes it unreadable for good. Here the right copy can still come.
+//! For the peer nothing differs.
 //!
 //! New keys, which cost a device most, are made after the body was authenticated only.
 //!
@@ -78,9 +78,9 @@
 //!
 //! No heap. A [`Ratchet`] takes 3.3 KiB, of which 2.8 KiB are the encapsulation's; a [`PreparedMessage`] 2.5 KiB; a
 //! [`SkippedStore`] 56 bytes for each message and 32 for each chain. On a Cortex-M4 the stack goes up to 9 KiB in
-//! [`Ratchet::prepare`], of which the result is 2.5; to 9.5 KiB in [`Ratchet::decrypt`], and 26 KiB when a new chain begins
-//! and an encapsulation key is made, 23 KiB with a [`KeyStock`]; to 28 KiB where parties agree, which they do once. The
-//! ratchet adds 47 KiB of flash to a firmware that has the rest. The README has a table of what operations cost.
+//! [`Ratchet::prepare`], of which the result is 2.5; to 9.5 KiB in [`Ratchet::decrypt`], and 23 KiB when a new chain begins
+//! with encapsulation; to 27 KiB where parties agree, which they do once. The ratchet adds 47 KiB of flash to a firmware that
+//! has the rest. The README has a table of what operations cost.
 
 mod aead;
 mod agreement_keys;
