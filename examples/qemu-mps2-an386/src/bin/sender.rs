@@ -8,6 +8,8 @@
 #![no_std]
 #![no_main]
 
+use core::future::pending;
+
 use apps::{AlarmButton, Input, TEXT_LENGTH, Text, Texts, alarm_button};
 use board::client::{self, Relays};
 use board::{Board, arguments::Arguments, console, executor, exit, network, store, time};
@@ -36,23 +38,35 @@ impl Texts for Watched {
 }
 
 /// A button that somebody presses a number of times.
+///
+/// The contact stays as it is until the button has found it still, however late the emulator gives it the time to look:
+/// no press is taken for a disturbance.
 struct Finger {
     presses: u32,
     pause: Duration,
+    pressed: bool,
+    /// The button has looked whether the contact is still.
+    looked: bool,
 }
 
 impl Input for Finger {
     async fn wait_until(&mut self, active: bool) {
-        if !active {
-            // While it settles it stays pressed; then it is let go.
-            Timer::after(AlarmButton::DEFAULT.settle * 2).await;
+        if self.pressed == active {
             return;
         }
-        if self.presses == 0 {
-            core::future::pending::<()>().await;
+        if !self.looked {
+            self.looked = true;
+            return pending().await;
         }
-        Timer::after(self.pause).await;
-        self.presses -= 1;
+        if active {
+            if self.presses == 0 {
+                return pending().await;
+            }
+            Timer::after(self.pause).await;
+            self.presses -= 1;
+        }
+        self.pressed = active;
+        self.looked = false;
     }
 }
 
@@ -95,7 +109,7 @@ async fn send(spawner: Spawner, board: Board) -> u32 {
     let device = Device { network: &mut network, random: &mut random, clock: &NoClock, buffer: client::buffer() };
     let presses = arguments.number("alarms", 1);
     let pause = Duration::from_millis(arguments.number("every", 200).into());
-    let finger = Finger { presses, pause };
+    let finger = Finger { presses, pause, pressed: false, looked: true };
     let settings = AlarmButton { spacing: pause, ..AlarmButton::DEFAULT };
     let mut told = Told { left: arguments.number("accepted", presses), since: 0 };
     let options = SenderOptions { proxy: proxy.as_ref(), ..SenderOptions::default() };
