@@ -101,6 +101,28 @@ macro_rules! secret_debug {
 }
 pub(crate) use secret_debug;
 
+/// Compares secrets, whose bytes are their only field, in constant time.
+macro_rules! secret_eq {
+    ($($name:ident),+) => {
+        $(
+            impl subtle::ConstantTimeEq for $name {
+                fn ct_eq(&self, other: &Self) -> subtle::Choice {
+                    self.0.ct_eq(&other.0)
+                }
+            }
+
+            impl PartialEq for $name {
+                fn eq(&self, other: &Self) -> bool {
+                    subtle::ConstantTimeEq::ct_eq(self, other).into()
+                }
+            }
+
+            impl Eq for $name {}
+        )+
+    };
+}
+pub(crate) use secret_eq;
+
 #[cfg(test)]
 mod tests {
     use super::*;

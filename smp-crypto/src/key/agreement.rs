@@ -2,7 +2,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{Pkcs8, X25519PublicKey, curve, pkcs8, secret_debug};
+use super::{Pkcs8, X25519PublicKey, curve, pkcs8, secret_debug, secret_eq};
 use crate::Error;
 
 /// What X25519 agreed on: 32 bytes. Wiped when dropped, compared in constant time.
@@ -10,6 +10,7 @@ use crate::Error;
 pub struct SharedSecret([u8; 32]);
 
 secret_debug!(SharedSecret, X25519SecretKey);
+secret_eq!(SharedSecret);
 
 impl SharedSecret {
     /// Takes a secret that was agreed earlier, such as one from a store.
@@ -24,20 +25,6 @@ impl SharedSecret {
         &self.0
     }
 }
-
-impl ConstantTimeEq for SharedSecret {
-    fn ct_eq(&self, other: &Self) -> subtle::Choice {
-        self.0.ct_eq(&other.0)
-    }
-}
-
-impl PartialEq for SharedSecret {
-    fn eq(&self, other: &Self) -> bool {
-        self.ct_eq(other).into()
-    }
-}
-
-impl Eq for SharedSecret {}
 
 /// The secret half of an [`X25519PublicKey`].
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -101,7 +88,7 @@ impl X25519SecretKey {
 mod curve448 {
     use zeroize::Zeroizing;
 
-    use super::{ConstantTimeEq, CryptoRng, Error, Pkcs8, Zeroize, ZeroizeOnDrop, pkcs8, secret_debug};
+    use super::{ConstantTimeEq, CryptoRng, Error, Pkcs8, Zeroize, ZeroizeOnDrop, pkcs8, secret_debug, secret_eq};
     use crate::key::X448PublicKey;
 
     /// What X448 agreed on: 56 bytes. Wiped when dropped, compared in constant time.
@@ -113,6 +100,7 @@ mod curve448 {
     pub struct X448SecretKey([u8; 56]);
 
     secret_debug!(SharedSecret448, X448SecretKey);
+    secret_eq!(SharedSecret448);
 
     impl SharedSecret448 {
         /// The raw secret.
@@ -121,20 +109,6 @@ mod curve448 {
             &self.0
         }
     }
-
-    impl ConstantTimeEq for SharedSecret448 {
-        fn ct_eq(&self, other: &Self) -> subtle::Choice {
-            self.0.ct_eq(&other.0)
-        }
-    }
-
-    impl PartialEq for SharedSecret448 {
-        fn eq(&self, other: &Self) -> bool {
-            self.ct_eq(other).into()
-        }
-    }
-
-    impl Eq for SharedSecret448 {}
 
     impl X448SecretKey {
         /// A new key.

@@ -4,11 +4,11 @@ use smp_proto::agent::ratchet_message::TAG_LENGTH;
 use smp_proto::agent::{EncryptedHeader, RatchetHeader, RatchetMessage};
 use smp_proto::version::RatchetVersion;
 use smp_proto::wire::{Decode, Reader, Writer, pad_in_place, unpad};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::derive::secret_32;
 use super::{ASSOCIATED_DATA_LENGTH, Error, aead};
+use crate::key::secret_eq;
 
 /// What headers are padded to, in bytes, when they have no room for encapsulation.
 pub const HEADER_LENGTH: usize = 88;
@@ -25,19 +25,7 @@ secret_32!(
     pub HeaderKey
 );
 
-impl ConstantTimeEq for HeaderKey {
-    fn ct_eq(&self, other: &Self) -> subtle::Choice {
-        self.0.ct_eq(&other.0)
-    }
-}
-
-impl PartialEq for HeaderKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.ct_eq(other).into()
-    }
-}
-
-impl Eq for HeaderKey {}
+secret_eq!(HeaderKey);
 
 /// The initialisation vector of one header. It is sent in clear.
 pub(super) struct HeaderIv(pub(super) [u8; TAG_LENGTH]);

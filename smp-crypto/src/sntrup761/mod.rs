@@ -58,7 +58,8 @@ use smp_proto::agent::ratchet_parameters::{ENCAPSULATED_SECRET_LENGTH, ENCAPSULA
 use subtle::{BlackBox, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{hash, key::secret_debug};
+use crate::hash;
+use crate::key::{secret_debug, secret_eq};
 
 mod encoding;
 mod modular;
@@ -111,6 +112,7 @@ fn last_slot(remaining: usize) -> usize {
 pub struct SecretKey([u8; SECRET_KEY_LENGTH]);
 
 secret_debug!(SecretKey, SharedSecret);
+secret_eq!(SharedSecret);
 
 impl SecretKey {
     const SMALL: usize = 0;
@@ -175,20 +177,6 @@ impl SharedSecret {
         &self.0
     }
 }
-
-impl ConstantTimeEq for SharedSecret {
-    fn ct_eq(&self, other: &Self) -> subtle::Choice {
-        self.0.ct_eq(&other.0)
-    }
-}
-
-impl PartialEq for SharedSecret {
-    fn eq(&self, other: &Self) -> bool {
-        self.ct_eq(other).into()
-    }
-}
-
-impl Eq for SharedSecret {}
 
 /// Makes a key pair. The public key is in the secret one, too.
 pub fn generate_key_pair<R: CryptoRng + ?Sized>(

@@ -38,30 +38,6 @@ impl Encode for EncapsulationKey {
 /// Length of an sntrup761 ciphertext in bytes.
 pub const ENCAPSULATED_SECRET_LENGTH: usize = 1039;
 
-/// An sntrup761 ciphertext: a secret that only the owner of an [`EncapsulationKey`] can take out.
-///
-/// As with keys, other lengths are refused.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EncapsulatedSecret(pub [u8; ENCAPSULATED_SECRET_LENGTH]);
-
-impl fmt::Debug for EncapsulatedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EncapsulatedSecret(..)")
-    }
-}
-
-impl Decode<'_> for EncapsulatedSecret {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.long()?.try_into().map(Self).map_err(|_| Error::Invalid)
-    }
-}
-
-impl Encode for EncapsulatedSecret {
-    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
-        writer.long(&self.0)
-    }
-}
-
 /// The public keys of an invitation, in the form with a range of versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RatchetParameters {
@@ -178,20 +154,6 @@ mod tests {
     #[test]
     fn keys_are_not_printed() {
         assert_eq!(std::format!("{:?}", EncapsulationKey([7; 1158])), "EncapsulationKey(..)");
-        assert_eq!(std::format!("{:?}", EncapsulatedSecret([7; 1039])), "EncapsulatedSecret(..)");
-    }
-
-    #[test]
-    fn only_whole_encapsulated_secrets_are_read() {
-        let secret = EncapsulatedSecret([7; ENCAPSULATED_SECRET_LENGTH]);
-        let mut buffer = [7; 2048];
-        let written = secret.to_slice(&mut buffer).unwrap();
-        assert_eq!((written.len(), &written[..2]), (1041, &[4, 0x0f][..]));
-        assert_eq!(EncapsulatedSecret::from_bytes(written), Ok(secret));
-        for length in [0, 1038, 1040_u16] {
-            buffer[..2].copy_from_slice(&length.to_be_bytes());
-            assert_eq!(EncapsulatedSecret::from_bytes(&buffer[..2 + usize::from(length)]), Err(Error::Invalid));
-        }
     }
 
     #[test]

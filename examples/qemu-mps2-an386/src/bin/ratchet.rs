@@ -6,12 +6,11 @@
 #![no_std]
 #![no_main]
 
-use core::convert::Infallible;
 use core::hint::black_box;
 use core::mem::size_of;
 
+use board::random::Numbers;
 use board::{console, exit, stack, time};
-use rand_core::{TryCryptoRng, TryRng};
 use smp_crypto::key::X448SecretKey;
 use smp_crypto::ratchet::{
     BodyKind, ENCAPSULATION_AGENT_VERSION, EncapsulationRequest, Initiator, Joiner, KeyStock, NewKeys, PreparedMessage,
@@ -212,28 +211,3 @@ fn conversation(everything: &mut Everything, random: &mut Numbers, encapsulates:
     let sealed = alice.encrypt(sending, &text, padded, message).ok()?;
     bench(name("decrypt-skip-512", "decrypt-skip-512-pq"), &mut || bob.decrypt(late, random, sealed).ok().map(drop))
 }
-
-/// Numbers that look random, for next to nothing: what the source costs is not part of the figures.
-struct Numbers(u32);
-
-impl TryRng for Numbers {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.0 = self.0.wrapping_mul(0x915f_77f5).wrapping_add(1);
-        Ok(self.0.rotate_left(13) ^ self.0)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for word in bytes.chunks_mut(4) {
-            word.iter_mut().zip(self.try_next_u32()?.to_le_bytes()).for_each(|(to, from)| *to = from);
-        }
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Numbers {}
