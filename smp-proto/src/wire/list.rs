@@ -1,3 +1,4 @@
+use core::fmt;
 use core::marker::PhantomData;
 
 use super::{Decode, Encode, Error, Reader, Writer};
@@ -6,12 +7,17 @@ use super::{Decode, Encode, Error, Reader, Writer};
 ///
 /// A decoded list was parsed once to the end, so iterating it cannot fail; items are read again from the block as they
 /// are asked for, and nothing is copied.
-#[derive(Debug)]
 pub struct List<'a, T> {
     source: Source<'a, T>,
 }
 
-#[derive(Debug)]
+/// Shows how many items there are: what they are stays out of logs.
+impl<T> fmt::Debug for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} items", self.len())
+    }
+}
+
 enum Source<'a, T> {
     Encoded { count: u8, bytes: &'a [u8] },
     Items(&'a [T]),
@@ -120,14 +126,21 @@ impl<T: Encode> Encode for List<'_, T> {
 }
 
 /// Iterates the items of a [`List`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ListIter<'a, T> {
     left: usize,
     state: IterState<'a, T>,
     item: PhantomData<T>,
 }
 
-#[derive(Clone, Debug)]
+/// Shows how many items are left.
+impl<T> fmt::Debug for ListIter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} items left", self.left)
+    }
+}
+
+#[derive(Clone)]
 enum IterState<'a, T> {
     Encoded(Reader<'a>),
     Items(&'a [T]),
@@ -184,6 +197,12 @@ impl<'a, T: Decode<'a> + Clone> NonEmptyList<'a, T> {
     #[must_use]
     pub fn iter(&self) -> ListIter<'a, T> {
         self.0.iter()
+    }
+
+    /// The first item. There always is one.
+    #[must_use]
+    pub fn first(&self) -> Option<T> {
+        self.0.first()
     }
 }
 
