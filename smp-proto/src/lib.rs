@@ -2,8 +2,8 @@
 //!
 //! The queue protocol (SMP) in versions 6 to 20: blocks and batches, the hellos of a session, transmissions, every
 //! command, every message and error of a relay, and what clients put inside message bodies; server addresses, queue
-//! URIs, connection requests and short links; the parameters and messages of the double ratchet. Sockets, clocks, random
-//! numbers and cryptography are elsewhere.
+//! URIs, connection requests and short links; the parameters and messages of the double ratchet; the envelopes and
+//! messages that agents exchange (versions 2 to 7). Sockets, clocks, random numbers and cryptography are elsewhere.
 //!
 //! - **No allocation, no panic, no `unsafe`.** `no_std`, fit for a microcontroller. Whatever arrives, the answer is a
 //!   value or a small error.

@@ -154,7 +154,7 @@ impl Encode for ClientEnvelope<'_> {
 pub struct ClientMessage<'a> {
     /// The key the recipient is asked to secure the queue with.
     pub sender_key: Option<AuthorizationKey>,
-    /// A matter of the application.
+    /// An [`AgentEnvelope`](crate::agent::AgentEnvelope) between agents; programs without one put in what they like.
     pub body: &'a [u8],
 }
 
