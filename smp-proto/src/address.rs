@@ -36,6 +36,13 @@ pub struct ServerAddress<'a> {
 }
 
 impl<'a> ServerAddress<'a> {
+    /// Leads nowhere: the host `invalid`, which no DNS ever knows (RFC 6761, section 6.4), without a fingerprint.
+    pub const INVALID: ServerAddress<'static> = ServerAddress {
+        hosts: Hosts { count: 1, encoded: b"\x07invalid" },
+        port: Port::DEFAULT,
+        key_hash: Fingerprint::EMPTY,
+    };
+
     /// The fingerprint, when it has the length of one. Without it nobody can tell whether a server is the right one,
     /// so do not connect.
     #[must_use]
@@ -186,6 +193,23 @@ mod tests {
             assert!(matches!(hosts.next(), Some(Host::Domain(_))));
             assert!(matches!(hosts.next(), Some(Host::Onion(_))));
         }
+    }
+
+    #[test]
+    fn the_invalid_address_is_well_formed() {
+        let mut buffer = [0; 16];
+        let encoded = ServerAddress::INVALID.to_slice(&mut buffer).unwrap();
+        assert_eq!(ServerAddress::from_bytes(encoded), Ok(ServerAddress::INVALID));
+        assert_eq!(ServerAddress::INVALID.fingerprint(), None);
+    }
+
+    #[test]
+    fn a_host_without_room_changes_nothing() {
+        let long = "a".repeat(250);
+        let mut server = ServerBuf::new(Host::Domain(&long), Port::DEFAULT, &[0; 32]).unwrap();
+        let before = server.clone();
+        assert_eq!(server.push_host(Host::Domain(&long)), Err(Error::TooLong));
+        assert_eq!(server, before);
     }
 
     #[test]

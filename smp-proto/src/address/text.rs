@@ -37,8 +37,10 @@ impl ServerBuf {
         let mut buffer = [0; 256];
         let mut writer = Writer::new(&mut buffer);
         host.encode(&mut writer)?;
-        self.count = self.count.checked_add(1).ok_or(Error::TooLong)?;
-        self.hosts.extend_from_slice(writer.written()).map_err(|_| Error::TooLong)
+        let count = self.count.checked_add(1).ok_or(Error::TooLong)?;
+        self.hosts.extend_from_slice(writer.written()).map_err(|_| Error::TooLong)?;
+        self.count = count;
+        Ok(())
     }
 
     /// Adds the hosts of a list joined by commas, which may be empty.
