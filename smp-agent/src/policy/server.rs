@@ -17,7 +17,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smp_proto::address::{HOSTS_CAPACITY, Host, KEY_HASH_CAPACITY, Scheme, ServerAddress, ServerBuf, ServerUri};
-use smp_proto::wire::{Decode, Encode, Error};
+use smp_proto::wire::{Base64, Decode, Encode, Error};
 
 mod list;
 
@@ -121,6 +121,18 @@ impl TryFrom<&Server> for ServerBuf {
     }
 }
 
+/// The text form, as [`Server::parse`] reads it. An IPv6 host is written without brackets, as [`ServerUri`] does.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address();
+        write!(f, "{}://{}", Scheme::Smp.as_str(), Base64(address.key_hash.as_bytes()))?;
+        for (index, host) in address.hosts.iter().enumerate() {
+            write!(f, "{}{host}", if index == 0 { '@' } else { ',' })?;
+        }
+        if address.port.is_default() { Ok(()) } else { write!(f, ":{}", address.port) }
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Server({} hosts)", self.address().hosts.len())
@@ -177,6 +189,7 @@ mod tests {
         assert_eq!(server, Server::from_bytes(server.as_bytes()).unwrap());
         assert_eq!(&ServerBuf::try_from(&server).unwrap(), uri.server());
         assert_eq!(server.address(), uri.address());
+        assert_eq!(format!("{server}"), format!("{uri}"));
         assert!(server.address().hosts.iter().all(|host| server.has_host(&host)));
     }
 
