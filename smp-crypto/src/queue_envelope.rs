@@ -6,10 +6,10 @@
 //! others to [`MESSAGE_PADDED_LENGTH`].
 
 use smp_proto::{
-    key::X25519PublicKey,
+    key::{AuthorizationKey, X25519PublicKey},
     smp::message::{CONFIRMATION_PADDED_LENGTH, ClientEnvelope, ClientMessage, MESSAGE_PADDED_LENGTH},
     version::ClientVersion,
-    wire::{Decode, Encode, Writer},
+    wire::{self, Decode, Writer},
 };
 
 use crate::{
@@ -43,12 +43,30 @@ pub fn seal<'b>(
     message: &ClientMessage<'_>,
     buffer: &'b mut [u8],
 ) -> Result<&'b [u8], Error> {
+    seal_with(key, header, message.sender_key, buffer, |writer| writer.bytes(message.body))
+}
+
+/// Like [`seal`], of a message whose body is written where it is sealed: an
+/// [`AgentEnvelope`](smp_proto::agent::AgentEnvelope) and behind it, in bytes that were reserved, a message of the
+/// ratchet.
+///
+/// Whatever error `body` returns comes back as [`Error::Length`].
+pub fn seal_with<'b>(
+    key: &BoxKey,
+    header: &EnvelopeHeader,
+    sender_key: Option<AuthorizationKey>,
+    buffer: &'b mut [u8],
+    body: impl FnOnce(&mut Writer<'_>) -> Result<(), wire::Error>,
+) -> Result<&'b [u8], Error> {
     let EnvelopeHeader { version, key: dh_key, nonce } = *header;
     let envelope = ClientEnvelope { version, dh_key, nonce: &nonce.0, ciphertext: &[] };
     let mut writer = Writer::new(buffer);
     writer.value(&envelope).map_err(|_| Error::Length)?;
     let sealed = writer.reserve(envelope.padded_length().saturating_add(TAG_LENGTH)).map_err(|_| Error::Length)?;
-    key.seal_content(&header.nonce, sealed, |writer| message.encode(writer))?;
+    key.seal_content(&header.nonce, sealed, |writer| {
+        writer.value(&ClientMessage { sender_key, body: &[] })?;
+        body(writer)
+    })?;
     Ok(writer.into_written())
 }
 
@@ -84,12 +102,20 @@ impl<'b> SealedEnvelope<'b> {
     pub fn open(self, key: &BoxKey) -> Result<ClientMessage<'b>, Error> {
         Ok(ClientMessage::from_bytes(key.open_content(&self.header.nonce, self.sealed)?)?)
     }
+
+    /// Like [`open`](Self::open), for a body that is decrypted once more where it stands. Gives the key the recipient is
+    /// asked to secure the queue with, and the body.
+    pub fn open_in_place(self, key: &BoxKey) -> Result<(Option<AuthorizationKey>, &'b mut [u8]), Error> {
+        let range = key.open_padded(&self.header.nonce, self.sealed)?;
+        let message = self.sealed.get_mut(range).ok_or(Error::Length)?;
+        let ClientMessage { sender_key, body } = ClientMessage::from_bytes(message)?;
+        let start = message.len().saturating_sub(body.len());
+        Ok((sender_key, message.get_mut(start..).ok_or(Error::Length)?))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use smp_proto::key::AuthorizationKey;
-
     use super::*;
     use crate::{key::X25519SecretKey, test::random};
 
@@ -110,12 +136,23 @@ mod tests {
         let confirmation = ClientMessage { sender_key: Some(sender_key), body: b"it is me" };
         let length = seal(&key, &header, &confirmation, &mut buffer).unwrap().len();
         assert_eq!(length, CONFIRMATION_LENGTH);
+        assert_eq!(*SealedEnvelope::new(&mut buffer[..length]).unwrap().header(), header);
+        // What is written in place is sealed as what is given.
+        let mut same = [0; MESSAGE_LENGTH];
+        let body = |writer: &mut Writer<'_>| writer.bytes(confirmation.body);
+        let same = seal_with(&key, &header, confirmation.sender_key, &mut same, body).unwrap();
+        assert_eq!(same, &buffer[..length]);
+        let failing = |_: &mut Writer<'_>| Err(wire::Error::TooLong);
+        assert_eq!(seal_with(&key, &header, None, &mut [0; MESSAGE_LENGTH], failing).err(), Some(Error::Length));
+
         let envelope = SealedEnvelope::new(&mut buffer[..length]).unwrap();
-        assert_eq!(*envelope.header(), header);
         // The recipient finds the key in the header.
         let agreed = recipient.diffie_hellman(&envelope.header().key.unwrap()).unwrap();
         let agreed = BoxKey::from(&agreed);
         assert!(envelope.open(&agreed) == Ok(confirmation));
+        let mut same = same.to_vec();
+        let opened = SealedEnvelope::new(&mut same).unwrap().open_in_place(&agreed).unwrap();
+        assert_eq!(opened, (Some(sender_key), &mut { *b"it is me" }[..]));
 
         let header = EnvelopeHeader { key: None, nonce: Nonce::generate(random), ..header };
         let message = ClientMessage { sender_key: None, body: &[5; 15_997] };
@@ -125,7 +162,8 @@ mod tests {
         for position in (27..MESSAGE_LENGTH).step_by(101) {
             let mut changed = buffer;
             changed[position] ^= 1;
-            assert_eq!(SealedEnvelope::new(&mut changed).unwrap().open(&agreed), Err(Error::Decrypt));
+            assert_eq!(SealedEnvelope::new(&mut { changed }).unwrap().open(&agreed), Err(Error::Decrypt));
+            assert_eq!(SealedEnvelope::new(&mut changed).unwrap().open_in_place(&agreed), Err(Error::Decrypt));
             let mut shorter = buffer;
             assert_eq!(SealedEnvelope::new(&mut shorter[..position]).unwrap().open(&agreed), Err(Error::Decrypt));
         }
