@@ -53,5 +53,10 @@ mod tests {
             sender_id(CorrelationId::from_array(&numbers(0x80))),
             bytes("47553dcaafcca4130f4e7be513c4c9c36dff814dda87dd24")
         );
+        // And the one of the agent's wire reference, section 27.
+        assert_eq!(
+            sender_id(CorrelationId::from_array(&numbers(0))),
+            bytes("3ae1a7e6f8e0007f53167b85c478203b8445ac2b7b092da2")
+        );
     }
 }

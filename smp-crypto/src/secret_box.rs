@@ -208,6 +208,7 @@ fn compute_tag(key: &[u8; 32], ciphertext: &[u8]) -> Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::X25519SecretKey;
     use crate::test::{bytes, numbers, random};
 
     /// The values of the wire reference, Appendix A.
@@ -221,6 +222,25 @@ mod tests {
         let mut sealed = *b"................abc";
         BoxKey(numbers(0)).seal(&nonce, &mut sealed).unwrap();
         assert_eq!(sealed, bytes("4a28b14ad0324b9ffe95ba55a57aebd22b7536"));
+    }
+
+    /// The values of the agent's wire reference, section 27.
+    #[test]
+    fn agent_vectors() {
+        let (key, nonce) = (BoxKey::new(&numbers(0)), Nonce(numbers(0)));
+        assert_eq!(key.0, bytes("50088706d3e1cee8a5c0f12504d968443211cf12af4a4b49e5c874b3ef4f85e7"));
+        let hello = |writer: &mut wire::Writer<'_>| writer.bytes(b"hello");
+        let mut sealed = [0; 32];
+        key.seal_content(&nonce, &mut sealed, hello).unwrap();
+        assert_eq!(sealed, bytes("58956cfc651905a2b85c837cb8fa0a8b6b8bb4d5ac72df60c93c2c45bce7aa07"));
+
+        let one = X25519SecretKey::from_bytes(&[1; 32]);
+        let other = X25519SecretKey::from_bytes(&[2; 32]);
+        let agreed = one.diffie_hellman(&other.public_key()).unwrap();
+        let expected = bytes("2ed76ab549b1e73c031eb49c9448f0798aea81b698279a0c3dc3e49fbfc4b953");
+        assert_eq!(agreed.as_bytes(), &expected);
+        BoxKey::from(&agreed).seal_content(&nonce, &mut sealed, hello).unwrap();
+        assert_eq!(sealed, bytes("ab2245c29fbcedaa93876de167929c35e2caeba6f65d89159a755be4efbf24db"));
     }
 
     #[test]

@@ -1,18 +1,77 @@
 //! Data of short links: encrypted so that the relay cannot read it, signed so that it cannot change it (wire reference,
-//! section 13.2).
+//! section 13.2; of the agent, section 9).
 //!
 //! A link carries the hash of the fixed data as its key. From it come the key of the encryption and, for contact links,
 //! the id under which the relay has the data. The fixed data names the root key, which signs both parts; the user data
 //! of contact links may also be signed by one of the owners it lists, whom the root key or an earlier owner signed.
+//!
+//! Who makes a link fills two buffers with [`place`] and [`seal`]; who follows one gives what the relay had to [`read`].
+//!
+//! ```
+//! use smp_crypto::hash::sender_id;
+//! use smp_crypto::key::{Ed25519SecretKey, X25519SecretKey};
+//! use smp_crypto::secret_box::Nonce;
+//! use smp_crypto::short_link::{self, FIXED_LENGTH, LinkKey, USER_LENGTH};
+//! use smp_proto::address::{Host, Port, ServerBuf};
+//! use smp_proto::agent::ConnectionRequest;
+//! use smp_proto::agent::link_data::{ContactData, FixedLinkData, UserData, UserLinkData};
+//! use smp_proto::id::{CorrelationId, QueueId};
+//! use smp_proto::short_link::{LinkForm, LinkKind, ShortLink};
+//! use smp_proto::uri::{QueueAddress, QueueMode, QueueUri};
+//! use smp_proto::version::VersionRange;
+//! use smp_proto::wire::List;
+//! # use rand_core::SeedableRng;
+//! # let mut random = rand_chacha::ChaCha20Rng::seed_from_u64(1); // outside examples, the system's source
+//!
+//! // The queue, whose sender id follows from the correlation id of the NEW that will create it.
+//! let server = ServerBuf::new(Host::Domain("smp.example.com"), Port::DEFAULT, &[7; 32])?;
+//! let sender_id = sender_id(CorrelationId::from_array(&[2; 24])); // random in earnest, and never used twice
+//! let queue = QueueAddress {
+//!     server: server.address(),
+//!     sender_id: QueueId::from_array(&sender_id),
+//!     dh_key: X25519SecretKey::generate(&mut random).public_key(),
+//!     mode: Some(QueueMode::Contact),
+//! };
+//! let queue = QueueUri::new(VersionRange::CLIENT, &queue)?;
+//!
+//! // Both parts of the data, and the link.
+//! let root = Ed25519SecretKey::generate(&mut random);
+//! let connection_request = ConnectionRequest::contact(VersionRange::AGENT, queue);
+//! let (agent_versions, root_key) = (VersionRange::AGENT, root.public_key());
+//! let fixed_data = FixedLinkData { agent_versions, root_key, connection_request, entity_id: None };
+//! let (owners, relays) = (List::new(&[])?, List::new(&[])?);
+//! let contact = ContactData { direct: true, owners, relays, user_data: UserData(b"who I am") };
+//! let user_data = UserLinkData::Contact { agent_versions, contact };
+//!
+//! let (mut fixed, mut user) = ([0; FIXED_LENGTH], [0; USER_LENGTH]);
+//! let placed = short_link::place(&fixed_data, &mut fixed)?;
+//! let (link_key, length) = (LinkKey::of(placed), placed.len());
+//! let (link_id, key) = link_key.contact_keys()?;
+//! short_link::seal(&key, &Nonce::generate(&mut random), &root, &mut fixed, length)?;
+//! let length = short_link::place(&user_data, &mut user)?.len();
+//! short_link::seal(&key, &Nonce::generate(&mut random), &root, &mut user, length)?;
+//! let link = ShortLink::contact(LinkForm::Https, LinkKind::Contact, server, &link_key.0)?;
+//!
+//! // Somebody else has the link, asks its relay for the data under the same id, and gets it with the sender id.
+//! assert_eq!(LinkKey(link.key().expect("32 bytes")).contact_keys()?.0, link_id);
+//! let (fixed, user) = short_link::read(&link, QueueId::from_array(&sender_id), &mut fixed, &mut user)?;
+//! assert_eq!(fixed.connection_request.queue().sender_id().as_bytes(), sender_id);
+//! assert_eq!(user.user_data().0, b"who I am");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use smp_proto::{
-    agent::link_data::{
-        FIXED_DATA_PADDED_LENGTH, FixedLinkData, OwnerAuthorization, Signed, USER_DATA_PADDED_LENGTH, UserLinkData,
+    address::ServerAddress,
+    agent::{
+        ConnectionRequest,
+        link_data::{
+            FIXED_DATA_PADDED_LENGTH, FixedLinkData, OwnerAuthorization, Signed, USER_DATA_PADDED_LENGTH, UserLinkData,
+        },
     },
-    id::ID_LENGTH,
+    id::{ID_LENGTH, QueueId},
     key::Ed25519PublicKey,
-    short_link::LinkKind,
-    wire::{self, Decode, List, Writer},
+    short_link::{LinkKind, ShortLink},
+    wire::{self, Decode, Encode, List, Writer},
 };
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -36,18 +95,24 @@ pub const DATA_START: usize = NONCE_LENGTH + TAG_LENGTH + 2 + 1 + ED25519_SIGNAT
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// The data belongs to another link.
+    /// The data was not encrypted with the key of the link.
+    Decrypt,
+    /// The data belongs to another link, or the link's key is none.
     Hash,
     /// The root key did not sign the fixed data.
     FixedSignature,
-    /// Neither the root key nor an owner signed the user data.
-    UserSignature,
     /// An owner has the root key.
     RootOwner,
     /// Two owners have the same id or the same key.
     DuplicateOwner,
     /// Neither the root key nor an earlier owner signed an owner.
     OwnerSignature,
+    /// Neither the root key nor an owner signed the user data.
+    UserSignature,
+    /// The data leads to another queue than the one it is kept with, or to another relay.
+    Address,
+    /// Who signs user data is not listed in it, and does not have the root key.
+    NoOwner,
     /// The data is not what belongs there.
     Format(wire::Error),
 }
@@ -58,15 +123,27 @@ impl From<wire::Error> for LinkError {
     }
 }
 
+impl From<Error> for LinkError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Format(error) => Self::Format(error),
+            _ => Self::Decrypt,
+        }
+    }
+}
+
 impl core::fmt::Display for LinkError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
+            Self::Decrypt => "the data was not encrypted with the key of the link",
             Self::Hash => "the data belongs to another link",
             Self::FixedSignature => "the fixed data is not signed by its root key",
-            Self::UserSignature => "the user data is not signed by the root key or an owner",
             Self::RootOwner => "an owner of the link has its root key",
             Self::DuplicateOwner => "two owners of the link have the same id or key",
             Self::OwnerSignature => "an owner of the link is not signed by the root key or an earlier owner",
+            Self::UserSignature => "the user data is not signed by the root key or an owner",
+            Self::Address => "the link data is that of another queue",
+            Self::NoOwner => "the signer is not an owner of the link",
             Self::Format(error) => return write!(f, "the link data is malformed: {error}"),
         })
     }
@@ -111,6 +188,14 @@ impl LinkKey {
     }
 }
 
+/// Writes data where [`seal`] takes it from, and gives it: the key of the link is [`LinkKey::of`] the fixed data.
+///
+/// Fails with [`Error::Length`] when it does not fit: 1941 bytes of fixed data do, and 13,717 of user data.
+pub fn place<'b>(data: &impl Encode, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+    let place = buffer.get_mut(DATA_START..).ok_or(Error::Length)?;
+    data.to_slice(place).map_err(|_| Error::Length)
+}
+
 /// Signs and encrypts data that stands in the buffer from [`DATA_START`] on, `length` bytes. The buffer, of
 /// [`FIXED_LENGTH`] or [`USER_LENGTH`] bytes, then holds what the relay gets.
 ///
@@ -131,13 +216,54 @@ pub fn seal(
     key.seal_padded(nonce, sealed, length.saturating_add(1 + ED25519_SIGNATURE_LENGTH))
 }
 
+/// Reads what a relay had for a link: decrypts both parts where they stand and verifies everything.
+///
+/// `sender_id` is the one the relay gave with the data. The queue of the connection request then has the address of
+/// the relay in the link, which may know more hosts than it had when the data was made. [Restore](ShortLink::restore) a
+/// shortened link before.
+///
+/// Fails with [`LinkError::Format`] on what cannot be read, and otherwise with the first fault in the order of
+/// [`LinkError`]'s variants, where each owner is looked at before the next. Stack: about five kilobytes for the connection
+/// request, which it returns.
+pub fn read<'b>(
+    link: &ShortLink,
+    sender_id: QueueId<'_>,
+    fixed: &'b mut [u8],
+    user: &'b mut [u8],
+) -> Result<(FixedLinkData<'b>, UserLinkData<'b>), LinkError> {
+    let link_key = LinkKey(link.key().ok_or(LinkError::Hash)?);
+    let key = match link.kind() {
+        LinkKind::Invitation => link_key.invitation_key()?,
+        _ => link_key.contact_keys()?.1,
+    };
+    let (fixed, user) = (open(&key, fixed)?, open(&key, user)?);
+    let (mut fixed, user) = verify(link.kind(), &link_key, &fixed, &user)?;
+    verify_address(&mut fixed.connection_request, &link.server(), sender_id)?;
+    Ok((fixed, user))
+}
+
+/// Verifies that a connection request leads to the queue its link data is kept with, on a relay with this address, and
+/// puts the address there. [`LinkError::Address`] otherwise.
+pub fn verify_address(
+    request: &mut ConnectionRequest,
+    server: &ServerAddress<'_>,
+    sender_id: QueueId<'_>,
+) -> Result<(), LinkError> {
+    let queue = request.queue();
+    let first = server.hosts.iter().next();
+    if queue.sender_id() != sender_id || !queue.server().hosts.iter().any(|host| Some(host) == first) {
+        return Err(LinkError::Address);
+    }
+    Ok(request.set_server(server)?)
+}
+
 /// Decrypts what a relay had, where it stands. [`verify`] it before use.
 pub fn open<'b>(key: &BoxKey, buffer: &'b mut [u8]) -> Result<Signed<'b>, Error> {
     let (nonce, sealed) = buffer.split_first_chunk_mut::<NONCE_LENGTH>().ok_or(Error::Decrypt)?;
     Ok(Signed::from_bytes(key.open_content(&Nonce(*nonce), sealed)?)?)
 }
 
-/// Verifies both parts of a link's data against the link, and reads them.
+/// Verifies both parts of a link's data against the link, and reads them. [`verify_address`] comes next.
 ///
 /// Owners are verified in the order of the list. A list as long as the data allows, about 120, where each one is signed
 /// by the one before, costs some 7,000 verifications.
@@ -175,6 +301,19 @@ pub fn verify<'a>(
         return Err(LinkError::UserSignature);
     }
     Ok((fixed_data, user_data))
+}
+
+/// Verifies that the user data of an address may be signed with `signer`: that its owners are in order, and that the
+/// signer is the root key or one of them. To be called before such data is sealed.
+pub fn verify_signer(
+    root_key: &Ed25519PublicKey,
+    owners: &List<'_, OwnerAuthorization<'_>>,
+    signer: &Ed25519PublicKey,
+) -> Result<(), LinkError> {
+    if signer != root_key && !owners.iter().any(|owner| owner.owner_key == *signer) {
+        return Err(LinkError::NoOwner);
+    }
+    verify_owners(root_key, owners)
 }
 
 fn verify_owners(root_key: &Ed25519PublicKey, owners: &List<'_, OwnerAuthorization<'_>>) -> Result<(), LinkError> {
@@ -222,6 +361,18 @@ mod tests {
         let expected = bytes("efcfdbca49d0a09566bb06c017e29d74861ce710afa58587a698fd4b85179d4a");
         assert!(same(&key, &BoxKey::new(&expected)));
         let expected = bytes("7f3160cc1a195495e752e2204b71508fca7c0e7bcca32935bf1f4af2ac05b787");
+        assert!(same(&link_key.invitation_key().unwrap(), &BoxKey::new(&expected)));
+    }
+
+    /// The values of the agent's wire reference, section 27.
+    #[test]
+    fn agent_vectors() {
+        let link_key = LinkKey(*b"0123456789abcdef0123456789abcdef");
+        let (id, key) = link_key.contact_keys().unwrap();
+        assert_eq!(id, bytes("7bb6cac6ddda05661de73a9974926c4d3d30f3dd36e0e365"));
+        let expected = bytes("92f91f61f480698b6edcbc6277359f463f5810065e47253f72657bb8847e0ebe");
+        assert!(same(&key, &BoxKey::new(&expected)));
+        let expected = bytes("7414e908a26d11b2e23016afa771e45d62bcdd72a14237958069e33f9c2c2319");
         assert!(same(&link_key.invitation_key().unwrap(), &BoxKey::new(&expected)));
     }
 

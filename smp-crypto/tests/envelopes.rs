@@ -8,7 +8,7 @@ use common::{array, assert_bytes, bytes, for_each_case, number, text};
 use serde_json::Value;
 use smp_crypto::{
     authorization::{authorize, verify as verify_authorization},
-    delivery,
+    delivery, hash,
     key::*,
     notification, queue_envelope,
     queue_envelope::{EnvelopeHeader, SealedEnvelope},
@@ -17,9 +17,9 @@ use smp_crypto::{
     short_link::{self, LinkError, LinkKey},
 };
 use smp_proto::{
-    agent::link_data::Signed,
-    id::{CorrelationId, MessageId},
-    short_link::LinkKind,
+    agent::link_data::{Signed, UserLinkData},
+    id::{CorrelationId, MessageId, QueueId},
+    short_link::{LinkKind, ShortLink},
     smp::{
         message::{ClientMessage, Delivery, NotificationMetadata},
         proxy::{ForwardedResponse, ForwardedTransmission, ProxyForward},
@@ -267,12 +267,25 @@ fn link_data(case: &Value) {
     };
     let mut fixed = seal("fixed", short_link::FIXED_LENGTH, &root);
     let mut user = seal("user", short_link::USER_LENGTH, &signer);
+    let link = ShortLink::parse(text(case, "short_link")).unwrap();
+    let sender_id = bytes(case, "sender_id");
+    let sender_id = QueueId::new(&sender_id).unwrap();
+    let correlation_id = bytes(case, "corr_id");
+    assert_eq!(hash::sender_id(CorrelationId::new(&correlation_id).unwrap()), sender_id.as_bytes());
+    let (mut fixed_copy, mut user_copy) = (fixed.clone(), user.clone());
+    let read = short_link::read(&link, sender_id, &mut fixed_copy, &mut user_copy).unwrap();
+    assert_eq!(read.0.connection_request.queue().server(), link.server());
     let fixed = short_link::open(&key, &mut fixed).unwrap();
     let user = short_link::open(&key, &mut user).unwrap();
     assert_eq!(fixed.data, bytes(&case["fixed"], "data"));
     assert_eq!(user.data, bytes(&case["user"], "data"));
-    let (verified, _) = short_link::verify(kind, &link_key, &fixed, &user).unwrap();
-    assert_eq!(verified.root_key, root.public_key());
+    let verified = short_link::verify(kind, &link_key, &fixed, &user).unwrap();
+    assert_eq!(verified.0.root_key, root.public_key());
+    assert_eq!(verified, read, "the link has the address of the queue");
+    if let UserLinkData::Contact { contact, .. } = verified.1 {
+        let signer = signer.public_key();
+        assert_eq!(short_link::verify_signer(&verified.0.root_key, &contact.owners, &signer), Ok(()));
+    }
     let other = if contact { LinkKind::Invitation } else { LinkKind::Group };
     assert!(matches!(short_link::verify(other, &link_key, &fixed, &user), Err(LinkError::Format(_))));
 }

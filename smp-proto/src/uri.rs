@@ -223,6 +223,13 @@ impl QueueUri {
         Self { mode, ..self }
     }
 
+    /// Names another address of the relay that keeps the queue; [`Error::TooLong`] when it does not fit the fixed
+    /// buffers.
+    pub fn set_server(&mut self, server: &ServerAddress<'_>) -> Result<(), Error> {
+        self.server = ServerBuf::try_from(server)?;
+        Ok(())
+    }
+
     /// Whether the sender may secure the queue.
     #[must_use]
     pub fn sender_can_secure(&self) -> bool {

@@ -4,7 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::RatchetParameters;
-use crate::address::Host;
+use crate::address::{Host, ServerAddress};
 use crate::query::{Encoded, Percent, Query};
 use crate::short_link::ShortLink;
 use crate::uri::{QueueMode, QueueUri};
@@ -103,6 +103,12 @@ impl ConnectionRequest {
     #[must_use]
     pub const fn queue(&self) -> &QueueUri {
         &self.queue
+    }
+
+    /// Names another address of the relay that keeps the queue to connect to; [`Error::TooLong`] when it does not fit
+    /// the fixed buffers.
+    pub fn set_server(&mut self, server: &ServerAddress<'_>) -> Result<(), Error> {
+        self.queue.set_server(server)
     }
 
     /// Every queue listed, the one to connect to first.
