@@ -11,7 +11,7 @@
 //! See `wire/smp.md` sections 3.2 and 14.1.
 
 mod error;
-mod files;
+pub(crate) mod files;
 
 pub use error::{IdentityError, Problem};
 

@@ -1,5 +1,6 @@
 //! Relay server, client and programs of the SimpleX network on tokio.
 
+pub mod agent;
 pub mod client;
 pub mod identity;
 pub mod net;

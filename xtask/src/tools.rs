@@ -13,7 +13,7 @@ pub(crate) enum Need {
     Rustfmt,
     /// `cargo clippy`.
     Clippy,
-    /// A C compiler: some cryptography is C and assembly.
+    /// A C compiler: some cryptography is C and assembly, and SQLite is C.
     C,
     /// A C++ compiler: libFuzzer is C++.
     Cxx,

@@ -65,7 +65,7 @@ fn write_temporary(directory: &Path, new: &NewFile) -> io::Result<()> {
 }
 
 /// Makes the renames in `directory` survive a power cut.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     // Other systems than Unix cannot open a directory and do not need to.
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
