@@ -12,8 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-const SECOND: u64 = 1_000;
-const HOUR: u64 = 3_600 * SECOND;
+use super::timing::{HOUR, SECOND};
 
 /// Between attempts to connect to a server whose subscriptions were lost, and for commands that are repeated.
 pub const RECONNECT: RetryInterval = RetryInterval { initial: 2 * SECOND, after: 10 * SECOND, max: 180 * SECOND };

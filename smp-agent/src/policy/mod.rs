@@ -11,6 +11,7 @@
 //! | [`session`] | over which connection | section 22 |
 //! | [`routing`] | directly or through a proxy relay | section 23 |
 //! | [`back_off`] | when to try again | section 24 |
+//! | [`timing`] | how long anything lasts | section 24 |
 //! | [`integrity`] | whether a message continues the last one | section 13 |
 
 pub mod back_off;
@@ -20,3 +21,4 @@ pub mod integrity;
 pub mod routing;
 pub mod server;
 pub mod session;
+pub mod timing;

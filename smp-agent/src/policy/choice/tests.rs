@@ -178,7 +178,7 @@ fn several_are_of_different_operators_and_hosts() {
 
 #[test]
 fn several_never_share_a_host() {
-    let servers = list(&[configured("a,b", 1, "sp"), configured("b,c", 2, "sp"), configured("a", 3, "sp:443")]);
+    let servers = list(&[configured("a,b", 1, "sp"), configured("b,c", 2, "sp"), configured("a:443", 3, "sp")]);
     for seed in 0..50 {
         let chosen = several(&servers, Role::Storage, 3, &[], &mut random(seed));
         assert!(!chosen.is_empty() && chosen.len() < 3);
