@@ -1,0 +1,232 @@
+//! The two ends of queues.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use smp_crypto::key::{SharedSecret, X25519PublicKey, X25519SecretKey};
+use smp_crypto::secret_box::BoxKey;
+use smp_proto::id::QueueId;
+use smp_proto::smp::recipient::QueueMode;
+use smp_proto::uri::QueueAddress;
+use smp_proto::version::ClientVersion;
+
+use super::Secret;
+use crate::id::EventId;
+use crate::policy::server::Server;
+use crate::request::{AccessKey, LinkData, QueueAccess};
+use crate::time::Time;
+
+/// What a queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Mode {
+    Messaging,
+    Contact,
+}
+
+impl From<QueueMode> for Mode {
+    fn from(mode: QueueMode) -> Self {
+        match mode {
+            QueueMode::Messaging => Self::Messaging,
+            QueueMode::Contact => Self::Contact,
+        }
+    }
+}
+
+impl From<Mode> for QueueMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Messaging => Self::Messaging,
+            Mode::Contact => Self::Contact,
+        }
+    }
+}
+
+/// How far a queue has come (wire reference, section 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum QueueStatus {
+    New,
+    Confirmed,
+    Secured,
+    Active,
+}
+
+/// Where a receive queue is in a move (section 18): the old one in the first two and the fourth, the new one's progress
+/// shows in its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ReceiveSwitch {
+    /// The new queue is being created.
+    Started,
+    /// QADD was sent.
+    SendingAdd,
+    /// QUSE was sent.
+    SendingUse,
+    /// A message came through the new queue.
+    ReceivedMessage,
+}
+
+/// Where a send queue is in a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SendSwitch {
+    /// QKEY was sent.
+    SendingKey,
+    /// QTEST was sent.
+    SendingTest,
+}
+
+/// What is known of the last message of a receive queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Acknowledgement {
+    /// The message's id at the relay.
+    pub(crate) message_id: Vec<u8>,
+    /// The event the application has to acknowledge first.
+    pub(crate) event: Option<EventId>,
+}
+
+/// The short link of an own queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct QueueLink {
+    /// The link's id; empty as long as the relay has not told it.
+    pub(crate) id: Vec<u8>,
+    /// The key in the link.
+    pub(crate) key: Secret,
+    /// Signs the link's data.
+    pub(crate) root_key: Secret,
+    /// The data at the relay, or on its way there.
+    pub(crate) data: LinkData,
+    /// Whether the relay has the data.
+    pub(crate) stored: bool,
+    /// Whether it is to be deleted.
+    pub(crate) deleting: bool,
+    /// The correlation id of NEW, for a queue that is created with a link.
+    pub(crate) correlation_id: Option<[u8; 24]>,
+}
+
+/// A queue this side receives from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceiveQueue {
+    /// Names it among the queues of the connection, both directions; never reused.
+    pub(crate) number: u32,
+    pub(crate) server: Server,
+    /// Authorizes commands.
+    pub(crate) key: AccessKey,
+    /// Agrees on the encryption of the last hop; the agreed secret once the relay's key is known.
+    pub(crate) delivery: Secret,
+    /// The private half of the key in the address.
+    pub(crate) envelope_key: Secret,
+    /// The recipient's id; empty as long as the queue is not created.
+    pub(crate) recipient_id: Vec<u8>,
+    /// The sender's id; empty as long as it is not known.
+    pub(crate) sender_id: Vec<u8>,
+    pub(crate) mode: Option<Mode>,
+    /// What is agreed with the sender.
+    pub(crate) envelope_secret: Option<Secret>,
+    /// The version of envelopes.
+    pub(crate) version: u16,
+    pub(crate) status: QueueStatus,
+    /// The sender's key, as SubjectPublicKeyInfo, which the relay shall be told.
+    pub(crate) secure_with: Option<Vec<u8>>,
+    pub(crate) primary: bool,
+    /// The queue it takes the place of.
+    pub(crate) replaces: Option<u32>,
+    pub(crate) switch: Option<ReceiveSwitch>,
+    pub(crate) link: Option<QueueLink>,
+    /// The last message that was taken from it.
+    pub(crate) last: Option<Acknowledgement>,
+    /// Whether it is subscribed to as soon as possible.
+    pub(crate) subscribe: bool,
+    /// Whether it is to be deleted at the relay.
+    pub(crate) deleting: bool,
+    /// How often that failed.
+    pub(crate) failed_deletions: u8,
+    /// Relays that did not create it.
+    pub(crate) tried: Vec<Server>,
+    /// Whether the relay shall refuse messages from now on; `Some(true)` when it does.
+    pub(crate) suspended: Option<bool>,
+}
+
+impl ReceiveQueue {
+    /// Whether it exists at its relay.
+    pub(crate) fn is_created(&self) -> bool {
+        !self.recipient_id.is_empty()
+    }
+
+    pub(crate) fn access(&self) -> QueueAccess {
+        QueueAccess { id: self.recipient_id.clone(), key: self.key.clone() }
+    }
+
+    pub(crate) fn delivery_key(&self) -> BoxKey {
+        BoxKey::from(&SharedSecret::from_bytes(self.delivery.0))
+    }
+
+    pub(crate) fn envelope_key(&self) -> X25519SecretKey {
+        X25519SecretKey::from_bytes(&self.envelope_key.0)
+    }
+
+    /// The address for its sender.
+    pub(crate) fn address(&self) -> Option<QueueAddress<'_>> {
+        Some(QueueAddress {
+            server: self.server.address(),
+            sender_id: QueueId::new(&self.sender_id).ok()?,
+            dh_key: self.envelope_key().public_key(),
+            mode: self.mode.map(QueueMode::from),
+        })
+    }
+}
+
+/// A queue this side sends to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SendQueue {
+    /// Names it among the queues of the connection, both directions; never reused.
+    pub(crate) number: u32,
+    pub(crate) server: Server,
+    /// The sender's id.
+    pub(crate) sender_id: Vec<u8>,
+    /// The recipient's key in the address.
+    pub(crate) recipient_key: [u8; 32],
+    /// Authorizes messages.
+    pub(crate) key: AccessKey,
+    /// The own public key, in the header of the first message.
+    pub(crate) envelope_public: [u8; 32],
+    /// What is agreed with the recipient.
+    pub(crate) envelope_secret: Secret,
+    /// The version of envelopes.
+    pub(crate) version: u16,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) status: QueueStatus,
+    pub(crate) primary: bool,
+    /// The queue it takes the place of.
+    pub(crate) replaces: Option<u32>,
+    pub(crate) switch: Option<SendSwitch>,
+    /// When it was full last, and since when: nothing of it can be told from the relay otherwise.
+    pub(crate) full_since: Option<Time>,
+    /// Nothing can be sent to it any more.
+    pub(crate) disabled: bool,
+}
+
+impl SendQueue {
+    /// Whether its sender sets the key itself.
+    pub(crate) fn is_messaging(&self) -> bool {
+        self.mode == Some(Mode::Messaging)
+    }
+
+    /// Whether SKEY has to come before the first message.
+    pub(crate) fn wants_key(&self) -> bool {
+        self.is_messaging() && self.status == QueueStatus::New && !self.disabled
+    }
+
+    pub(crate) fn box_key(&self) -> BoxKey {
+        BoxKey::from(&SharedSecret::from_bytes(self.envelope_secret.0))
+    }
+
+    pub(crate) fn access(&self) -> QueueAccess {
+        QueueAccess { id: self.sender_id.clone(), key: self.key.clone() }
+    }
+
+    pub(crate) fn client_version(&self) -> ClientVersion {
+        ClientVersion(self.version)
+    }
+
+    pub(crate) fn public_key(&self) -> X25519PublicKey {
+        X25519PublicKey(self.envelope_public)
+    }
+}
