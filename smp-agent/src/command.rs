@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ConnectionId, EventId, InvitationId, MessageId, UserId};
-use crate::policy::ServerList;
+use crate::id::{ConnectionId, EventId, InvitationId, MessageId};
+use crate::policy::server::{ServerList, UserId};
 
 /// Whether a connection is protected by post-quantum keys (wire reference of the ratchet, section 12.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub enum PostQuantum {
 }
 
 /// The short link that a new address or invitation shall have (wire reference, section 9).
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRequest {
     /// Data of the application that everybody who has the link can read, up to 13,600 bytes.
     pub user_data: Vec<u8>,

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use smp_proto::version::AgentVersion;
 
 use crate::error::ConnectionError;
 use crate::id::{ConnectionId, EventId, InvitationId, MessageId};
-use crate::policy::{Integrity, Server};
+use crate::policy::integrity::Integrity;
+use crate::policy::server::Server;
 use crate::request::Failure;
 
 /// Something that happened.
@@ -185,8 +185,8 @@ pub enum EventKind {
         connection: ConnectionId,
         /// Whether post-quantum keys are in use already.
         post_quantum: bool,
-        /// The version both speak.
-        version: AgentVersion,
+        /// The version of the agent protocol both speak.
+        version: u16,
     },
     /// A message came (`MSG`).
     Message {

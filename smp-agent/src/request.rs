@@ -14,7 +14,8 @@ use smp_crypto::key::{AuthorizationKey, Ed25519PublicKey, Ed25519SecretKey, X255
 use smp_proto::smp::recipient::QueueMode;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::policy::{Server, SessionKey};
+use crate::policy::server::Server;
+use crate::policy::session::SessionKey;
 
 /// Names a request among those of one run of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

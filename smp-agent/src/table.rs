@@ -2,7 +2,8 @@
 
 use smp_crypto::hash::sha256;
 
-use crate::id::{ConnectionId, EventId, InvitationId, MessageId, UserId};
+use crate::id::{ConnectionId, EventId, InvitationId, MessageId};
+use crate::policy::server::UserId;
 
 /// A table's number, the first octet of the keys of its records. Never reused for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use smp_proto::version::AgentVersion;
 
 use super::{ReceiveQueue, SendQueue};
-use crate::command::ConnectionOptions;
+use crate::command::{ConnectionOptions, LinkRequest};
 use crate::event::RatchetSync;
 use crate::policy::server::{Server, UserId};
 use crate::time::Time;
@@ -122,6 +122,10 @@ pub(crate) struct Connection {
     /// Since when it is being deleted, and whether messages are delivered first.
     pub(crate) deleting: Option<(Time, bool)>,
     pub(crate) created: Time,
+    /// The short link that its first queue shall have.
+    pub(crate) link: Option<LinkRequest>,
+    /// Whether HELLO of the peer has come.
+    pub(crate) greeted: bool,
 }
 
 impl Connection {
@@ -146,6 +150,8 @@ impl Connection {
             suspended: false,
             deleting: None,
             created: now,
+            link: None,
+            greeted: false,
         }
     }
 

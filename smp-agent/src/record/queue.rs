@@ -128,10 +128,14 @@ pub(crate) struct ReceiveQueue {
     pub(crate) primary: bool,
     /// The queue it takes the place of.
     pub(crate) replaces: Option<u32>,
+    /// Whether it was added to a connection that had others, and takes the place of none.
+    pub(crate) is_added: bool,
     pub(crate) switch: Option<ReceiveSwitch>,
     pub(crate) link: Option<QueueLink>,
     /// The last message that was taken from it.
     pub(crate) last: Option<Acknowledgement>,
+    /// Whether the relay is to be told that the last message was taken.
+    pub(crate) acknowledging: bool,
     /// Whether it is subscribed to as soon as possible.
     pub(crate) subscribe: bool,
     /// Whether it is to be deleted at the relay.

@@ -1,0 +1,282 @@
+//! The state machine.
+
+mod commands;
+mod deliver;
+mod enqueue;
+mod handshake;
+mod join;
+mod link;
+mod open;
+mod queues;
+mod ratchet;
+mod receive;
+mod relays;
+mod remove;
+mod resync;
+mod rotate;
+mod subscriptions;
+mod work;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use crate::command::{Command, Reply};
+use crate::configuration::Configuration;
+use crate::error::{ConnectionError, Error};
+use crate::event::{Event, EventKind};
+use crate::id::{ConnectionId, EventId, MessageId};
+use crate::policy::server::{Server, ServerList, UserId};
+use crate::policy::session::SessionKey;
+use crate::record::{Connection, EventRecord, ReceivedFrom, State};
+use crate::request::{Answer, Failure, RelayEvent, Request, RequestId};
+use crate::storage::Storage;
+use crate::table::Key;
+use crate::time::Time;
+use crate::transaction::{Mark, Notice, Transaction};
+
+use subscriptions::Subscriptions;
+use work::{Flight, Progress, Work};
+
+/// How many event numbers are reserved at once.
+const EVENT_BLOCK: u64 = 1_024;
+
+/// What an agent's operations give.
+pub(crate) type Result<T, S> = core::result::Result<T, Error<<S as Storage>::Error>>;
+
+/// Connections of all users of one storage.
+///
+/// Inputs ([`handle`](Self::handle), [`answer`](Self::answer), [`relay_event`](Self::relay_event),
+/// [`advance`](Self::advance)) change the state in memory; [`commit`](Self::commit) makes what follows from all of them
+/// durable, and only then are its requests ([`next_request`](Self::next_request)) and events ([`poll`](Self::poll)) given
+/// out. Several inputs may share a commit.
+pub struct Agent<S: Storage, R: CryptoRng> {
+    transaction: Transaction<S>,
+    random: R,
+    configuration: Configuration,
+    /// An earlier failure of the storage.
+    stopped: bool,
+    now: Time,
+    state: State,
+    next_event: u64,
+    next_request: u64,
+    users: BTreeMap<UserId, ServerList>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// The connection of each receive queue.
+    queues: BTreeMap<(Server, Vec<u8>), (ConnectionId, u32)>,
+    /// Messages that wait for each send queue, oldest first.
+    waiting: BTreeMap<(ConnectionId, u32), VecDeque<MessageId>>,
+    work: BTreeMap<Work, Progress>,
+    due: BTreeSet<(Time, Work)>,
+    flights: BTreeMap<RequestId, Flight>,
+    subscriptions: BTreeMap<SessionKey, Subscriptions>,
+    /// The proxy for each session to a relay.
+    proxies: BTreeMap<SessionKey, Server>,
+    /// Work that goes directly the next time, as no proxy reaches its relay.
+    direct: BTreeSet<Work>,
+    /// Confirmations that are authorized the next time, as the recipient may have set the key.
+    signed: BTreeSet<Work>,
+    next_cleanup: Time,
+    /// Connections whose work has to be planned anew.
+    touched: BTreeSet<ConnectionId>,
+    undo: Vec<Undo>,
+    requests: VecDeque<Request>,
+    notices: VecDeque<Notice>,
+}
+
+/// How to take back a change in memory.
+enum Undo {
+    Connection(ConnectionId, Option<Connection>),
+    Waiting(ConnectionId, u32),
+}
+
+impl<S: Storage, R: CryptoRng> core::fmt::Debug for Agent<S, R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Agent").field("connections", &self.connections.len()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Storage, R: CryptoRng> Agent<S, R> {
+    /// Executes a command of the application.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], and nothing has changed; the others mean that the agent is of no use any more.
+    pub fn handle(&mut self, now: Time, command: Command) -> Result<Reply, S> {
+        self.input(now, |agent| agent.command(command))
+    }
+
+    /// Takes the result of a request.
+    ///
+    /// # Errors
+    /// All mean that the agent is of no use any more.
+    pub fn answer(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        self.input(now, |agent| agent.take_answer(request, result))
+    }
+
+    /// Takes what a relay said without being asked, or the end of a connection.
+    ///
+    /// # Errors
+    /// All mean that the agent is of no use any more.
+    pub fn relay_event(&mut self, now: Time, event: RelayEvent) -> Result<(), S> {
+        self.input(now, |agent| agent.take_relay_event(event))
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// All mean that the agent is of no use any more.
+    pub fn advance(&mut self, now: Time) -> Result<(), S> {
+        self.input(now, |agent| {
+            agent.advance_work();
+            agent.advance_subscriptions();
+            agent.clean_up_if_due()
+        })
+    }
+
+    /// When [`advance`](Self::advance) has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let work = self.due.first().map(|(due, _)| *due);
+        let subscriptions = self.subscriptions.values().filter_map(Subscriptions::due).min();
+        [work, subscriptions, Some(self.next_cleanup)].into_iter().flatten().min()
+    }
+
+    /// Makes everything durable that follows from the inputs since the last commit, and lets its requests and events
+    /// out. It is one [`Storage::commit`], or none when nothing has to be stored.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn commit(&mut self) -> Result<(), S> {
+        if self.stopped {
+            return Err(Error::Stopped);
+        }
+        self.undo.clear();
+        if let Err(error) = self.transaction.commit() {
+            self.stopped = true;
+            return Err(error);
+        }
+        self.requests.extend(self.transaction.requests.drain(..));
+        self.notices.extend(self.transaction.notices.drain(..));
+        Ok(())
+    }
+
+    /// The next request to be executed, of those that were committed.
+    pub fn next_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    /// The next event, of those that were committed. After a restart all events that were not acknowledged come again,
+    /// in their order.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn poll(&mut self) -> Result<Option<Event>, S> {
+        while let Some(notice) = self.notices.pop_front() {
+            match notice {
+                Notice::Passing(kind) => return Ok(Some(Event { id: None, kind })),
+                Notice::Kept(id) => {
+                    let record = self.transaction.get::<EventRecord>(&Key::event(id)).inspect_err(|_| self.stopped = true)?;
+                    // Acknowledged before it was asked for, by an application that knew it from before a restart.
+                    if let Some(record) = record {
+                        return Ok(Some(Event { id: Some(id), kind: record.kind }));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The storage. What was not committed is lost.
+    pub fn into_storage(self) -> S {
+        self.transaction.into_storage()
+    }
+
+    /// The storage, for records of the application.
+    pub fn storage(&mut self) -> &mut S {
+        self.transaction.storage()
+    }
+
+    /// Takes one input: all that follows from it, or, when it is refused, nothing.
+    fn input<T>(&mut self, now: Time, act: impl FnOnce(&mut Self) -> Result<T, S>) -> Result<T, S> {
+        if self.stopped {
+            return Err(Error::Stopped);
+        }
+        self.now = self.now.max(now);
+        let mark = self.transaction.mark();
+        let undo = self.undo.len();
+        let result = act(self);
+        match &result {
+            Ok(_) => {
+                self.plan_touched().inspect_err(|_| self.stopped = true)?;
+                self.subscribe_waiting();
+            }
+            Err(Error::Refused(_)) => self.take_back(mark, undo),
+            Err(_) => self.stopped = true,
+        }
+        result
+    }
+
+    fn take_back(&mut self, mark: Mark, undo: usize) {
+        self.transaction.roll_back(mark);
+        self.touched.clear();
+        while self.undo.len() > undo {
+            match self.undo.pop() {
+                Some(Undo::Connection(id, Some(connection))) => drop(self.connections.insert(id, connection)),
+                Some(Undo::Connection(id, None)) => drop(self.connections.remove(&id)),
+                Some(Undo::Waiting(id, queue)) => {
+                    if let Some(messages) = self.waiting.get_mut(&(id, queue)) {
+                        messages.pop_back();
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Stores a connection.
+    fn save(&mut self, id: ConnectionId, connection: Connection) -> Result<(), S> {
+        self.transaction.put(&Key::connection(id), &connection)?;
+        let before = self.connections.insert(id, connection);
+        self.undo.push(Undo::Connection(id, before));
+        self.touched.insert(id);
+        Ok(())
+    }
+
+    /// A copy of a connection, to be changed and saved.
+    fn load(&self, id: ConnectionId) -> Option<Connection> {
+        self.connections.get(&id).cloned()
+    }
+
+    /// Tells the application something.
+    fn notify(&mut self, kind: EventKind) -> Result<(), S> {
+        self.notify_from(kind, None).map(drop)
+    }
+
+    /// Tells the application something that came with a message.
+    fn notify_from(&mut self, kind: EventKind, from: Option<ReceivedFrom>) -> Result<Option<EventId>, S> {
+        if !kind.is_kept() {
+            self.transaction.notices.push(Notice::Passing(kind));
+            return Ok(None);
+        }
+        if self.next_event >= self.state.events_below {
+            self.state.events_below = self.next_event.saturating_add(EVENT_BLOCK);
+            self.transaction.put(&Key::state(), &self.state)?;
+        }
+        let id = EventId(self.next_event);
+        self.next_event = self.next_event.saturating_add(1);
+        self.transaction.put(&Key::event(id), &EventRecord { kind, from })?;
+        self.transaction.notices.push(Notice::Kept(id));
+        Ok(Some(id))
+    }
+
+    /// Tells the application that something about a connection failed.
+    fn fail(&mut self, connection: ConnectionId, error: ConnectionError) -> Result<(), S> {
+        self.notify(EventKind::Failed { connection, error })
+    }
+}

@@ -1,0 +1,388 @@
+//! Receive queues at their relays: created, secured, acknowledged, suspended, deleted; and SKEY of send queues.
+
+use rand_core::CryptoRng;
+use smp_crypto::key::{Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
+use smp_proto::key::AuthorizationKey;
+use smp_proto::smp::recipient::QueueMode;
+
+use super::work::{Attempt, Next, Work};
+use super::{Agent, Result};
+use crate::error::{ConnectionError, Error};
+use crate::event::{DeliveryProblem, EventKind};
+use crate::id::ConnectionId;
+use crate::policy::server::Server;
+use crate::policy::session::SessionKey;
+use crate::record::{
+    Connection, Mode, QueueStatus, ReceiveQueue, ReplyQueue, Secret, SendQueue, Stage, Target,
+};
+use crate::request::{AccessKey, Answer, CreatedQueue, Failure, NewQueue, Operation, Reason};
+use crate::storage::Storage;
+
+/// After so many relays that did not create a redundant queue it is done without.
+const REDUNDANT_ATTEMPTS: usize = 3;
+
+impl<S: Storage, R: CryptoRng> Agent<S, R> {
+    /// The request for some work; `None` when there is nothing to do, or not now.
+    pub(super) fn prepare(&mut self, work: &Work) -> Result<Option<Attempt>, S> {
+        let (id, number) = match work {
+            Work::Deliver(id, number) => return self.prepare_delivery(work, *id, *number),
+            Work::Create(id, number) => return self.prepare_creation(work, *id, *number),
+            Work::StoreLink(id, number) => return self.prepare_link_storing(*id, *number),
+            Work::ReadLink(id) => return self.prepare_link_reading(work, *id),
+            Work::SecureBySender(id, number) => {
+                let Some(connection) = self.connections.get(id) else { return Ok(None) };
+                let Some(queue) = connection.send_queue(*number) else { return Ok(None) };
+                let session = self.session(connection.user, &queue.server, *id);
+                let operation = Operation::SecureBySender { queue: queue.access() };
+                return Ok(self.sending(work, session, operation));
+            }
+            Work::DoubtRole(_) => return Ok(None),
+            Work::Secure(id, number) | Work::Acknowledge(id, number) | Work::Suspend(id, number) | Work::Delete(id, number) => {
+                (*id, *number)
+            }
+        };
+        let Some(connection) = self.connections.get(&id) else { return Ok(None) };
+        let Some(queue) = connection.receive_queue(number) else { return Ok(None) };
+        let access = queue.access();
+        let operation = match work {
+            Work::Secure(..) => {
+                let key = queue.secure_with.as_deref().and_then(|key| AuthorizationKey::from_spki(key).ok());
+                Operation::Secure { queue: access, sender_key: key.ok_or(Error::Record)? }
+            }
+            Work::Acknowledge(..) => {
+                let Some(last) = &queue.last else { return Ok(None) };
+                Operation::Acknowledge { queue: access, message_id: last.message_id.clone() }
+            }
+            Work::Suspend(..) => Operation::Suspend(access),
+            _ => Operation::Delete(access),
+        };
+        Ok(Some(Attempt::direct(self.session(connection.user, &queue.server, id), operation)))
+    }
+
+    /// A new receive queue at a relay, not created yet.
+    pub(super) fn new_receive_queue(&mut self, connection: &mut Connection, server: Server, mode: Mode) -> u32 {
+        let number = connection.next_queue();
+        let primary = connection.receive_queues.is_empty();
+        connection.receive_queues.push(ReceiveQueue {
+            number,
+            server,
+            key: AccessKey::new(&Ed25519SecretKey::generate(&mut self.random)),
+            delivery: Secret(*X25519SecretKey::generate(&mut self.random).as_bytes()),
+            envelope_key: Secret(*X25519SecretKey::generate(&mut self.random).as_bytes()),
+            recipient_id: Default::default(),
+            sender_id: Default::default(),
+            mode: Some(mode),
+            envelope_secret: None,
+            version: self.configuration.client_versions.max().0,
+            status: QueueStatus::New,
+            secure_with: None,
+            primary,
+            replaces: None,
+            is_added: false,
+            switch: None,
+            link: None,
+            last: None,
+            acknowledging: false,
+            subscribe: true,
+            deleting: false,
+            failed_deletions: 0,
+            tried: Default::default(),
+            suspended: None,
+        });
+        number
+    }
+
+    /// The own end of a peer's queue; `None` when its key is of small order.
+    pub(super) fn new_send_queue(&mut self, connection: &mut Connection, queue: &ReplyQueue) -> Option<u32> {
+        let secret = X25519SecretKey::generate(&mut self.random);
+        let agreed = secret.diffie_hellman(&X25519PublicKey(queue.recipient_key)).ok()?;
+        let number = connection.next_queue();
+        let primary = connection.send_queues.is_empty();
+        connection.send_queues.push(SendQueue {
+            number,
+            server: queue.server.clone(),
+            sender_id: queue.sender_id.clone(),
+            recipient_key: queue.recipient_key,
+            key: AccessKey::new(&Ed25519SecretKey::generate(&mut self.random)),
+            envelope_public: secret.public_key().0,
+            envelope_secret: Secret(*agreed.as_bytes()),
+            version: queue.version,
+            mode: queue.mode,
+            status: QueueStatus::New,
+            primary,
+            replaces: None,
+            switch: None,
+            full_since: None,
+            disabled: false,
+        });
+        Some(number)
+    }
+
+    /// Whether it is time for a queue: who joins secures the other's queue first, so that an invitation that is gone
+    /// costs no queue; and a queue with a link knows the addresses of the others.
+    pub(super) fn may_create(&self, connection: &Connection, queue: &ReceiveQueue) -> bool {
+        if let Stage::Joining(joining) = &connection.stage
+            && matches!(joining.target, Target::Invitation { .. })
+            && connection.send_queues.iter().all(SendQueue::wants_key)
+        {
+            return false;
+        }
+        connection.link.is_none()
+            || !queue.primary
+            || connection.receive_queues.iter().all(|other| other.primary || other.is_created())
+    }
+
+    fn prepare_creation(&mut self, work: &Work, id: ConnectionId, number: u32) -> Result<Option<Attempt>, S> {
+        let Some(mut connection) = self.load(id) else { return Ok(None) };
+        let link = self.link_of_new_queue(id, &mut connection, number)?;
+        let Some(queue) = connection.receive_queue(number) else { return Ok(None) };
+        let mode = queue.mode.map_or(QueueMode::Messaging, QueueMode::from);
+        let new = NewQueue {
+            key: queue.key.clone(),
+            delivery_key: X25519SecretKey::from_bytes(&queue.delivery.0),
+            password: self.password(connection.user, &queue.server),
+            mode,
+            subscribe: queue.subscribe,
+            link,
+        };
+        let session = self.session(connection.user, &queue.server, id);
+        let _ = work;
+        if self.connections.get(&id) != Some(&connection) {
+            self.save(id, connection)?;
+        }
+        Ok(Some(Attempt::direct(session, Operation::CreateQueue(new.into()))))
+    }
+
+    pub(super) fn take_created(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        number: u32,
+        session: &SessionKey,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        let Some(mut connection) = self.load(id) else { return Ok(()) };
+        let result = match result {
+            Ok(Answer::Created(created)) => match self.adopt(&mut connection, number, &created) {
+                true => Ok(created),
+                false => Err(Failure::of_relay(Reason::Unexpected)),
+            },
+            Ok(_) => Err(Failure::of_relay(Reason::Unexpected)),
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(created) => {
+                self.finish(work);
+                self.queues.insert((session.server().clone(), created.recipient_id), (id, number));
+                self.subscribed(session, id, number);
+                self.queues_changed(id, &mut connection)?;
+            }
+            Err(failure) => self.creation_failed(work, id, &mut connection, number, failure)?,
+        }
+        self.save_if_there(id, connection)
+    }
+
+    /// Takes over what a relay tells of a new queue; not when it cannot be used.
+    fn adopt(&mut self, connection: &mut Connection, number: u32, created: &CreatedQueue) -> bool {
+        let Some(queue) = connection.receive_queue_mut(number) else { return false };
+        let secret = X25519SecretKey::from_bytes(&queue.delivery.0);
+        let Ok(agreed) = secret.diffie_hellman(&created.relay_key) else { return false };
+        if created.recipient_id.is_empty() || created.sender_id.is_empty() || !link_matches(queue, created) {
+            return false;
+        }
+        queue.delivery = Secret(*agreed.as_bytes());
+        queue.recipient_id.clone_from(&created.recipient_id);
+        queue.sender_id.clone_from(&created.sender_id);
+        queue.mode = match (queue.mode, created.mode) {
+            // Anybody may send to an address whatever the relay knows of modes.
+            (Some(Mode::Contact), _) => Some(Mode::Contact),
+            (_, mode) => mode.map(Mode::from),
+        };
+        match (&mut queue.link, &created.link_id) {
+            (Some(link), Some(link_id)) => {
+                link.id.clone_from(link_id);
+                link.stored = true;
+            }
+            (link, _) => *link = None,
+        }
+        queue.tried.clear();
+        true
+    }
+
+    fn creation_failed(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: u32,
+        failure: Failure,
+    ) -> Result<(), S> {
+        let others = connection.receive_queues.iter().any(|queue| queue.number != number && !queue.deleting);
+        let used = connection.servers();
+        let user = connection.user;
+        let Some(queue) = connection.receive_queue_mut(number) else { return Ok(()) };
+        super::work::remember(&mut queue.tried, &queue.server.clone());
+        let many = queue.tried.len() >= REDUNDANT_ATTEMPTS || !failure.is_temporary();
+        let redundant = others && queue.replaces.is_none();
+        if redundant && many {
+            self.finish(work);
+            connection.receive_queues.retain(|queue| queue.number != number);
+            if let Some(first) = connection.receive_queues.first_mut() {
+                first.primary = true;
+            }
+            return self.queues_changed(id, connection);
+        }
+        let known = queue.tried.len();
+        let mut tried = core::mem::take(&mut queue.tried);
+        let other = self.choose_other_server(user, &used, &mut tried);
+        let fresh = tried.len() > known;
+        let secret = Secret(*X25519SecretKey::generate(&mut self.random).as_bytes());
+        if let Some(queue) = connection.receive_queue_mut(number) {
+            queue.delivery = secret;
+            queue.link = None;
+            queue.tried = tried;
+            if let Some(other) = &other {
+                queue.server = other.clone();
+            }
+        }
+        match self.next(work, &failure) {
+            Next::Later => Ok(()),
+            // What one relay refuses another may grant.
+            Next::Never if fresh && other.is_some() => {
+                self.retry(work);
+                Ok(())
+            }
+            Next::Never => {
+                connection.receive_queues.retain(|queue| queue.number != number);
+                if !matches!(connection.stage, Stage::Connected) {
+                    connection.stage = Stage::Failed;
+                }
+                self.fail(id, ConnectionError::Relay(failure))
+            }
+        }
+    }
+
+    pub(super) fn take_secured_by_sender(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        number: u32,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        let Some(mut connection) = self.load(id) else { return Ok(()) };
+        match result {
+            Ok(_) => {
+                self.finish(work);
+                if let Some(queue) = connection.send_queue_mut(number) {
+                    queue.status = queue.status.max(QueueStatus::Secured);
+                }
+            }
+            Err(failure) => {
+                let session = connection.send_queue(number).map(|queue| self.session(connection.user, &queue.server, id));
+                if session.is_some_and(|session| self.goes_directly(work, &session, &failure)) {
+                    return Ok(());
+                }
+                if matches!(self.next(work, &failure), Next::Never) {
+                    let only = connection.send_queues.len() <= 1;
+                    if only {
+                        self.introduction_failed(id, &mut connection, number, true, DeliveryProblem::Failed(failure))?;
+                    } else {
+                        self.drop_waiting(id, &mut connection, number, DeliveryProblem::Failed(failure))?;
+                        connection.send_queues.retain(|queue| queue.number != number);
+                        self.choose_primary(&mut connection);
+                    }
+                }
+            }
+        }
+        self.save_if_there(id, connection)
+    }
+
+    pub(super) fn take_secured(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        number: u32,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        let Some(mut connection) = self.load(id) else { return Ok(()) };
+        match result {
+            Ok(_) => {
+                self.finish(work);
+                if let Some(queue) = connection.receive_queue_mut(number) {
+                    queue.secure_with = None;
+                    queue.status = queue.status.max(QueueStatus::Secured);
+                }
+                self.queue_secured(id, &mut connection, number)?;
+            }
+            Err(failure) => {
+                if matches!(self.next(work, &failure), Next::Never) {
+                    if let Some(queue) = connection.receive_queue_mut(number) {
+                        queue.secure_with = None;
+                    }
+                    self.fail(id, ConnectionError::Relay(failure))?;
+                }
+            }
+        }
+        self.save_if_there(id, connection)
+    }
+
+    pub(super) fn take_acknowledged(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        number: u32,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        if let Err(failure) = result
+            && matches!(self.next(work, &failure), Next::Later)
+        {
+            return Ok(());
+        }
+        // A relay that knows of no such message has been told before, or will deliver it again.
+        self.finish(work);
+        let Some(mut connection) = self.load(id) else { return Ok(()) };
+        if let Some(queue) = connection.receive_queue_mut(number) {
+            queue.acknowledging = false;
+        }
+        self.save(id, connection)
+    }
+
+    pub(super) fn take_suspended(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        number: u32,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        let failed = match result {
+            Ok(_) => None,
+            Err(failure) => match self.next(work, &failure) {
+                Next::Later => return Ok(()),
+                Next::Never => Some(failure),
+            },
+        };
+        self.finish(work);
+        let Some(mut connection) = self.load(id) else { return Ok(()) };
+        if let Some(queue) = connection.receive_queue_mut(number) {
+            queue.suspended = Some(true);
+        }
+        self.save(id, connection)?;
+        failed.map_or(Ok(()), |failure| self.fail(id, ConnectionError::Relay(failure)))
+    }
+
+    /// A relay that was told so, or a queue that is gone: the application is told of the latter.
+    pub(super) fn queue_gone(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+        let Some(queue) = connection.receive_queue(number) else { return Ok(()) };
+        let server = queue.server.clone();
+        self.notify(EventKind::QueueDeleted { connection: id, server })
+    }
+}
+
+/// Whether the ids are those that were asked for.
+fn link_matches(queue: &ReceiveQueue, created: &CreatedQueue) -> bool {
+    let (Some(link), Some(link_id)) = (&queue.link, &created.link_id) else { return true };
+    let Some(correlation_id) = &link.correlation_id else { return true };
+    let sender_id = smp_crypto::hash::sender_id(smp_proto::id::CorrelationId::from_array(correlation_id));
+    let contact = queue.mode == Some(Mode::Contact);
+    created.sender_id == sender_id && (!contact || *link_id == link.id)
+}

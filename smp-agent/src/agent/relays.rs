@@ -1,0 +1,121 @@
+//! Which relay, which way.
+
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+use smp_proto::address::ServerAddress;
+
+use super::work::{Attempt, Work};
+use super::Agent;
+use crate::id::ConnectionId;
+use crate::policy::choice::{self, Tried};
+use crate::policy::routing::{self, Next, Way};
+use crate::policy::server::{Role, Server, ServerList, UserId};
+use crate::policy::session::SessionKey;
+use crate::request::{Failure, Operation, Reason, Reporter, ServerAccess};
+use crate::storage::Storage;
+
+impl<S: Storage, R: CryptoRng> Agent<S, R> {
+    /// The session in which something for a connection is done.
+    pub(super) fn session(&self, user: UserId, server: &Server, connection: ConnectionId) -> SessionKey {
+        SessionKey::new(self.configuration.session_mode, user, server, connection.as_bytes())
+    }
+
+    /// The session in which a link is read: relays cannot tell from it who connects afterwards.
+    pub(super) fn link_session(&self, user: UserId, server: &Server, link_id: &[u8]) -> SessionKey {
+        SessionKey::new(self.configuration.session_mode, user, server, link_id)
+    }
+
+    /// Relays for new receive queues: of different operators, and other ones than those in use.
+    pub(super) fn choose_servers(&mut self, user: UserId, count: usize, used: &[Server]) -> Vec<Server> {
+        let Some(servers) = self.users.get(&user) else { return Vec::new() };
+        if count <= 1 {
+            let chosen = choice::next(servers, Role::Storage, used, &mut self.random);
+            return chosen.map(|chosen| chosen.server.clone()).into_iter().collect();
+        }
+        let chosen = choice::several(servers, Role::Storage, count, used, &mut self.random);
+        chosen.into_iter().map(|chosen| chosen.server.clone()).collect()
+    }
+
+    /// A relay for a queue that could not be created at those that were tried.
+    pub(super) fn choose_other_server(&mut self, user: UserId, used: &[Server], tried: &mut Vec<Server>) -> Option<Server> {
+        let servers = self.users.get(&user)?;
+        let mut all = Tried::from(core::mem::take(tried));
+        let chosen = choice::next_untried(servers, Role::Storage, used, &mut all, &mut self.random);
+        let chosen = chosen.map(|chosen| chosen.server.clone());
+        *tried = all.into();
+        chosen
+    }
+
+    /// What a relay asks of its users.
+    pub(super) fn password(&self, user: UserId, server: &Server) -> Option<Vec<u8>> {
+        let configured = self.users.get(&user)?.get(server)?;
+        configured.password.as_ref().map(|password| password.as_bytes().to_vec())
+    }
+
+    /// An attempt of a sender's: through a proxy where the policy wants it.
+    ///
+    /// `None` when it wants one, has none, and a direct connection is not allowed; the work is then tried again later.
+    pub(super) fn sending(&mut self, work: &Work, session: SessionKey, operation: Operation) -> Option<Attempt> {
+        let user = session.user();
+        let nobody = ServerList::default();
+        let servers = self.users.get(&user).unwrap_or(&nobody);
+        let address: ServerAddress<'_> = session.server().address();
+        let way = self.configuration.routing.way(&address, servers, &self.configuration.network);
+        let direct = self.direct.remove(work);
+        if way == Way::Direct || direct {
+            return Some(Attempt::direct(session, operation));
+        }
+        match self.proxy(&session) {
+            Some(proxy) => Some(Attempt { session, proxy: Some(proxy), operation, message: None }),
+            None if self.configuration.routing.permits_direct(&address, &self.configuration.network) => {
+                Some(Attempt::direct(session, operation))
+            }
+            None => {
+                self.retry(work);
+                None
+            }
+        }
+    }
+
+    /// The proxy for a session: the one it had, or one of another operator than the relay's.
+    fn proxy(&mut self, session: &SessionKey) -> Option<ServerAccess> {
+        let servers = self.users.get(&session.user())?;
+        let relay = session.server();
+        let known = self.proxies.get(session).filter(|proxy| servers.get(proxy).is_some());
+        let proxy = match known {
+            Some(proxy) => proxy.clone(),
+            None => {
+                let used = [relay.clone()];
+                let chosen = choice::next(servers, Role::Proxy, &used, &mut self.random)?.server.clone();
+                // A relay is no proxy for itself.
+                if chosen.shares_host(relay) {
+                    return None;
+                }
+                self.proxies.insert(session.clone(), chosen.clone());
+                chosen
+            }
+        };
+        let password = self.password(session.user(), &proxy);
+        Some(ServerAccess { server: proxy, password })
+    }
+
+    /// Whether something that failed on its way through a proxy goes directly next time, at once.
+    pub(super) fn goes_directly(&mut self, work: &Work, session: &SessionKey, failure: &Failure) -> bool {
+        if failure.by == Reporter::Relay {
+            return false;
+        }
+        let kind = match failure.reason {
+            Reason::NoSession => routing::Failure::NoSession,
+            _ if failure.is_of_host() => routing::Failure::Host,
+            _ => routing::Failure::Other,
+        };
+        let address = session.server().address();
+        let next = self.configuration.routing.after(kind, true, &address, &self.configuration.network);
+        if next == Next::Direct {
+            self.direct.insert(work.clone());
+            return true;
+        }
+        false
+    }
+}

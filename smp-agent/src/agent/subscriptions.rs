@@ -1,0 +1,211 @@
+//! Which queues receive, session by session (wire reference, section 19).
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use super::work::Flight;
+use super::{Agent, Result};
+use crate::SUBSCRIPTION_BATCH;
+use crate::error::ConnectionError;
+use crate::event::EventKind;
+use crate::id::ConnectionId;
+use crate::policy::back_off::BackOff;
+use crate::policy::session::SessionKey;
+use crate::record::Connection;
+use crate::request::{Answer, Failure, Operation, Request, RequestId};
+use crate::storage::Storage;
+use crate::time::Time;
+
+/// The queues of one session.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    active: BTreeSet<(ConnectionId, u32)>,
+    pending: BTreeSet<(ConnectionId, u32)>,
+    /// Those that the application was told not to receive.
+    down: BTreeSet<ConnectionId>,
+    request: Option<RequestId>,
+    back_off: Option<BackOff>,
+    due: Option<Time>,
+}
+
+impl Subscriptions {
+    /// When the next attempt is due.
+    pub(super) fn due(&self) -> Option<Time> {
+        if self.request.is_some() || self.pending.is_empty() { None } else { self.due }
+    }
+}
+
+impl<S: Storage, R: CryptoRng> Agent<S, R> {
+    /// A queue that was created receives already.
+    pub(super) fn subscribed(&mut self, session: &SessionKey, id: ConnectionId, queue: u32) {
+        self.subscriptions.entry(session.clone()).or_default().active.insert((id, queue));
+    }
+
+    /// A queue shall receive.
+    pub(super) fn want_subscription(&mut self, id: ConnectionId, connection: &Connection) {
+        for queue in connection.receiving() {
+            let session = self.session(connection.user, &queue.server, id);
+            let subscriptions = self.subscriptions.entry(session).or_default();
+            if !subscriptions.active.contains(&(id, queue.number)) {
+                subscriptions.pending.insert((id, queue.number));
+            }
+        }
+    }
+
+    /// A queue does not receive any more.
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, queue: u32) {
+        for subscriptions in self.subscriptions.values_mut() {
+            subscriptions.active.remove(&(id, queue));
+            subscriptions.pending.remove(&(id, queue));
+        }
+    }
+
+    /// All connections that are not suspended shall receive.
+    pub(super) fn subscribe_all(&mut self) {
+        let connections = core::mem::take(&mut self.connections);
+        for (id, connection) in &connections {
+            if !connection.suspended && connection.deleting.is_none() {
+                self.want_subscription(*id, connection);
+            }
+        }
+        self.connections = connections;
+    }
+
+    /// Asks for subscriptions that can be asked for now, a batch for each session.
+    pub(super) fn subscribe_waiting(&mut self) {
+        let now = self.now;
+        let ready: Vec<SessionKey> = self
+            .subscriptions
+            .iter()
+            .filter(|(_, subscriptions)| {
+                subscriptions.request.is_none()
+                    && !subscriptions.pending.is_empty()
+                    && subscriptions.due.is_none_or(|due| due <= now)
+            })
+            .map(|(session, _)| session.clone())
+            .collect();
+        for session in ready {
+            let Some(subscriptions) = self.subscriptions.get(&session) else { continue };
+            let mut batch = Vec::new();
+            let mut accesses = Vec::new();
+            let mut gone = Vec::new();
+            for (id, number) in subscriptions.pending.iter().take(SUBSCRIPTION_BATCH) {
+                match self.connections.get(id).and_then(|connection| connection.receive_queue(*number)) {
+                    Some(queue) if queue.is_created() && !queue.deleting => {
+                        batch.push((*id, *number));
+                        accesses.push(queue.access());
+                    }
+                    _ => gone.push((*id, *number)),
+                }
+            }
+            let request = (!batch.is_empty()).then(|| self.new_request());
+            if let Some(subscriptions) = self.subscriptions.get_mut(&session) {
+                for queue in gone {
+                    subscriptions.pending.remove(&queue);
+                }
+                subscriptions.request = request;
+                subscriptions.due = None;
+            }
+            if let Some(id) = request {
+                self.flights.insert(id, Flight::Subscribe { session: session.clone(), queues: batch });
+                let operation = Operation::Subscribe(accesses);
+                self.transaction.requests.push(Request { id, session, proxy: None, operation });
+            }
+        }
+    }
+
+    /// Nothing to do but to look again: [`Self::subscribe_waiting`] follows every input.
+    pub(super) fn advance_subscriptions(&mut self) {
+        for subscriptions in self.subscriptions.values_mut() {
+            if subscriptions.due.is_some_and(|due| due <= self.now) {
+                subscriptions.due = None;
+            }
+        }
+    }
+
+    /// The network is back: nothing waits.
+    pub(super) fn hurry_subscriptions(&mut self) {
+        for subscriptions in self.subscriptions.values_mut() {
+            subscriptions.due = None;
+            subscriptions.back_off = None;
+        }
+    }
+
+    pub(super) fn take_subscribed(
+        &mut self,
+        session: &SessionKey,
+        queues: Vec<(ConnectionId, u32)>,
+        result: core::result::Result<Answer, Failure>,
+    ) -> Result<(), S> {
+        let interval = self.configuration.reconnect;
+        let now = self.now;
+        let Some(subscriptions) = self.subscriptions.get_mut(session) else { return Ok(()) };
+        subscriptions.request = None;
+        let mut results = match result {
+            Ok(Answer::Each(results)) => results.into_iter(),
+            Ok(_) => Vec::new().into_iter(),
+            Err(failure) => Vec::from_iter(queues.iter().map(|_| Err(failure))).into_iter(),
+        };
+        let mut up = BTreeSet::new();
+        let mut lost = Vec::new();
+        let mut later = false;
+        for queue in queues {
+            match results.next() {
+                // Given up while it was under way.
+                _ if !subscriptions.pending.contains(&queue) => {}
+                Some(Ok(())) => {
+                    subscriptions.pending.remove(&queue);
+                    subscriptions.active.insert(queue);
+                    up.insert(queue.0);
+                }
+                Some(Err(failure)) if !failure.is_temporary() && !failure.is_of_host() => {
+                    subscriptions.pending.remove(&queue);
+                    lost.push((queue, failure));
+                }
+                _ => later = true,
+            }
+        }
+        if later {
+            let back_off = subscriptions.back_off.get_or_insert_with(|| BackOff::new(&interval));
+            subscriptions.due = Some(now.after(back_off.advance(&interval)));
+        } else {
+            subscriptions.back_off = None;
+        }
+        for id in &up {
+            subscriptions.down.remove(id);
+        }
+        if !up.is_empty() {
+            let connections = up.into_iter().collect();
+            self.notify(EventKind::Up { server: session.server().clone(), connections })?;
+        }
+        for ((id, _), failure) in lost {
+            self.fail(id, ConnectionError::Relay(failure))?;
+        }
+        Ok(())
+    }
+
+    /// A connection to a relay ended: its queues do not receive until it is made again.
+    pub(super) fn take_disconnected(&mut self, session: &SessionKey) -> Result<(), S> {
+        let interval = self.configuration.reconnect;
+        let now = self.now;
+        let Some(subscriptions) = self.subscriptions.get_mut(session) else { return Ok(()) };
+        let active = core::mem::take(&mut subscriptions.active);
+        let mut down = Vec::new();
+        for queue in active {
+            subscriptions.pending.insert(queue);
+            if subscriptions.down.insert(queue.0) {
+                down.push(queue.0);
+            }
+        }
+        if subscriptions.due.is_none() && subscriptions.request.is_none() && !subscriptions.pending.is_empty() {
+            let back_off = subscriptions.back_off.get_or_insert_with(|| BackOff::new(&interval));
+            subscriptions.due = Some(now.after(back_off.advance(&interval)));
+        }
+        if down.is_empty() {
+            return Ok(());
+        }
+        self.notify(EventKind::Down { server: session.server().clone(), connections: down })
+    }
+}

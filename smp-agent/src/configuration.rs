@@ -1,0 +1,81 @@
+//! What an agent may be told about how to behave.
+
+use smp_proto::version::{AgentVersion, ClientVersion, RatchetVersion, VersionRange};
+
+use crate::policy::back_off::{MESSAGE, RECONNECT, RetryInterval, RetryIntervals};
+use crate::policy::host::Network;
+use crate::policy::routing::Routing;
+use crate::policy::session::SessionMode;
+use crate::time::{DAY, MINUTE, SECOND};
+
+/// What goes to which of several send queues of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedundancyPolicy {
+    /// Every message to all of them: no relay that is lost takes a message with it.
+    #[default]
+    All,
+    /// Every message to the first one that takes it. Costs no more than a single queue; what a relay has accepted and
+    /// then loses is lost, and messages may arrive out of order when a relay fails.
+    First,
+}
+
+/// How an agent behaves. The default is right for most.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// Versions of the agent protocol. Fewer than all are for tests.
+    pub agent_versions: VersionRange<AgentVersion>,
+    /// Versions of the envelopes in queues.
+    pub client_versions: VersionRange<ClientVersion>,
+    /// Versions of the ratchet.
+    pub ratchet_versions: VersionRange<RatchetVersion>,
+    /// When to send through a proxy.
+    pub routing: Routing,
+    /// Through what relays are reached, which decides whether the IP address is protected.
+    pub network: Network,
+    /// What shares a connection to a relay.
+    pub session_mode: SessionMode,
+    /// Which of several send queues get a message.
+    pub redundancy: RedundancyPolicy,
+    /// Intervals between attempts to deliver.
+    pub delivery: RetryIntervals,
+    /// Intervals between attempts to do anything else at a relay.
+    pub reconnect: RetryInterval,
+    /// How long a message waits for a relay that cannot be reached, in milliseconds.
+    pub message_expiry: u64,
+    /// How long a message waits for a queue that is full, in milliseconds.
+    pub quota_expiry: u64,
+    /// How long hashes of received messages and records of sent ones are kept, in milliseconds.
+    pub retention: u64,
+    /// Time between two cleanups, in milliseconds; the first comes after a tenth of it.
+    pub cleanup_interval: u64,
+    /// How often the deletion of a queue is tried.
+    pub deletion_attempts: u8,
+    /// How long a redundant queue that the peer does not use is kept, in milliseconds.
+    pub unused_queue_expiry: u64,
+    /// How long the peer's first message under new ratchet keys is waited for, when the roles are not clear, before the
+    /// other role is taken, in milliseconds.
+    pub role_doubt: u64,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            agent_versions: VersionRange::AGENT,
+            client_versions: VersionRange::CLIENT,
+            ratchet_versions: VersionRange::RATCHET,
+            routing: Routing::default(),
+            network: Network::default(),
+            session_mode: SessionMode::default(),
+            redundancy: RedundancyPolicy::default(),
+            delivery: MESSAGE,
+            reconnect: RECONNECT,
+            message_expiry: 2 * DAY,
+            quota_expiry: 7 * DAY,
+            retention: 21 * DAY,
+            cleanup_interval: 5 * MINUTE,
+            deletion_attempts: 10,
+            unused_queue_expiry: 7 * DAY,
+            role_doubt: 5 * SECOND,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Several receive queues for one connection.
