@@ -309,10 +309,7 @@ impl EventKind {
     /// Whether it is kept until it is acknowledged.
     #[must_use]
     pub const fn is_kept(&self) -> bool {
-        !matches!(
-            self,
-            Self::Waiting { .. } | Self::Continued { .. } | Self::Up { .. } | Self::Down { .. }
-        )
+        !matches!(self, Self::Waiting { .. } | Self::Continued { .. } | Self::Up { .. } | Self::Down { .. })
     }
 
     /// The connection it is about, if it is about one.

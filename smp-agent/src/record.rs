@@ -6,7 +6,9 @@ mod queue;
 
 pub(crate) use connection::{Address, Connection, Joining, ReplyQueue, Stage, Target};
 pub(crate) use message::{EventRecord, Invitation, Outgoing, OutgoingKind, ReceivedFrom, SentRecord};
-pub(crate) use queue::{Acknowledgement, Mode, QueueLink, QueueStatus, ReceiveQueue, ReceiveSwitch, SendQueue, SendSwitch};
+pub(crate) use queue::{
+    Acknowledgement, Mode, QueueLink, QueueStatus, ReceiveQueue, ReceiveSwitch, SendQueue, SendSwitch,
+};
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};

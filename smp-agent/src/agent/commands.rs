@@ -98,7 +98,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let can_send = match connection.stage {
             Stage::Connected => true,
             // Who joined may send before the initiator has answered, if it is known to read that.
-            Stage::Answered => !connection.initiator && connection.version >= 7 && connection.send_queues.iter().any(|queue| queue.is_messaging()),
+            Stage::Answered => {
+                !connection.initiator
+                    && connection.version >= 7
+                    && connection.send_queues.iter().any(|queue| queue.is_messaging())
+            }
             _ => false,
         };
         if !can_send || connection.deleting.is_some() || connection.send_queues.is_empty() {
@@ -112,8 +116,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     fn send(&mut self, id: ConnectionId, body: &[u8], notify: bool) -> Result<Reply, S> {
         let mut connection = self.duplex(id)?;
-        let encapsulation =
-            if connection.post_quantum { EncapsulationRequest::On } else { EncapsulationRequest::Off };
+        let encapsulation = if connection.post_quantum { EncapsulationRequest::On } else { EncapsulationRequest::Off };
         let manner = Manner { encapsulation, notify };
         let kind = OutgoingKind::Application;
         let message = self.send_message(id, &mut connection, kind, Message::Application(body), manner)?;

@@ -33,7 +33,12 @@ pub(super) enum Outcome {
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// The next message of a queue, ready to be sent.
-    pub(super) fn prepare_delivery(&mut self, work: &Work, id: ConnectionId, number: u32) -> Result<Option<Attempt>, S> {
+    pub(super) fn prepare_delivery(
+        &mut self,
+        work: &Work,
+        id: ConnectionId,
+        number: u32,
+    ) -> Result<Option<Attempt>, S> {
         let Some(connection) = self.connections.get(&id) else { return Ok(None) };
         let Some(queue) = connection.send_queue(number) else { return Ok(None) };
         let (version, user, queue) = (connection.agent_version(), connection.user, queue.clone());
@@ -62,13 +67,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let sender_key = asks.then(|| AuthorizationKey::Ed25519(queue.key.public()));
         let content = ClientMessage { sender_key, body: &envelope };
         let mut body = vec![0; queue_envelope::MESSAGE_LENGTH];
-        let length = queue_envelope::seal(&queue.box_key(), &header, &content, &mut body).map_err(|_| Error::Record)?.len();
+        let length =
+            queue_envelope::seal(&queue.box_key(), &header, &content, &mut body).map_err(|_| Error::Record)?.len();
         body.truncate(length);
         // An address is never secured, and the recipient cannot know the key before it has read it.
         let signed = !matches!(outgoing.kind, OutgoingKind::Invitation { .. }) && (!asks || self.signed.remove(work));
         let key = signed.then(|| queue.key.clone());
-        let operation =
-            Operation::Send { sender_id: queue.sender_id.clone(), key, notify: outgoing.notify, body };
+        let operation = Operation::Send { sender_id: queue.sender_id.clone(), key, notify: outgoing.notify, body };
         let session = self.session(user, &queue.server, id);
         Ok(self.sending(work, session, operation).map(|attempt| Attempt { message: Some(message), ..attempt }))
     }
@@ -136,7 +141,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let (pace, expiry) = match failure.reason {
             Reason::Quota if !introduction => (Pace::Slow, self.configuration.quota_expiry),
             _ if temporary => (Pace::Fast, self.configuration.message_expiry),
-            Reason::NotAuthorized if outgoing.back_off.is_some() && self.may_be_secured(connection, number, &outgoing) => {
+            Reason::NotAuthorized
+                if outgoing.back_off.is_some() && self.may_be_secured(connection, number, &outgoing) =>
+            {
                 // The confirmation of an attempt whose answer was lost may have arrived, and the recipient set the key.
                 self.signed.insert(work.clone());
                 outgoing.back_off = None;
@@ -277,7 +284,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// A queue is done with a message; when all are, nothing of it is left here.
-    fn forget_outgoing(&mut self, id: ConnectionId, number: u32, message: MessageId, mut outgoing: Outgoing) -> Result<(), S> {
+    fn forget_outgoing(
+        &mut self,
+        id: ConnectionId,
+        number: u32,
+        message: MessageId,
+        mut outgoing: Outgoing,
+    ) -> Result<(), S> {
         self.forget_delivery(id, number, message);
         outgoing.waiting = outgoing.waiting.saturating_sub(1);
         outgoing.back_off = None;
@@ -339,7 +352,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.queue_test_delivered(id, connection, queue)
             }
             (_, Outcome::Delivered { .. }) => Ok(()),
-            (kind, Outcome::Failed(problem)) if last && !delivered => self.service_failed(id, connection, &kind, problem),
+            (kind, Outcome::Failed(problem)) if last && !delivered => {
+                self.service_failed(id, connection, &kind, problem)
+            }
             (_, Outcome::Failed(_)) => Ok(()),
         }
     }
@@ -356,7 +371,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             (OutgoingKind::Hello | OutgoingKind::RatchetKey { .. }, DeliveryProblem::Failed(failure))
                 if failure.reason == Reason::NotAuthorized =>
             {
-                if connection.initiator { ConnectionError::NotAvailable } else { ConnectionError::NotAccepted }
+                if connection.initiator {
+                    ConnectionError::NotAvailable
+                } else {
+                    ConnectionError::NotAccepted
+                }
             }
             (
                 OutgoingKind::AddQueue

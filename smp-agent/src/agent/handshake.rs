@@ -85,7 +85,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let uris = self.queue_uris(connection);
         let encapsulation = connection.options.post_quantum == PostQuantum::InLink;
         let full = self.connection_request(id, connection, uris, encapsulation)?.to_string();
-        let short = connection.receive_queues.iter().find(|queue| queue.primary).and_then(|queue| self.short_link(queue));
+        let short =
+            connection.receive_queues.iter().find(|queue| queue.primary).and_then(|queue| self.short_link(queue));
         self.notify(EventKind::LinkReady { connection: id, links: Links { full, short } })
     }
 
@@ -120,8 +121,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     fn introduction_manner(&self, connection: &Connection) -> Manner {
-        let encapsulation =
-            if connection.post_quantum { EncapsulationRequest::On } else { EncapsulationRequest::Off };
+        let encapsulation = if connection.post_quantum { EncapsulationRequest::On } else { EncapsulationRequest::Off };
         Manner { encapsulation, notify: true }
     }
 
@@ -174,7 +174,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         if joining {
             // Further queues only repeat what the first one did.
-            let first = connection.send_queues.iter().filter(|queue| queue.status >= QueueStatus::Confirmed).count() == 1;
+            let first =
+                connection.send_queues.iter().filter(|queue| queue.status >= QueueStatus::Confirmed).count() == 1;
             let can_send = messaging && connection.version >= 7;
             return if first { self.notify(EventKind::Joined { connection: id, can_send }) } else { Ok(()) };
         }
@@ -190,7 +191,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// A queue is secured with KEY: what waited for it goes on.
-    pub(super) fn queue_secured(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+    pub(super) fn queue_secured(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: u32,
+    ) -> Result<(), S> {
         if connection.receive_queue(number).is_some_and(|queue| queue.replaces.is_some() || queue.is_added) {
             return self.new_queue_secured(id, connection, number);
         }
@@ -202,7 +208,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.send_message(id, connection, OutgoingKind::Hello, Message::Hello, Manner::URGENT).map(drop)
     }
 
-    pub(super) fn hello_delivered(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+    pub(super) fn hello_delivered(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: u32,
+    ) -> Result<(), S> {
         if let Some(queue) = connection.send_queue_mut(number) {
             queue.status = QueueStatus::Active;
         }

@@ -37,7 +37,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// Adds receive queues, as many as are wanted and can be had, at other relays than those that are used.
-    pub(super) fn add_receive_queues(&mut self, connection: &mut Connection, mode: Mode, used: &[Server]) -> Result<(), S> {
+    pub(super) fn add_receive_queues(
+        &mut self,
+        connection: &mut Connection,
+        mode: Mode,
+        used: &[Server],
+    ) -> Result<(), S> {
         let count = match mode {
             Mode::Messaging => usize::from(connection.options.receive_queues.clamp(1, MAX_RECEIVE_QUEUES)),
             Mode::Contact => 1,
@@ -52,7 +57,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
-    pub(super) fn invite(&mut self, user: UserId, options: ConnectionOptions, link: Option<LinkRequest>) -> Result<Reply, S> {
+    pub(super) fn invite(
+        &mut self,
+        user: UserId,
+        options: ConnectionOptions,
+        link: Option<LinkRequest>,
+    ) -> Result<Reply, S> {
         let (id, mut connection) = self.new_connection(user, Stage::Inviting, true, options);
         self.add_receive_queues(&mut connection, Mode::Messaging, &[])?;
         self.check_link_request(link.as_ref())?;
@@ -101,7 +111,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    pub(super) fn accept(&mut self, invitation: InvitationId, info: Vec<u8>, options: ConnectionOptions) -> Result<Reply, S> {
+    pub(super) fn accept(
+        &mut self,
+        invitation: InvitationId,
+        info: Vec<u8>,
+        options: ConnectionOptions,
+    ) -> Result<Reply, S> {
         let key = Key::invitation(invitation);
         let record = self.transaction.get::<Invitation>(&key)?.ok_or(Refusal::NoInvitation)?;
         let request = ConnectionRequest::parse(&record.request).map_err(|_| Refusal::Link)?;
@@ -145,10 +160,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Some(parameters) => {
                 let wanted = wanted && version >= smp_crypto::ratchet::ENCAPSULATION_AGENT_VERSION;
                 let own = self.configuration.ratchet_versions;
-                let joiner = Joiner::answer(&mut self.random, own, parameters, wanted).map_err(|error| match error {
-                    RatchetError::Version => Refusal::Version,
-                    _ => Refusal::Link,
-                })?;
+                let joiner =
+                    Joiner::answer(&mut self.random, own, parameters, wanted).map_err(|error| match error {
+                        RatchetError::Version => Refusal::Version,
+                        _ => Refusal::Link,
+                    })?;
                 connection.post_quantum = wanted && joiner.version() >= RatchetVersion::ENCAPSULATION;
                 let ratchet = joiner.ratchet(&mut self.random).map_err(|_| Refusal::Link)?;
                 self.save_ratchet(id, &ratchet)?;
@@ -181,7 +197,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         // What stands beside it: the queues, or the own invitation with its keys.
         let beside = match target {
-            Target::Invitation { .. } => 3 + 512 * usize::from(connection.options.receive_queues.clamp(1, MAX_RECEIVE_QUEUES)),
+            Target::Invitation { .. } => {
+                3 + 512 * usize::from(connection.options.receive_queues.clamp(1, MAX_RECEIVE_QUEUES))
+            }
             _ => 4_096,
         };
         if info.len().saturating_add(beside) > room { Err(Refusal::TooLarge.into()) } else { Ok(()) }
@@ -203,7 +221,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 }
                 continue;
             };
-            if place > 0 && (!invitation || !uri.sender_can_secure() || queues.len() >= usize::from(MAX_RECEIVE_QUEUES)) {
+            if place > 0 && (!invitation || !uri.sender_can_secure() || queues.len() >= usize::from(MAX_RECEIVE_QUEUES))
+            {
                 continue;
             }
             queues.push(ReplyQueue {
@@ -219,7 +238,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// A request that came to an address, kept until it is accepted or rejected.
-    pub(super) fn keep_invitation(&mut self, user: UserId, address: ConnectionId, request: String) -> Result<InvitationId, S> {
+    pub(super) fn keep_invitation(
+        &mut self,
+        user: UserId,
+        address: ConnectionId,
+        request: String,
+    ) -> Result<InvitationId, S> {
         let id = InvitationId::generate(&mut self.random);
         let record = Invitation { user, address, request, created: self.now };
         self.transaction.put(&Key::invitation(id), &record)?;

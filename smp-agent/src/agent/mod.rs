@@ -181,7 +181,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             match notice {
                 Notice::Passing(kind) => return Ok(Some(Event { id: None, kind })),
                 Notice::Kept(id) => {
-                    let record = self.transaction.get::<EventRecord>(&Key::event(id)).inspect_err(|_| self.stopped = true)?;
+                    let record =
+                        self.transaction.get::<EventRecord>(&Key::event(id)).inspect_err(|_| self.stopped = true)?;
                     // Acknowledged before it was asked for, by an application that knew it from before a restart.
                     if let Some(record) = record {
                         return Ok(Some(Event { id: Some(id), kind: record.kind }));

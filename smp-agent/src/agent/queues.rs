@@ -12,9 +12,7 @@ use crate::event::{DeliveryProblem, EventKind};
 use crate::id::ConnectionId;
 use crate::policy::server::Server;
 use crate::policy::session::SessionKey;
-use crate::record::{
-    Connection, Mode, QueueStatus, ReceiveQueue, ReplyQueue, Secret, SendQueue, Stage, Target,
-};
+use crate::record::{Connection, Mode, QueueStatus, ReceiveQueue, ReplyQueue, Secret, SendQueue, Stage, Target};
 use crate::request::{AccessKey, Answer, CreatedQueue, Failure, NewQueue, Operation, Reason};
 use crate::storage::Storage;
 
@@ -37,9 +35,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 return Ok(self.sending(work, session, operation));
             }
             Work::DoubtRole(_) => return Ok(None),
-            Work::Secure(id, number) | Work::Acknowledge(id, number) | Work::Suspend(id, number) | Work::Delete(id, number) => {
-                (*id, *number)
-            }
+            Work::Secure(id, number)
+            | Work::Acknowledge(id, number)
+            | Work::Suspend(id, number)
+            | Work::Delete(id, number) => (*id, *number),
         };
         let Some(connection) = self.connections.get(&id) else { return Ok(None) };
         let Some(queue) = connection.receive_queue(number) else { return Ok(None) };
@@ -278,7 +277,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 }
             }
             Err(failure) => {
-                let session = connection.send_queue(number).map(|queue| self.session(connection.user, &queue.server, id));
+                let session =
+                    connection.send_queue(number).map(|queue| self.session(connection.user, &queue.server, id));
                 if session.is_some_and(|session| self.goes_directly(work, &session, &failure)) {
                     return Ok(());
                 }

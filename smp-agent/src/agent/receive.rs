@@ -143,12 +143,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// The queue was full and is not any more: the peer need not wait.
     fn queue_was_full(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<Then, S> {
         let copy = connection.clone();
-        if connection.send_queues.is_empty() || connection.stage != Stage::Connected || !self.is_synchronized(connection) {
+        if connection.send_queues.is_empty()
+            || connection.stage != Stage::Connected
+            || !self.is_synchronized(connection)
+        {
             return Ok(Then::Acknowledge);
         }
         if let Some(queue) = copy.receive_queue(number).and_then(|queue| queue.address()) {
-            let reference =
-                smp_proto::agent::QueueReference { server: queue.server, sender_id: queue.sender_id };
+            let reference = smp_proto::agent::QueueReference { server: queue.server, sender_id: queue.sender_id };
             let message = Message::QuotaContinue(reference);
             self.send_message(id, connection, OutgoingKind::Continue, message, Manner::QUIET)?;
         }
@@ -156,7 +158,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// The encryption of the queue.
-    fn open_envelope(&mut self, arrival: &Arrival<'_>, connection: &mut Connection, mut sent: Vec<u8>) -> Result<Then, S> {
+    fn open_envelope(
+        &mut self,
+        arrival: &Arrival<'_>,
+        connection: &mut Connection,
+        mut sent: Vec<u8>,
+    ) -> Result<Then, S> {
         let id = arrival.id;
         let Ok(sealed) = SealedEnvelope::new(&mut sent) else { return self.dropped(id, ConnectionError::Message) };
         let header = *sealed.header();
@@ -403,7 +410,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.queue_active(id, connection, arrival.queue)?;
         self.ratchet_works(id, connection)?;
         let plaintext_hash = sha256(&[&opened.plaintext]);
-        let Ok(AgentMessage::Sequenced { number, previous_hash, message }) = AgentMessage::from_bytes(&opened.plaintext)
+        let Ok(AgentMessage::Sequenced { number, previous_hash, message }) =
+            AgentMessage::from_bytes(&opened.plaintext)
         else {
             return self.dropped(id, ConnectionError::Message);
         };

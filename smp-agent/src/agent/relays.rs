@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use smp_proto::address::ServerAddress;
 
-use super::work::{Attempt, Work};
 use super::Agent;
+use super::work::{Attempt, Work};
 use crate::id::ConnectionId;
 use crate::policy::choice::{self, Tried};
 use crate::policy::routing::{self, Next, Way};
@@ -38,7 +38,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// A relay for a queue that could not be created at those that were tried.
-    pub(super) fn choose_other_server(&mut self, user: UserId, used: &[Server], tried: &mut Vec<Server>) -> Option<Server> {
+    pub(super) fn choose_other_server(
+        &mut self,
+        user: UserId,
+        used: &[Server],
+        tried: &mut Vec<Server>,
+    ) -> Option<Server> {
         let servers = self.users.get(&user)?;
         let mut all = Tried::from(core::mem::take(tried));
         let chosen = choice::next_untried(servers, Role::Storage, used, &mut all, &mut self.random);

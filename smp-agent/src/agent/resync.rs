@@ -44,7 +44,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// EREADY.
-    pub(super) fn take_ready(&mut self, _id: ConnectionId, _connection: &mut Connection, _first: bool) -> Result<(), S> {
+    pub(super) fn take_ready(
+        &mut self,
+        _id: ConnectionId,
+        _connection: &mut Connection,
+        _first: bool,
+    ) -> Result<(), S> {
         Ok(())
     }
 

@@ -30,12 +30,22 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// KEY of a new queue is done.
-    pub(super) fn new_queue_secured(&mut self, _id: ConnectionId, _connection: &mut Connection, _number: u32) -> Result<(), S> {
+    pub(super) fn new_queue_secured(
+        &mut self,
+        _id: ConnectionId,
+        _connection: &mut Connection,
+        _number: u32,
+    ) -> Result<(), S> {
         Ok(())
     }
 
     /// The first message came through a queue.
-    pub(super) fn new_queue_active(&mut self, _id: ConnectionId, _connection: &mut Connection, _number: u32) -> Result<(), S> {
+    pub(super) fn new_queue_active(
+        &mut self,
+        _id: ConnectionId,
+        _connection: &mut Connection,
+        _number: u32,
+    ) -> Result<(), S> {
         Ok(())
     }
 
@@ -51,7 +61,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// QTEST is in the new queue.
-    pub(super) fn queue_test_delivered(&mut self, _id: ConnectionId, _connection: &mut Connection, _number: u32) -> Result<(), S> {
+    pub(super) fn queue_test_delivered(
+        &mut self,
+        _id: ConnectionId,
+        _connection: &mut Connection,
+        _number: u32,
+    ) -> Result<(), S> {
         Ok(())
     }
 

@@ -154,7 +154,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    fn find_receive_work(&self, id: ConnectionId, connection: &Connection, queue: &ReceiveQueue, wanted: &mut Vec<Work>) {
+    fn find_receive_work(
+        &self,
+        id: ConnectionId,
+        connection: &Connection,
+        queue: &ReceiveQueue,
+        wanted: &mut Vec<Work>,
+    ) {
         let number = queue.number;
         if !queue.is_created() {
             if self.may_create(connection, queue) {
@@ -230,8 +236,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn request(&mut self, attempt: Attempt, work: &Work) -> RequestId {
         let id = self.new_request();
         let Attempt { session, proxy, operation, message } = attempt;
-        let flight =
-            Flight::Work { work: work.clone(), proxied: proxy.is_some(), session: session.clone(), message };
+        let flight = Flight::Work { work: work.clone(), proxied: proxy.is_some(), session: session.clone(), message };
         self.flights.insert(id, flight);
         self.transaction.requests.push(Request { id, session, proxy, operation });
         id

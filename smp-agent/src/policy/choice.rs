@@ -42,6 +42,18 @@ impl Tried {
     }
 }
 
+impl From<Vec<Server>> for Tried {
+    fn from(servers: Vec<Server>) -> Self {
+        Self(servers)
+    }
+}
+
+impl From<Tried> for Vec<Server> {
+    fn from(tried: Tried) -> Self {
+        tried.0
+    }
+}
+
 /// Chooses a server for a role. `used` are the servers that it should differ from: where the peer has its queue, the
 /// queues the connection has already, or, when a proxy is chosen, the destination.
 ///
