@@ -35,8 +35,8 @@ pub struct UserId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OperatorId(pub u32);
 
-/// The address of a server, to keep: its binary encoding, which all clones share. It takes up to 397 bytes, and usually
-/// less than a hundred; a longer one cannot be made.
+/// The address of a server, to keep: its binary encoding, which all clones share. It takes up to 397 bytes, and
+/// about 115 with an onion name beside another one; a longer one cannot be made.
 ///
 /// Two are equal when all of it is equal, the fingerprint and the order of the hosts included; [`Server::same_server`]
 /// compares as the network does. Printing it with `Debug` shows how many hosts there are.
