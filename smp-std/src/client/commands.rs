@@ -1,15 +1,14 @@
 //! The commands, typed (wire reference, section 7).
 
+mod create;
 mod links;
 mod notifications;
 
 use std::time::Duration;
 
-use smp_crypto::key::{AuthorizationKey, SharedSecret, X25519SecretKey};
+use smp_crypto::key::AuthorizationKey;
 use smp_proto::id::ID_LENGTH;
-use smp_proto::smp::recipient::{NewQueue, QueueMode, QueueRequest, SubscriptionMode};
-use smp_proto::smp::{BrokerMessage, Command, password::PasswordRef};
-use smp_proto::version::SmpVersion;
+use smp_proto::smp::{BrokerMessage, Command};
 use smp_proto::wire::Reader;
 use tokio::sync::oneshot;
 
@@ -17,8 +16,8 @@ use super::carrier::SenderCommands;
 use super::encode::new_correlation_id;
 use super::multiplex::{Kind, Request, Response};
 use super::{Client, ClientError, CommandKey, Delivery, Id};
+pub use create::{CreatedQueue, QueueOptions, RegisteredQueue};
 pub use links::{NewLink, ReservedId};
-use notifications::Proposal;
 pub use notifications::{Notification, NotifierAccess};
 
 /// One side of a queue: the id this side knows it by, and the key that authorizes its commands.
@@ -28,46 +27,6 @@ pub struct Credentials {
     pub id: Id,
     /// The key registered for that side.
     pub key: CommandKey,
-}
-
-/// What a new queue shall be like.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct QueueOptions<'a> {
-    /// What the relay asks from those who create queues.
-    pub password: Option<&'a [u8]>,
-    /// For one sender or for anybody. Versions below 9 know no mode; see [`CreatedQueue::mode`].
-    pub mode: QueueMode,
-    /// Whether to receive at once.
-    pub subscribe: bool,
-    /// Link data to create it with, from version 15 on.
-    pub link: Option<NewLink<'a>>,
-    /// The key of whoever shall be notified of messages, from version 17 on; [`Client::enable_notifications`] does the
-    /// same later.
-    pub notifier: Option<AuthorizationKey>,
-}
-
-impl Default for QueueOptions<'_> {
-    fn default() -> Self {
-        Self { password: None, mode: QueueMode::Messaging, subscribe: true, link: None, notifier: None }
-    }
-}
-
-/// A queue that was created.
-#[derive(Debug)]
-pub struct CreatedQueue {
-    /// The recipient's side.
-    pub recipient: Credentials,
-    /// The sender's id of the queue, to be handed to whoever shall send.
-    pub sender_id: Id,
-    /// What is agreed with the relay to encrypt messages on their last hop.
-    pub delivery_secret: SharedSecret,
-    /// What the queue is for. `None` at versions below 9: the sender cannot secure it.
-    pub mode: Option<QueueMode>,
-    /// The id of its link, if it was created with link data.
-    pub link_id: Option<Id>,
-    /// What was agreed for notifications, if somebody shall be notified.
-    pub notifier: Option<NotifierAccess>,
 }
 
 /// What a relay tells about a queue.
@@ -92,71 +51,6 @@ impl Sent {
 }
 
 impl Client {
-    /// `NEW`: creates a queue, with new keys of the kind that [`CommandKey::generate`] chooses.
-    ///
-    /// # Errors
-    /// Any of [`ClientError`]; `AUTH` from the relay means that it wants a password, or another one. After a time-out
-    /// there may be a queue nobody knows: how long it stays is up to the relay.
-    pub async fn create_queue(&self, options: &QueueOptions<'_>) -> Result<CreatedQueue, ClientError> {
-        let version = self.session().version;
-        let key = CommandKey::generate(version);
-        let delivery_key = X25519SecretKey::generate(&mut rand::rng());
-        let password = options.password.map(PasswordRef::new).transpose().map_err(|_| ClientError::UnusableKey)?;
-        let request = match (&options.link, options.mode) {
-            (Some(_), _) if version < SmpVersion::SHORT_LINKS => return Err(ClientError::NotAtThisVersion(version)),
-            (Some(link), mode) => link.request(mode)?,
-            (None, QueueMode::Messaging) => QueueRequest::Messaging(None),
-            (None, QueueMode::Contact) => QueueRequest::Contact(None),
-        };
-        let proposal = match options.notifier {
-            Some(_) if version < SmpVersion::NEW_NOTIFIER => return Err(ClientError::NotAtThisVersion(version)),
-            notifier => notifier.map(Proposal::new),
-        };
-        let command = Command::New(NewQueue {
-            recipient_key: key.public(),
-            recipient_dh_key: delivery_key.public_key(),
-            password,
-            subscription: if options.subscribe { SubscriptionMode::Subscribe } else { SubscriptionMode::CreateOnly },
-            request: Some(request),
-            notifier: proposal.as_ref().map(|proposal| proposal.keys),
-        });
-        let kind = if options.subscribe { Kind::Create } else { Kind::Plain };
-        let correlation_id = options.link.map_or_else(new_correlation_id, |link| link.reserved.correlation_id);
-        let time_out = self.response_time_out();
-        let response = self.request(correlation_id, &Id::EMPTY, kind, &command, Some(&key), time_out).await?;
-        let BrokerMessage::Ids(ids) = self.decode(&response)? else { return Err(ClientError::Unexpected) };
-        // Relays make ids of this length; shorter ones could be guessed.
-        if ids.recipient_id.as_bytes().len() < ID_LENGTH || ids.sender_id.as_bytes().len() < ID_LENGTH {
-            return Err(ClientError::Unexpected);
-        }
-        if ids.mode.is_some_and(|mode| mode != options.mode) {
-            return Err(ClientError::Unexpected);
-        }
-        let sender_id = Id::from(ids.sender_id);
-        let link_id = ids.link_id.map(|id| Id::from(smp_proto::id::EntityId::from(id)));
-        if let Some(link) = &options.link {
-            let wanted = link.link_id.filter(|_| options.mode == QueueMode::Contact);
-            let other_link = link_id.is_none() || wanted.is_some_and(|wanted| link_id.as_ref() != Some(wanted));
-            if other_link || sender_id != *link.reserved.sender_id() {
-                return Err(ClientError::Unexpected);
-            }
-        }
-        let notifier = match (proposal, ids.notifier) {
-            (Some(proposal), Some(ids)) => Some(proposal.agree(&ids)?),
-            (Some(_), None) => return Err(ClientError::Unexpected),
-            (None, _) => None,
-        };
-        let delivery_secret = delivery_key.diffie_hellman(&ids.relay_dh_key).map_err(|_| ClientError::UnusableKey)?;
-        Ok(CreatedQueue {
-            recipient: Credentials { id: ids.recipient_id.into(), key },
-            sender_id,
-            delivery_secret,
-            mode: ids.mode,
-            link_id,
-            notifier,
-        })
-    }
-
     /// `SUB`: receives the messages of a queue on this connection. They come as [`Event::Message`](super::Event::Message).
     ///
     /// # Errors
@@ -247,7 +141,7 @@ impl Client {
     ///
     /// # Errors
     /// Any of [`ClientError`]; [`ClientError::TooLarge`] if the body is longer than
-    /// [`SmpVersion::max_message_length`]. After a time-out the relay may have the message all the same.
+    /// [`SmpVersion::max_message_length`](smp_proto::version::SmpVersion::max_message_length). After a time-out the relay may have the message all the same.
     pub async fn send(
         &self,
         sender_id: &Id,

@@ -1,5 +1,7 @@
 //! The task that owns a connection: it moves blocks between the socket and the multiplexer.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use smp_proto::transport::BatchWriter;
@@ -17,7 +19,7 @@ const CLOSE_TIME_OUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection<S> {
     link: Established<S>,
-    info: std::sync::Arc<SessionInfo>,
+    info: Arc<SessionInfo>,
     multiplexer: Multiplexer,
     requests: mpsc::Receiver<Request>,
     /// Absent once the application has dropped the receiving end.
@@ -41,7 +43,7 @@ enum Wake {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(
         link: Established<S>,
-        info: std::sync::Arc<SessionInfo>,
+        info: Arc<SessionInfo>,
         options: &Options,
         requests: mpsc::Receiver<Request>,
         events: mpsc::Sender<Event>,
@@ -50,12 +52,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             in_flight: options.in_flight.max(1),
             events: options.events.max(1),
             ping_interval: options.ping_interval,
+            ping_unsubscribed: options.ping_unsubscribed,
             ping_time_out: options.response_time_out,
             ping_count: options.ping_count.max(1),
         };
         let multiplexer = Multiplexer::new(info.version, info.session_id, limits, Instant::now());
         let (events, patience) = (Some(events), options.response_time_out);
         Self { link, info, multiplexer, requests, events, patience, blocked_since: None }
+    }
+
+    /// How many queues the connection receives from, kept up to date.
+    pub(super) fn subscriptions(&self) -> Arc<AtomicUsize> {
+        self.multiplexer.subscriptions()
     }
 
     /// Serves the connection until it ends, and tells everybody who waits why it did.

@@ -62,6 +62,7 @@ mod router;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use smp_proto::address::{Scheme, ServerAddress};
@@ -74,7 +75,8 @@ use crate::net::{ClientTls, TlsStream, share};
 
 pub use carrier::{LinkParts, ResolvedName, SenderCommands};
 pub use commands::{
-    CreatedQueue, Credentials, NewLink, Notification, NotifierAccess, QueueOptions, QueueStatus, ReservedId,
+    CreatedQueue, Credentials, NewLink, Notification, NotifierAccess, QueueOptions, QueueStatus, RegisteredQueue,
+    ReservedId,
 };
 pub use error::{ClientError, HandshakeFailure, RelayError};
 pub use event::{Delivery, Event, Id};
@@ -107,6 +109,8 @@ pub struct Client {
     connect_time_out: Duration,
     /// The versions known here.
     versions: VersionRange<SmpVersion>,
+    /// How many queues the connection receives from.
+    subscriptions: Arc<AtomicUsize>,
 }
 
 /// What a relay says unasked, in order. It must be read or dropped: when events wait and nobody takes them, nothing more is
@@ -172,6 +176,7 @@ impl Client {
         // The multiplexer holds what waits; the channel is only the last step.
         let (outgoing, events) = mpsc::channel(1);
         let connection = connection::Connection::new(link, Arc::clone(&session), options, incoming, outgoing);
+        let subscriptions = connection.subscriptions();
         tokio::spawn(connection.run());
         let client = Self {
             requests,
@@ -179,6 +184,7 @@ impl Client {
             response_time_out: options.response_time_out,
             connect_time_out: options.connect_time_out,
             versions: options.versions,
+            subscriptions,
         };
         Ok((client, Events(events)))
     }
@@ -193,6 +199,12 @@ impl Client {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.requests.is_closed()
+    }
+
+    /// How many queues the connection receives from.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
     }
 
     /// The same connection with another time limit for responses.

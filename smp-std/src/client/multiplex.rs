@@ -4,6 +4,8 @@
 mod request;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use smp_proto::id::SessionId;
@@ -30,6 +32,9 @@ const NOTIFICATION_LIMIT: usize = 1024;
 /// How many encoded commands may wait to be packed into blocks, in bytes: a few blocks.
 const WAITING_LIMIT: usize = 4 * crate::net::BLOCK_SIZE;
 
+/// Longer than any connection lasts.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 pub(super) struct Multiplexer {
     version: SmpVersion,
     session_id: [u8; SESSION_IDENTIFIER_SIZE],
@@ -41,6 +46,8 @@ pub(super) struct Multiplexer {
     sequence: u64,
     late: VecDeque<CorrelationId>,
     subscribed: HashSet<Id>,
+    /// How many they are, for those outside.
+    subscriptions: Arc<AtomicUsize>,
     events: VecDeque<Event>,
     /// How many of the events are notifications.
     notifications: usize,
@@ -70,6 +77,7 @@ impl Multiplexer {
             sequence: 0,
             late: VecDeque::new(),
             subscribed: HashSet::new(),
+            subscriptions: Arc::default(),
             events: VecDeque::new(),
             notifications: 0,
             anomalies: Anomalies::default(),
@@ -167,6 +175,7 @@ impl Multiplexer {
                 Err(_) => self.anomalies.malformed = self.anomalies.malformed.saturating_add(1),
             }
         }
+        self.subscriptions.store(self.subscribed.len(), Ordering::Relaxed);
         // A relay has at most one message out for each subscription.
         let most = self.limits.events.saturating_add(self.subscribed.len()).saturating_add(SPARE_EVENTS);
         if self.events.len().saturating_sub(self.notifications) > most { Err(ClientError::Malformed) } else { Ok(()) }
@@ -299,14 +308,22 @@ impl Multiplexer {
         !self.events.is_empty()
     }
 
+    /// How many queues the connection receives from, kept up to date.
+    pub(super) fn subscriptions(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.subscriptions)
+    }
+
+    /// Whether silence has to be looked into.
+    fn may_ping(&self) -> bool {
+        self.ping.is_none() && (self.limits.ping_unsubscribed || !self.subscribed.is_empty())
+    }
+
     /// When [`Self::tick`] has something to do next.
     pub(super) fn next_deadline(&self) -> Instant {
-        let ping = self.quiet_since.checked_add(self.limits.ping_interval);
+        let ping = self.quiet_since.checked_add(self.limits.ping_interval).filter(|_| self.may_ping());
         let response = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
-        match (ping.filter(|_| self.ping.is_none()), response) {
-            (Some(ping), Some(response)) => ping.min(response),
-            (ping, response) => ping.or(response).unwrap_or(self.quiet_since),
-        }
+        let never = self.quiet_since.checked_add(NEVER).unwrap_or(self.quiet_since);
+        [ping, response].into_iter().flatten().min().unwrap_or(never)
     }
 
     /// Ends the commands whose time is up.
@@ -334,7 +351,7 @@ impl Multiplexer {
             return Tick::GiveUp;
         }
         let silent = now.saturating_duration_since(self.quiet_since) >= self.limits.ping_interval;
-        if silent && self.ping.is_none() { Tick::Ping } else { Tick::Nothing }
+        if silent && self.may_ping() { Tick::Ping } else { Tick::Nothing }
     }
 
     /// How many commands wait to be sent or for their response.

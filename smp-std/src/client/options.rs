@@ -26,6 +26,9 @@ pub struct Options {
     pub response_time_out: Duration,
     /// Silence after which the relay is pinged.
     pub ping_interval: Duration,
+    /// Whether the relay is pinged also while the connection receives from no queue. Nobody waits for what such a
+    /// connection might bring; that it is gone shows with the next command.
+    pub ping_unsubscribed: bool,
     /// Pings without an answer after which the connection is given up.
     pub ping_count: u32,
     /// How many commands may wait for their response at a time; more wait to be sent.
@@ -45,6 +48,7 @@ impl Default for Options {
             handshake_time_out: Duration::from_secs(45),
             response_time_out: Duration::from_secs(30),
             ping_interval: Duration::from_secs(600),
+            ping_unsubscribed: true,
             ping_count: 3,
             in_flight: 1024,
             events: 64,

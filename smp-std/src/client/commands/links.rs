@@ -24,7 +24,12 @@ impl ReservedId {
     /// Draws an id.
     #[must_use]
     pub fn generate() -> Self {
-        let correlation_id = new_correlation_id();
+        Self::from_correlation_id(new_correlation_id())
+    }
+
+    /// The id that follows from a correlation id, which must be random and used for nothing else.
+    #[must_use]
+    pub fn from_correlation_id(correlation_id: [u8; ID_LENGTH]) -> Self {
         let sender_id = Id::from(QueueId::from_array(&sender_id(CorrelationId::from_array(&correlation_id))));
         Self { correlation_id, sender_id }
     }

@@ -68,6 +68,7 @@ pub(in crate::client) struct Limits {
     pub(in crate::client) in_flight: usize,
     pub(in crate::client) events: usize,
     pub(in crate::client) ping_interval: Duration,
+    pub(in crate::client) ping_unsubscribed: bool,
     pub(in crate::client) ping_time_out: Duration,
     pub(in crate::client) ping_count: u32,
 }

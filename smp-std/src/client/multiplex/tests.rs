@@ -14,6 +14,7 @@ fn multiplexer(version: u16, now: Instant) -> Multiplexer {
         in_flight: 100,
         events: 4,
         ping_interval: Duration::from_secs(600),
+        ping_unsubscribed: true,
         ping_time_out: TIME_OUT,
         ping_count: 3,
     };
@@ -373,6 +374,27 @@ fn silence_is_met_with_pings_and_three_without_an_answer_end_it() {
         let expected = if number == 4 { Tick::GiveUp } else { Tick::Nothing };
         assert_eq!(multiplexer.tick(now), expected, "{number}");
     }
+}
+
+#[test]
+fn who_receives_nothing_may_be_left_alone() {
+    let start = Instant::now();
+    let mut multiplexer = multiplexer(20, start);
+    multiplexer.limits.ping_unsubscribed = false;
+    let subscriptions = multiplexer.subscriptions();
+    let later = start + Duration::from_secs(900);
+    assert!(multiplexer.next_deadline() > later);
+    assert_eq!(multiplexer.tick(later), Tick::Nothing);
+    let mut response = submit(&mut multiplexer, 1, id(1), Kind::Subscribe, 10);
+    pack(&mut multiplexer, later);
+    multiplexer.receive(&block(20, &[(&[1; 24], &id(1), BrokerMessage::Ok)]), later).unwrap();
+    assert!(response.try_recv().unwrap().is_ok());
+    assert_eq!(subscriptions.load(Ordering::Relaxed), 1);
+    assert_eq!(multiplexer.next_deadline(), later + Duration::from_secs(600));
+    assert_eq!(multiplexer.tick(later + Duration::from_secs(600)), Tick::Ping);
+    multiplexer.receive(&block(20, &[(&[], &id(1), BrokerMessage::End)]), later).unwrap();
+    assert_eq!(subscriptions.load(Ordering::Relaxed), 0);
+    assert_eq!(multiplexer.tick(later + Duration::from_secs(600)), Tick::Nothing);
 }
 
 #[test]
