@@ -71,10 +71,13 @@
 //!
 //! # Memory
 //!
-//! No statics but constants. A block takes the caller 16,384 bytes; the codecs need none beside it. The largest values
-//! live on the stack: a [`Command`](smp::Command) or a [`BrokerMessage`](smp::BrokerMessage) takes less than 400 bytes
-//! with 64-bit addresses and less than 256 with 32-bit ones. Reading recurses nowhere, so nothing that arrives can make
-//! the stack grow. Addresses that are kept in decoded form ([`address::ServerBuf`]) have buffers of fixed size inside.
+//! No statics but constants. A block takes the caller 16,384 bytes; the codecs need none beside it. Values live on the
+//! stack: a [`Command`](smp::Command) or a [`BrokerMessage`](smp::BrokerMessage) takes less than 400 bytes with 64-bit
+//! addresses and less than 256 with 32-bit ones, an envelope or a message of an agent less than 200. Addresses and links
+//! that are kept in decoded form have buffers of fixed size inside: a [`ServerBuf`](address::ServerBuf), a
+//! [`QueueUri`](uri::QueueUri) or a [`ShortLink`](short_link::ShortLink) takes half a kilobyte, a
+//! [`ConnectionRequest`](agent::ConnectionRequest) four and a half. Reading recurses nowhere, so nothing that arrives can
+//! make the stack grow.
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 

@@ -226,6 +226,8 @@ fn collect(file: &str, case: &Value, seeds: &mut Seeds) {
             let range = case["form"] == "e2eParamsRange";
             add("ratchet_message", &[if range { 7 } else { 4 }], hex(&case["bytes"]));
         }
+        ("agent.json", "agent_message" | "agent_message_parse") => add("agent_message", &[], hex(&case["bytes"])),
+        ("agent.json", "agent_envelope" | "agent_envelope_parse") => add("agent_envelope", &[], hex(&case["bytes"])),
         ("addresses.json", "name") => add("link", &[9], text(&case["text"])),
         ("addresses.json", "server") => {
             add("address", &[0], hex(&case["binary"]));

@@ -66,6 +66,24 @@ impl MessageKind {
         }
     }
 
+    /// Whether the sender asks the relay to notify the recipient of a message of this kind (the flag of SEND, section 6).
+    /// Of messages of the application it `requested` that or not.
+    ///
+    /// Requests to connect and keys of a new ratchet, which no ratchet encrypts, ask for it too.
+    #[must_use]
+    pub const fn notifies(self, requested: bool) -> bool {
+        match self {
+            Self::ConnectionInfo | Self::ConnectionInfoReply | Self::RatchetInfo | Self::Hello | Self::Ready => true,
+            Self::Application => requested,
+            Self::Receipts
+            | Self::QuotaContinue
+            | Self::AddQueues
+            | Self::QueueKeys
+            | Self::UseQueues
+            | Self::TestQueues => false,
+        }
+    }
+
     /// The kind that is stored as these letters.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
@@ -83,5 +101,13 @@ mod tests {
             assert_eq!(MessageKind::from_code(kind.code()), Some(kind));
         }
         assert_eq!(MessageKind::from_code("Q"), None);
+    }
+
+    #[test]
+    fn people_are_woken_for_what_they_wait_for() {
+        for (requested, codes) in [(false, "CDSHE"), (true, "CDSHME")] {
+            let notifies = MessageKind::ALL.into_iter().filter(|kind| kind.notifies(requested));
+            assert_eq!(notifies.map(MessageKind::code).collect::<std::string::String>(), codes);
+        }
     }
 }
