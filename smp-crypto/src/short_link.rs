@@ -60,6 +60,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
+
+pub use error::LinkError;
 use smp_proto::{
     address::ServerAddress,
     agent::{
@@ -90,66 +93,6 @@ pub const USER_LENGTH: usize = NONCE_LENGTH + TAG_LENGTH + USER_DATA_PADDED_LENG
 
 /// Where the data starts in the buffer for [`seal`]: behind nonce, tag, length and signature.
 pub const DATA_START: usize = NONCE_LENGTH + TAG_LENGTH + 2 + 1 + ED25519_SIGNATURE_LENGTH;
-
-/// Why link data was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// The data was not encrypted with the key of the link.
-    Decrypt,
-    /// The data belongs to another link, or the link's key is none.
-    Hash,
-    /// The root key did not sign the fixed data.
-    FixedSignature,
-    /// An owner has the root key.
-    RootOwner,
-    /// Two owners have the same id or the same key.
-    DuplicateOwner,
-    /// Neither the root key nor an earlier owner signed an owner.
-    OwnerSignature,
-    /// Neither the root key nor an owner signed the user data.
-    UserSignature,
-    /// The data leads to another queue than the one it is kept with, or to another relay.
-    Address,
-    /// Who signs user data is not listed in it, and does not have the root key.
-    NoOwner,
-    /// The data is not what belongs there.
-    Format(wire::Error),
-}
-
-impl From<wire::Error> for LinkError {
-    fn from(error: wire::Error) -> Self {
-        Self::Format(error)
-    }
-}
-
-impl From<Error> for LinkError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Format(error) => Self::Format(error),
-            _ => Self::Decrypt,
-        }
-    }
-}
-
-impl core::fmt::Display for LinkError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Decrypt => "the data was not encrypted with the key of the link",
-            Self::Hash => "the data belongs to another link",
-            Self::FixedSignature => "the fixed data is not signed by its root key",
-            Self::RootOwner => "an owner of the link has its root key",
-            Self::DuplicateOwner => "two owners of the link have the same id or key",
-            Self::OwnerSignature => "an owner of the link is not signed by the root key or an earlier owner",
-            Self::UserSignature => "the user data is not signed by the root key or an owner",
-            Self::Address => "the link data is that of another queue",
-            Self::NoOwner => "the signer is not an owner of the link",
-            Self::Format(error) => return write!(f, "the link data is malformed: {error}"),
-        })
-    }
-}
-
-impl core::error::Error for LinkError {}
 
 /// The key in a link: SHA3-256 of the fixed data. Whoever has it can read the link's data, so it does not print.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -223,8 +166,8 @@ pub fn seal(
 /// shortened link before.
 ///
 /// Fails with [`LinkError::Format`] on what cannot be read, and otherwise with the first fault in the order of
-/// [`LinkError`]'s variants, where each owner is looked at before the next. Stack: about five kilobytes for the connection
-/// request, which it returns.
+/// [`LinkError`]'s variants, where each owner is looked at before the next. It takes some 28 KiB of stack where addresses
+/// have 64 bits.
 pub fn read<'b>(
     link: &ShortLink,
     sender_id: QueueId<'_>,
@@ -237,9 +180,10 @@ pub fn read<'b>(
         _ => link_key.contact_keys()?.1,
     };
     let (fixed, user) = (open(&key, fixed)?, open(&key, user)?);
-    let (mut fixed, user) = verify(link.kind(), &link_key, &fixed, &user)?;
-    verify_address(&mut fixed.connection_request, &link.server(), sender_id)?;
-    Ok((fixed, user))
+    let mut fixed_data = FixedLinkData::from_bytes(fixed.data)?;
+    let user_data = verify_parts(link.kind(), &link_key, &fixed, &fixed_data, &user)?;
+    verify_address(&mut fixed_data.connection_request, &link.server(), sender_id)?;
+    Ok((fixed_data, user_data))
 }
 
 /// Verifies that a connection request leads to the queue its link data is kept with, on a relay with this address, and
@@ -274,6 +218,19 @@ pub fn verify<'a>(
     user: &Signed<'a>,
 ) -> Result<(FixedLinkData<'a>, UserLinkData<'a>), LinkError> {
     let fixed_data = FixedLinkData::from_bytes(fixed.data)?;
+    let user_data = verify_parts(kind, link_key, fixed, &fixed_data, user)?;
+    Ok((fixed_data, user_data))
+}
+
+/// Everything of [`verify`] but reading the fixed data, which is too large to be passed on.
+#[inline(never)]
+fn verify_parts<'a>(
+    kind: LinkKind,
+    link_key: &LinkKey,
+    fixed: &Signed<'_>,
+    fixed_data: &FixedLinkData<'_>,
+    user: &Signed<'a>,
+) -> Result<UserLinkData<'a>, LinkError> {
     let user_data = UserLinkData::from_bytes(user.data)?;
     let invitation = kind == LinkKind::Invitation;
     if fixed_data.connection_request.is_invitation() != invitation
@@ -300,7 +257,7 @@ pub fn verify<'a>(
     if !by_root && !by_owner {
         return Err(LinkError::UserSignature);
     }
-    Ok((fixed_data, user_data))
+    Ok(user_data)
 }
 
 /// Verifies that the user data of an address may be signed with `signer`: that its owners are in order, and that the

@@ -22,7 +22,8 @@ const RATCHET_TEXT_CAPACITY: usize = 2048;
 
 /// An invitation to connect once, or an address that takes requests to connect.
 ///
-/// It owns its parts, in about four and a half kilobytes. Printing it with `Debug` hides who invites.
+/// It owns its parts, in about four and a half kilobytes; reading one from text takes some 17 KiB of stack where addresses
+/// have 64 bits. Printing it with `Debug` hides who invites.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionRequest {
     agent_versions: VersionRange<AgentVersion>,
@@ -51,9 +52,9 @@ impl ConnectionRequest {
     }
 
     /// Adds text of the application; [`Error::TooLong`] above [`CLIENT_DATA_CAPACITY`].
-    pub fn with_client_data(self, text: &str) -> Result<Self, Error> {
-        let client_data = Some(heapless::String::try_from(text).map_err(|_| Error::TooLong)?);
-        Ok(Self { client_data, ..self })
+    pub fn with_client_data(mut self, text: &str) -> Result<Self, Error> {
+        self.set_client_data(text)?;
+        Ok(self)
     }
 
     /// Lists another queue; [`Error::TooLong`] above [`MAX_QUEUES`].
@@ -75,22 +76,49 @@ impl ConnectionRequest {
         };
         let query = rest.strip_prefix('/').unwrap_or(rest).strip_prefix("#/?").ok_or(Error::Invalid)?;
         let query = Query::new(query)?;
-        let mut agent_versions = VersionRange::parse(query.require("v")?.text(&mut [0; 16])?)?;
-        let queues = query.require("smp")?;
-        let mut request = if invitation {
-            let mut buffer = [0; RATCHET_TEXT_CAPACITY];
-            let ratchet = RatchetParameters::parse(query.require("e2e")?.text(&mut buffer)?)?;
-            parse_queues(queues, |queue| Self::invitation(agent_versions, queue, ratchet.clone()))?
-        } else {
+        let mut agent_versions = VersionRange::<AgentVersion>::parse(query.require("v")?.text(&mut [0; 16])?)?;
+        if !invitation {
             // Addresses stay published for years; the versions they name may be gone.
             let min = agent_versions.min().max(AgentVersion::MIN);
             agent_versions = VersionRange::new(min, agent_versions.max().max(min))?;
-            parse_queues(queues, |queue| Self::contact(agent_versions, queue))?
-        };
+        }
+        // Everything is read to where it stays: a request is too large to be passed on.
+        let mut queues = query.require("smp")?.bytes();
+        let (queue, mut more) = parse_queue(&mut queues)?;
+        let mut request = Self::contact(agent_versions, queue);
+        while more {
+            more = request.parse_next_queue(&mut queues)?;
+        }
+        if invitation {
+            request.parse_ratchet(query.require("e2e")?)?;
+        }
         if let Some(data) = query.get("data") {
-            request = request.with_client_data(data.text(&mut [0; CLIENT_DATA_CAPACITY])?)?;
+            request.parse_client_data(data)?;
         }
         Ok(request)
+    }
+
+    #[inline(never)]
+    fn parse_next_queue(&mut self, bytes: &mut impl Iterator<Item = Result<u8, Error>>) -> Result<bool, Error> {
+        let (queue, more) = parse_queue(bytes)?;
+        self.more_queues.push(queue).map_err(|_| Error::TooLong)?;
+        Ok(more)
+    }
+
+    #[inline(never)]
+    fn parse_ratchet(&mut self, parameters: Encoded<'_>) -> Result<(), Error> {
+        self.ratchet = Some(RatchetParameters::parse(parameters.text(&mut [0; RATCHET_TEXT_CAPACITY])?)?);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn parse_client_data(&mut self, data: Encoded<'_>) -> Result<(), Error> {
+        self.set_client_data(data.text(&mut [0; CLIENT_DATA_CAPACITY])?)
+    }
+
+    fn set_client_data(&mut self, text: &str) -> Result<(), Error> {
+        self.client_data = Some(heapless::String::try_from(text).map_err(|_| Error::TooLong)?);
+        Ok(())
     }
 
     /// The versions of the agent protocol the inviting party speaks.
@@ -150,31 +178,26 @@ fn skip_site(text: &str) -> Result<&str, Error> {
     }
 }
 
-/// Reads the queues of a link, joined by `;`, of which `start` gets the first.
-fn parse_queues(
-    queues: Encoded<'_>,
-    start: impl FnOnce(QueueUri) -> ConnectionRequest,
-) -> Result<ConnectionRequest, Error> {
-    let mut bytes = queues.bytes();
-    let mut next = || -> Result<(QueueUri, bool), Error> {
-        let mut text = heapless::Vec::<u8, QUEUE_TEXT_CAPACITY>::new();
-        let more = loop {
-            match bytes.next().transpose()? {
-                None => break false,
-                Some(b';') => break true,
-                Some(byte) => text.push(byte).map_err(|_| Error::TooLong)?,
-            }
-        };
-        Ok((QueueUri::parse(core::str::from_utf8(&text).map_err(|_| Error::Invalid)?)?, more))
+/// Reads one of the queues of a link, which are joined by `;`, and tells whether another follows.
+#[inline(never)]
+fn parse_queue(bytes: &mut impl Iterator<Item = Result<u8, Error>>) -> Result<(QueueUri, bool), Error> {
+    let mut text = heapless::Vec::<u8, QUEUE_TEXT_CAPACITY>::new();
+    let more = loop {
+        match bytes.next().transpose()? {
+            None => break false,
+            Some(b';') => break true,
+            Some(byte) => text.push(byte).map_err(|_| Error::TooLong)?,
+        }
     };
-    let (first, mut more) = next()?;
-    let mut request = start(first);
-    while more {
-        let queue;
-        (queue, more) = next()?;
-        request = request.with_queue(queue)?;
-    }
-    Ok(request)
+    Ok((QueueUri::parse(core::str::from_utf8(&text).map_err(|_| Error::Invalid)?)?, more))
+}
+
+/// Reads a queue of the binary form, which has no letter for the mode of an address in the versions everybody writes.
+#[inline(never)]
+fn decode_queue(reader: &mut Reader<'_>) -> Result<QueueUri, Error> {
+    let queue = reader.value::<QueueUri>()?;
+    let mode = queue.mode().unwrap_or(QueueMode::Contact);
+    Ok(queue.with_mode(Some(mode)))
 }
 
 impl FromStr for ConnectionRequest {
@@ -210,8 +233,7 @@ impl fmt::Debug for ConnectionRequest {
     }
 }
 
-/// The binary form, which occurs inside link data. There an address without a mode is that of a contact queue, because
-/// the form has no letter for it in the versions everybody writes.
+/// The binary form, which occurs inside link data. There an address without a mode is that of a contact queue.
 impl Decode<'_> for ConnectionRequest {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let invitation = match reader.u8()? {
@@ -220,20 +242,13 @@ impl Decode<'_> for ConnectionRequest {
             _ => return Err(Error::Invalid),
         };
         let agent_versions = reader.value()?;
-        let count = reader.u8()?;
-        let mut next = || -> Result<QueueUri, Error> {
-            let queue = reader.value::<QueueUri>()?;
-            let mode = queue.mode().unwrap_or(QueueMode::Contact);
-            Ok(queue.with_mode(Some(mode)))
-        };
-        let more = count.checked_sub(1).ok_or(Error::Invalid)?;
-        let mut request = Self::contact(agent_versions, next()?);
+        let more = reader.u8()?.checked_sub(1).ok_or(Error::Invalid)?;
+        let mut request = Self::contact(agent_versions, decode_queue(reader)?);
         for _ in 0..more {
-            request = request.with_queue(next()?)?;
+            request.more_queues.push(decode_queue(reader)?).map_err(|_| Error::TooLong)?;
         }
         if let Some(data) = reader.value::<Option<LongString<'_>>>()? {
-            let text = core::str::from_utf8(data.as_bytes()).map_err(|_| Error::Invalid)?;
-            request = request.with_client_data(text)?;
+            request.set_client_data(core::str::from_utf8(data.as_bytes()).map_err(|_| Error::Invalid)?)?;
         }
         if invitation {
             request.ratchet = Some(reader.value()?);

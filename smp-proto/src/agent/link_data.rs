@@ -71,11 +71,22 @@ impl fmt::Debug for FixedLinkData<'_> {
 
 impl<'a> Decode<'a> for FixedLinkData<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let (agent_versions, root_key, connection_request) = (reader.value()?, reader.value()?, reader.value()?);
-        // Nothing tells whether it is there but that it can be read; the rest is for later versions.
-        let entity_id = reader.value().ok();
-        reader.rest();
-        Ok(Self { agent_versions, root_key, connection_request, entity_id })
+        // Built where it is returned, because of the size of the request.
+        let (agent_versions, root_key) = (reader.value()?, reader.value()?);
+        match ConnectionRequest::decode(reader) {
+            Ok(connection_request) => {
+                // Nothing tells whether it is there but that it can be read; the rest is for later versions.
+                let entity_id = reader.value().ok();
+                reader.rest();
+                Ok(Self { agent_versions, root_key, connection_request, entity_id })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn from_bytes(bytes: &'a [u8]) -> Result<Self, Error> {
+        // Nothing is left over, and the value is not passed on once more.
+        Self::decode(&mut Reader::new(bytes))
     }
 }
 
