@@ -245,7 +245,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     pub(super) fn connected(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
         connection.stage = Stage::Connected;
         self.forget_initiator(id);
-        let post_quantum = self.ratchet(id)?.is_some_and(|ratchet| ratchet.receives_encapsulated());
+        // What completed the handshake was sent by the initiator and received by who joined.
+        let post_quantum = self.ratchet(id)?.is_some_and(|ratchet| {
+            if connection.initiator { ratchet.sends_encapsulated() } else { ratchet.receives_encapsulated() }
+        });
         let version = connection.version;
         self.notify(EventKind::Connected { connection: id, post_quantum, version })?;
         if connection.receive_queues.len() > 1 || connection.send_queues.len() > 1 {
