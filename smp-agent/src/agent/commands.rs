@@ -51,10 +51,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Command::Delete { connection, deliver_first } => self.delete(connection, deliver_first),
             Command::ForgetMessage { connection, message } => self.forget_message(connection, message),
             Command::NetworkChanged { online } => {
-                if online {
-                    self.hurry_all();
-                    self.hurry_subscriptions();
-                }
+                self.network_changed(online);
                 Ok(Reply::Done)
             }
         }

@@ -33,12 +33,14 @@ use crate::record::{Connection, EventRecord, ReceivedFrom, State};
 use crate::request::{Answer, Failure, RelayEvent, Request, RequestId};
 use crate::storage::Storage;
 use crate::table::Key;
-use crate::time::Time;
+use crate::time::{MINUTE, Time};
 use crate::transaction::{Mark, Notice, Transaction};
 
 use subscriptions::Subscriptions;
 use work::{Flight, Progress, Work};
 
+/// How long an application is believed that there is no network, in milliseconds.
+const OFFLINE_LIMIT: u64 = 30 * MINUTE;
 /// How many event numbers are reserved at once.
 const EVENT_BLOCK: u64 = 1_024;
 
@@ -71,6 +73,12 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     due: BTreeSet<(Time, Work)>,
     flights: BTreeMap<RequestId, Flight>,
     subscriptions: BTreeMap<SessionKey, Subscriptions>,
+    /// Sessions that may have to ask for subscriptions.
+    unsubscribed: BTreeSet<SessionKey>,
+    /// Sessions that ask later.
+    subscriptions_due: BTreeSet<(Time, SessionKey)>,
+    /// Since when there is no network, as the application says.
+    offline_since: Option<Time>,
     /// The proxy for each session to a relay.
     proxies: BTreeMap<SessionKey, Server>,
     /// Work that goes directly the next time, as no proxy reaches its relay.
@@ -133,6 +141,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// All mean that the agent is of no use any more.
     pub fn advance(&mut self, now: Time) -> Result<(), S> {
         self.input(now, |agent| {
+            if agent.offline_since.is_some() && !agent.is_offline() {
+                agent.network_changed(true);
+            }
             agent.advance_work();
             agent.advance_subscriptions();
             agent.clean_up_if_due()
@@ -143,7 +154,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let work = self.due.first().map(|(due, _)| *due);
-        let subscriptions = self.subscriptions.values().filter_map(Subscriptions::due).min();
+        let subscriptions = self.subscriptions_due.first().map(|(due, _)| *due);
+        let online = self.offline_since.map(|since| since.after(OFFLINE_LIMIT));
+        if let Some(online) = online {
+            // Nothing else can be done before.
+            return Some(online.min(self.next_cleanup));
+        }
         [work, subscriptions, Some(self.next_cleanup)].into_iter().flatten().min()
     }
 
@@ -221,6 +237,24 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Err(_) => self.stopped = true,
         }
         result
+    }
+
+    /// Whether nothing is to be tried: there is no network. An application that forgets to say that it is back is believed
+    /// for half an hour.
+    fn is_offline(&self) -> bool {
+        self.offline_since.is_some_and(|since| self.now.since(since) < OFFLINE_LIMIT)
+    }
+
+    /// The application says whether there is a network.
+    fn network_changed(&mut self, online: bool) {
+        if !online {
+            self.offline_since.get_or_insert(self.now);
+            return;
+        }
+        self.offline_since = None;
+        self.hurry_all();
+        self.hurry_subscriptions();
+        self.touched.extend(self.connections.keys().copied());
     }
 
     fn take_back(&mut self, mark: Mark, undo: usize) {

@@ -31,35 +31,52 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// When the next attempt is due.
-    pub(super) fn due(&self) -> Option<Time> {
-        if self.request.is_some() || self.pending.is_empty() { None } else { self.due }
+    /// Whether there is anything to ask for, or to keep.
+    fn is_idle(&self) -> bool {
+        self.active.is_empty() && self.pending.is_empty() && self.request.is_none()
     }
 }
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// A queue that was created receives already.
     pub(super) fn subscribed(&mut self, session: &SessionKey, id: ConnectionId, queue: u32) {
-        self.subscriptions.entry(session.clone()).or_default().active.insert((id, queue));
+        let subscriptions = self.subscriptions.entry(session.clone()).or_default();
+        subscriptions.pending.remove(&(id, queue));
+        subscriptions.active.insert((id, queue));
     }
 
     /// A queue shall receive.
     pub(super) fn want_subscription(&mut self, id: ConnectionId, connection: &Connection) {
         for queue in connection.receiving() {
             let session = self.session(connection.user, &queue.server, id);
-            let subscriptions = self.subscriptions.entry(session).or_default();
+            let subscriptions = self.subscriptions.entry(session.clone()).or_default();
             if !subscriptions.active.contains(&(id, queue.number)) {
                 subscriptions.pending.insert((id, queue.number));
+                self.unsubscribed.insert(session);
             }
         }
     }
 
     /// A queue does not receive any more.
     pub(super) fn unsubscribe(&mut self, id: ConnectionId, queue: u32) {
-        for subscriptions in self.subscriptions.values_mut() {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(server) = connection.receive_queue(queue).map(|queue| queue.server.clone()) else { return };
+        let session = self.session(connection.user, &server, id);
+        if let Some(subscriptions) = self.subscriptions.get_mut(&session) {
             subscriptions.active.remove(&(id, queue));
             subscriptions.pending.remove(&(id, queue));
+            if subscriptions.is_idle() {
+                self.forget_session(&session);
+            }
         }
+    }
+
+    /// Nothing receives over a session any more.
+    fn forget_session(&mut self, session: &SessionKey) {
+        if let Some(due) = self.subscriptions.remove(session).and_then(|subscriptions| subscriptions.due) {
+            self.subscriptions_due.remove(&(due, session.clone()));
+        }
+        self.unsubscribed.remove(session);
     }
 
     /// All connections that are not suspended shall receive.
@@ -75,19 +92,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// Asks for subscriptions that can be asked for now, a batch for each session.
     pub(super) fn subscribe_waiting(&mut self) {
-        let now = self.now;
-        let ready: Vec<SessionKey> = self
-            .subscriptions
-            .iter()
-            .filter(|(_, subscriptions)| {
-                subscriptions.request.is_none()
-                    && !subscriptions.pending.is_empty()
-                    && subscriptions.due.is_none_or(|due| due <= now)
-            })
-            .map(|(session, _)| session.clone())
-            .collect();
-        for session in ready {
+        if self.is_offline() {
+            return;
+        }
+        while let Some(session) = self.unsubscribed.pop_first() {
             let Some(subscriptions) = self.subscriptions.get(&session) else { continue };
+            if subscriptions.request.is_some() || subscriptions.due.is_some() {
+                continue;
+            }
             let mut batch = Vec::new();
             let mut accesses = Vec::new();
             let mut gone = Vec::new();
@@ -106,7 +118,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     subscriptions.pending.remove(&queue);
                 }
                 subscriptions.request = request;
-                subscriptions.due = None;
+                if request.is_none() && !subscriptions.pending.is_empty() {
+                    self.unsubscribed.insert(session.clone());
+                }
             }
             if let Some(id) = request {
                 self.flights.insert(id, Flight::Subscribe { session: session.clone(), queues: batch });
@@ -116,20 +130,40 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    /// Nothing to do but to look again: [`Self::subscribe_waiting`] follows every input.
+    /// A session asks again after a pause.
+    fn subscribe_later(&mut self, session: &SessionKey) {
+        let interval = self.configuration.reconnect;
+        let Some(subscriptions) = self.subscriptions.get_mut(session) else { return };
+        if subscriptions.due.is_some() {
+            return;
+        }
+        let back_off = subscriptions.back_off.get_or_insert_with(|| BackOff::new(&interval));
+        let due = self.now.after(back_off.advance(&interval));
+        subscriptions.due = Some(due);
+        self.subscriptions_due.insert((due, session.clone()));
+    }
+
+    /// Lets sessions ask whose pause is over.
     pub(super) fn advance_subscriptions(&mut self) {
-        for subscriptions in self.subscriptions.values_mut() {
-            if subscriptions.due.is_some_and(|due| due <= self.now) {
+        while let Some((due, session)) = self.subscriptions_due.first().cloned() {
+            if due > self.now {
+                break;
+            }
+            self.subscriptions_due.remove(&(due, session.clone()));
+            if let Some(subscriptions) = self.subscriptions.get_mut(&session) {
                 subscriptions.due = None;
+                self.unsubscribed.insert(session);
             }
         }
     }
 
     /// The network is back: nothing waits.
     pub(super) fn hurry_subscriptions(&mut self) {
-        for subscriptions in self.subscriptions.values_mut() {
+        self.subscriptions_due.clear();
+        for (session, subscriptions) in &mut self.subscriptions {
             subscriptions.due = None;
             subscriptions.back_off = None;
+            self.unsubscribed.insert(session.clone());
         }
     }
 
@@ -139,8 +173,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         queues: Vec<(ConnectionId, u32)>,
         result: core::result::Result<Answer, Failure>,
     ) -> Result<(), S> {
-        let interval = self.configuration.reconnect;
-        let now = self.now;
         let Some(subscriptions) = self.subscriptions.get_mut(session) else { return Ok(()) };
         subscriptions.request = None;
         let mut results = match result {
@@ -167,14 +199,19 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 _ => later = true,
             }
         }
-        if later {
-            let back_off = subscriptions.back_off.get_or_insert_with(|| BackOff::new(&interval));
-            subscriptions.due = Some(now.after(back_off.advance(&interval)));
-        } else {
-            subscriptions.back_off = None;
-        }
         for id in &up {
             subscriptions.down.remove(id);
+        }
+        if later {
+            self.subscribe_later(session);
+        } else {
+            subscriptions.back_off = None;
+            if subscriptions.is_idle() {
+                self.forget_session(session);
+            } else if !subscriptions.pending.is_empty() {
+                // The next batch.
+                self.unsubscribed.insert(session.clone());
+            }
         }
         if !up.is_empty() {
             let connections = up.into_iter().collect();
@@ -188,8 +225,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// A connection to a relay ended: its queues do not receive until it is made again.
     pub(super) fn take_disconnected(&mut self, session: &SessionKey) -> Result<(), S> {
-        let interval = self.configuration.reconnect;
-        let now = self.now;
         let Some(subscriptions) = self.subscriptions.get_mut(session) else { return Ok(()) };
         let active = core::mem::take(&mut subscriptions.active);
         let mut down = Vec::new();
@@ -199,9 +234,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 down.push(queue.0);
             }
         }
-        if subscriptions.due.is_none() && subscriptions.request.is_none() && !subscriptions.pending.is_empty() {
-            let back_off = subscriptions.back_off.get_or_insert_with(|| BackOff::new(&interval));
-            subscriptions.due = Some(now.after(back_off.advance(&interval)));
+        if subscriptions.request.is_none() && !subscriptions.pending.is_empty() {
+            self.subscribe_later(session);
         }
         if down.is_empty() {
             return Ok(());

@@ -209,6 +209,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn begin(&mut self, work: Work) -> Result<(), S> {
         let now = self.now;
         let interval = self.configuration.reconnect;
+        if self.is_offline() {
+            return Ok(());
+        }
         if let Some(progress) = self.work.get(&work) {
             if progress.request.is_some() || progress.due.is_some_and(|due| due > now) {
                 return Ok(());
