@@ -19,6 +19,7 @@ use smp_proto::version::{AgentVersion, RatchetVersion};
 use smp_proto::wire::Decode;
 
 use super::enqueue::Manner;
+use super::work::Work;
 use super::{Agent, Result};
 use crate::error::{ConnectionError, Error};
 use crate::event::{Content as Text, EventKind, ReceivedMessage};
@@ -103,6 +104,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             }
             then => then?,
         };
+        // A relay that delivers another message has forgotten the last one: the answer that says so may come after it.
+        self.drop_work(&Work::Acknowledge(id, number));
         if let Some(queue) = connection.receive_queue_mut(number) {
             let event = match then {
                 Then::Acknowledge => None,
