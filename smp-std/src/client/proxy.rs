@@ -125,7 +125,7 @@ impl ProxySession {
     }
 
     /// Whether both are the same session.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.session, &other.session)
     }
 

@@ -46,7 +46,7 @@ pub enum ProxyFailure {
 
 impl ProxyFailure {
     /// Sorts an error the proxy answered with.
-    pub(in crate::client) fn from_answer(error: &SmpError<'_>) -> Self {
+    pub(crate) fn from_answer(error: &SmpError<'_>) -> Self {
         match error {
             SmpError::Proxy(ProxyError::BasicAuth) => Self::Password,
             SmpError::Proxy(ProxyError::NoSession) => Self::NoSession,
@@ -93,7 +93,7 @@ impl ProxyFailure {
     }
 
     /// Whether the session with the relay is of no more use.
-    pub(in crate::client) fn ends_session(&self) -> bool {
+    pub(crate) fn ends_session(&self) -> bool {
         match self {
             Self::NoSession | Self::Network | Self::TimedOut | Self::Transport(_) | Self::Forged => true,
             Self::Forwarding(error) => error.get() == SmpError::Crypto,

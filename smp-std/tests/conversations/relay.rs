@@ -1,0 +1,77 @@
+//! A relay's process, with its store on disk, that can be killed and started again.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use smp_agent::policy::server::{ConfiguredServer, Server};
+use smp_std::identity::Identity;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smp-server");
+
+pub(crate) struct Relay {
+    directory: tempfile::TempDir,
+    address: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Relay {
+    /// A relay that also forwards to relays on this machine.
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut relay = Self { directory, address: ([127, 0, 0, 1], port).into(), child: None };
+        let initialised = Command::new(PROGRAM)
+            .args(["init".as_ref(), "--dir".as_ref(), relay.home().as_os_str()])
+            .args(["--listen", &relay.address.to_string(), "--sign-algorithm", "ed25519"])
+            .output()
+            .unwrap();
+        assert!(initialised.status.success(), "{initialised:?}");
+        let configuration = relay.home().join("smp-server.toml");
+        let text = std::fs::read_to_string(&configuration).unwrap();
+        let (public, private) = ("allow_private_addresses = false", "allow_private_addresses = true");
+        assert!(text.contains(public));
+        std::fs::write(&configuration, text.replace(public, private)).unwrap();
+        relay.start_again();
+        relay
+    }
+
+    fn home(&self) -> PathBuf {
+        self.directory.path().join("relay")
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.child.is_none());
+        let mut child = Command::new(PROGRAM)
+            .args(["--dir".as_ref(), self.home().as_os_str()])
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == "ready"));
+        self.child = Some(child);
+    }
+
+    /// Without a warning.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// The relay's address as users know it.
+    pub(crate) fn server(&self) -> Server {
+        let identity = Identity::load(&self.home()).unwrap();
+        ConfiguredServer::parse(&identity.address("127.0.0.1", self.address.port())).unwrap().server
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
