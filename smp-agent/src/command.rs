@@ -23,7 +23,7 @@ pub enum PostQuantum {
 /// The short link that a new address or invitation shall have (wire reference, section 9).
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRequest {
-    /// Data of the application that everybody who has the link can read, up to 13,600 bytes.
+    /// Data of the application that everybody who has the link can read, up to 13,706 bytes.
     pub user_data: Vec<u8>,
     /// What the link is about, up to 255 bytes.
     pub entity_id: Option<Vec<u8>>,

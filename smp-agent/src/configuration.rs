@@ -1,10 +1,13 @@
 //! What an agent may be told about how to behave.
 
+use alloc::vec::Vec;
+
 use smp_proto::version::{AgentVersion, ClientVersion, RatchetVersion, VersionRange};
 
 use crate::policy::back_off::{MESSAGE, RECONNECT, RetryInterval, RetryIntervals};
 use crate::policy::host::Network;
 use crate::policy::routing::Routing;
+use crate::policy::server::Server;
 use crate::policy::session::SessionMode;
 use crate::time::{DAY, MINUTE, SECOND};
 
@@ -30,6 +33,9 @@ pub struct Configuration {
     pub ratchet_versions: VersionRange<RatchetVersion>,
     /// When to send through a proxy.
     pub routing: Routing,
+    /// Relays that every application knows: short links to them name their host alone. None that a user has added, as
+    /// others could not find those.
+    pub preset_servers: Vec<Server>,
     /// Through what relays are reached, which decides whether the IP address is protected.
     pub network: Network,
     /// What shares a connection to a relay.
@@ -64,6 +70,7 @@ impl Default for Configuration {
             client_versions: VersionRange::CLIENT,
             ratchet_versions: VersionRange::RATCHET,
             routing: Routing::default(),
+            preset_servers: Vec::new(),
             network: Network::default(),
             session_mode: SessionMode::default(),
             redundancy: RedundancyPolicy::default(),

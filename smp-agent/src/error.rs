@@ -79,6 +79,8 @@ pub enum ConnectionError {
     RatchetSync,
     /// What waited to be sent is lost, as the connection's queue at the relay is gone.
     QueueGone,
+    /// The user has no relay any more to create a queue at.
+    NoServer,
 }
 
 /// What is wrong with the data behind a link (wire reference, section 9.5).
@@ -97,6 +99,8 @@ pub enum LinkProblem {
     Address,
     /// The data cannot be decrypted or read.
     Format,
+    /// The address takes no requests itself, only the relays it lists do.
+    Indirect,
 }
 
 impl<E> From<Refusal> for Error<E> {
@@ -152,6 +156,7 @@ impl fmt::Display for ConnectionError {
             Self::Relay(failure) => return write!(f, "the relay: {failure}"),
             Self::NotAvailable => "the invitation is not available any more",
             Self::NotAccepted => "the peer does not accept the connection any more",
+            Self::Link(LinkProblem::Indirect) => "the address takes no requests itself, only the relays it lists do",
             Self::Link(_) => "the data behind the link cannot be trusted",
             Self::Version => "the peer speaks no version that is known here",
             Self::Message => "a message could not be read",
@@ -161,6 +166,7 @@ impl fmt::Display for ConnectionError {
             Self::Queue => "the peer speaks of a queue that is not known",
             Self::RatchetSync => "the encryption could not be synchronised",
             Self::QueueGone => "a queue is gone",
+            Self::NoServer => "no relay is configured",
         })
     }
 }

@@ -5,7 +5,7 @@ mod message;
 mod queue;
 
 pub(crate) use connection::{Address, Connection, Joining, ReplyQueue, Stage, Target};
-pub(crate) use message::{EventRecord, Invitation, Outgoing, OutgoingKind, ReceivedFrom, SentRecord};
+pub(crate) use message::{EventRecord, Invitation, OneTimeLink, Outgoing, OutgoingKind, ReceivedFrom, SentRecord};
 pub(crate) use queue::{
     Acknowledgement, Mode, QueueLink, QueueStatus, ReceiveQueue, ReceiveSwitch, SendQueue, SendSwitch,
 };

@@ -120,6 +120,16 @@ impl Key {
         Self::new(Table::Invitation).with(invitation.as_bytes())
     }
 
+    /// A one-time link at a relay with this fingerprint.
+    pub(crate) fn one_time_link(salt: &[u8; 32], fingerprint: &[u8; 32], link_id: &[u8]) -> Self {
+        Self::new(Table::OneTimeLink).with(&sha256(&[salt, b"L", fingerprint, link_id]))
+    }
+
+    /// The queue that such a link leads to.
+    pub(crate) fn one_time_queue(salt: &[u8; 32], fingerprint: &[u8; 32], sender_id: &[u8]) -> Self {
+        Self::new(Table::OneTimeLink).with(&sha256(&[salt, b"Q", fingerprint, sender_id]))
+    }
+
     /// A hash of something that came from outside. The salt, which the storage encrypts, makes sure that nobody who sees
     /// keys can tell which message it was.
     pub(crate) fn salted(table: Table, connection: ConnectionId, salt: &[u8; 32], hash: &[u8; 32]) -> Self {

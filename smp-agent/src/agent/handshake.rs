@@ -173,6 +173,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             queue.status = queue.status.max(reached);
         }
         if joining {
+            if let Some(queue) = connection.send_queue(number) {
+                self.forget_one_time_link(queue)?;
+            }
             // Further queues only repeat what the first one did.
             let first =
                 connection.send_queues.iter().filter(|queue| queue.status >= QueueStatus::Confirmed).count() == 1;

@@ -1,12 +1,13 @@
 //! Invitations and addresses are made, joined and accepted (wire reference, sections 12.1 to 12.4).
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 use smp_crypto::ratchet::{Error as RatchetError, Joiner};
 use smp_proto::agent::{AgreedParameters, ConnectionLink, ConnectionRequest};
+use smp_proto::short_link::{LinkKind, ShortLink};
 use smp_proto::uri::QueueUri;
 use smp_proto::version::{AgentVersion, RatchetVersion};
 use smp_proto::wire::Encode;
@@ -98,17 +99,34 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         match ConnectionLink::parse(link).map_err(|_| Refusal::Link)? {
             ConnectionLink::Full(request) => {
                 let (id, connection) = self.new_connection(user, Stage::Failed, false, options);
-                self.join_request(id, connection, &request, info, None)?;
+                let server = Server::try_from(&request.queue().server()).map_err(|_| Refusal::Link)?;
+                let secured = self.one_time_key(&server, request.queue().sender_id().as_bytes())?;
+                self.join_request(id, connection, &request, info, secured)?;
                 Ok(Reply::Connection(id))
             }
-            ConnectionLink::Short(_) => {
-                let joining = Joining { info, target: Target::Unknown };
-                let stage = Stage::Reading { link: link.to_string(), join: Some(joining) };
-                let (id, connection) = self.new_connection(user, stage, false, options);
-                self.save(id, connection)?;
-                Ok(Reply::Connection(id))
-            }
+            ConnectionLink::Short(link) => self.join_short_link(user, &link, info, options),
         }
+    }
+
+    /// Reads a short link first. Whatever can be refused is refused at once, as if the peer spoke the latest versions.
+    fn join_short_link(
+        &mut self,
+        user: UserId,
+        link: &ShortLink,
+        info: Vec<u8>,
+        options: ConnectionOptions,
+    ) -> Result<Reply, S> {
+        let (id, mut connection) = self.new_connection(user, Stage::Failed, false, options);
+        let invitation = link.kind() == LinkKind::Invitation;
+        let target = if invitation { Target::Invitation { parameters: Vec::new() } } else { Target::Address };
+        self.check_info(&connection, &target, &info)?;
+        if self.choose_servers(user, 1, &[]).is_empty() {
+            return Err(Refusal::NoServer.into());
+        }
+        let link = self.complete_link(link)?;
+        connection.stage = Stage::Reading { link, join: Some(Joining { info, target: Target::Unknown }) };
+        self.save(id, connection)?;
+        Ok(Reply::Connection(id))
     }
 
     pub(super) fn accept(

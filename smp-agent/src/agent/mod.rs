@@ -9,6 +9,7 @@ mod link;
 mod open;
 mod queues;
 mod ratchet;
+mod read_link;
 mod receive;
 mod relays;
 mod remove;

@@ -2,6 +2,7 @@
 
 use rand_core::CryptoRng;
 use smp_crypto::key::{Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
+use smp_proto::id::LinkId;
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::recipient::QueueMode;
 
@@ -200,11 +201,15 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         match (&mut queue.link, &created.link_id) {
             (Some(link), Some(link_id)) => {
                 link.id.clone_from(link_id);
-                link.stored = true;
+                link.keep_stored();
             }
             (link, _) => *link = None,
         }
         queue.tried.clear();
+        if queue.primary {
+            // What was asked for is made, or the relay knows nothing of it.
+            connection.link = None;
+        }
         true
     }
 
@@ -219,17 +224,16 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let others = connection.receive_queues.iter().any(|queue| queue.number != number && !queue.deleting);
         let used = connection.servers();
         let user = connection.user;
+        // Only the first queue can have a short link.
+        let wants_link = connection.link.is_some();
         let Some(queue) = connection.receive_queue_mut(number) else { return Ok(()) };
         super::work::remember(&mut queue.tried, &queue.server.clone());
         let many = queue.tried.len() >= REDUNDANT_ATTEMPTS || !failure.is_temporary();
         let redundant = others && queue.replaces.is_none();
-        if redundant && many {
+        let linked = wants_link && queue.primary;
+        if redundant && many && !linked {
             self.finish(work);
-            connection.receive_queues.retain(|queue| queue.number != number);
-            if let Some(first) = connection.receive_queues.first_mut() {
-                first.primary = true;
-            }
-            return self.queues_changed(id, connection);
+            return self.do_without(id, connection, number);
         }
         let known = queue.tried.len();
         let mut tried = core::mem::take(&mut queue.tried);
@@ -251,14 +255,28 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.retry(work);
                 Ok(())
             }
+            Next::Never if redundant => {
+                connection.link = None;
+                self.do_without(id, connection, number)
+            }
             Next::Never => {
                 connection.receive_queues.retain(|queue| queue.number != number);
+                connection.link = None;
                 if !matches!(connection.stage, Stage::Connected) {
                     connection.stage = Stage::Failed;
                 }
                 self.fail(id, ConnectionError::Relay(failure))
             }
         }
+    }
+
+    /// A redundant queue is given up before it was created.
+    fn do_without(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+        connection.receive_queues.retain(|queue| queue.number != number);
+        if let Some(first) = connection.receive_queues.first_mut() {
+            first.primary = true;
+        }
+        self.queues_changed(id, connection)
     }
 
     pub(super) fn take_secured_by_sender(
@@ -384,5 +402,6 @@ fn link_matches(queue: &ReceiveQueue, created: &CreatedQueue) -> bool {
     let Some(correlation_id) = &link.correlation_id else { return true };
     let sender_id = smp_crypto::hash::sender_id(smp_proto::id::CorrelationId::from_array(correlation_id));
     let contact = queue.mode == Some(Mode::Contact);
-    created.sender_id == sender_id && (!contact || *link_id == link.id)
+    let id_matches = if contact { *link_id == link.id } else { LinkId::new(link_id).is_ok_and(|id| !id.is_empty()) };
+    created.sender_id == sender_id && id_matches
 }

@@ -324,6 +324,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let servers = queues.iter().map(|queue| queue.server.clone()).collect();
         let info = Text(info.to_vec());
         connection.stage = Stage::Confirmed { queues };
+        for queue in &mut connection.receive_queues {
+            // A link is for one: its relay has deleted it.
+            queue.link = None;
+        }
         self.notify(EventKind::Confirmation { connection: id, info, servers, post_quantum })?;
         Ok(Then::Acknowledge)
     }

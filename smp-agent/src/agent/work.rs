@@ -385,7 +385,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Work::Suspend(id, queue) => self.take_suspended(work, *id, *queue, result),
             Work::Delete(id, queue) => self.take_deleted(work, *id, *queue, result),
             Work::StoreLink(id, queue) => self.take_link_stored(work, *id, *queue, result),
-            Work::ReadLink(id) => self.take_link_read(work, *id, result),
+            Work::ReadLink(id) => self.take_link_read(work, *id, session, result),
             Work::DoubtRole(_) => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use crate::event::EventKind;
 use crate::id::ConnectionId;
 use crate::policy::back_off::MessageBackOff;
 use crate::policy::server::UserId;
+use crate::request::AccessKey;
 use crate::time::Time;
 
 /// What kind of message it is, as far as its delivery differs.
@@ -108,4 +109,14 @@ pub(crate) struct Invitation {
     pub(crate) request: String,
     /// The agent version of the envelope.
     pub(crate) created: Time,
+}
+
+/// A one-time link that is being read, or was. Under two keys: the link's, and once it is known the queue's.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OneTimeLink {
+    pub(crate) link_id: Vec<u8>,
+    /// The key that secures the queue.
+    pub(crate) key: AccessKey,
+    /// When it was read first, for its expiry.
+    pub(crate) day: u32,
 }

@@ -91,14 +91,26 @@ pub(crate) struct QueueLink {
     pub(crate) key: Secret,
     /// Signs the link's data.
     pub(crate) root_key: Secret,
-    /// The data at the relay, or on its way there.
+    /// The data on its way to the relay; once that has it, only the part that is sent again with later changes.
     pub(crate) data: LinkData,
     /// Whether the relay has the data.
     pub(crate) stored: bool,
+    /// Whether the relay has earlier data as long as it does not have this.
+    pub(crate) replaces: bool,
     /// Whether it is to be deleted.
     pub(crate) deleting: bool,
     /// The correlation id of NEW, for a queue that is created with a link.
     pub(crate) correlation_id: Option<[u8; 24]>,
+}
+
+impl QueueLink {
+    /// The relay has the data: it will give it to whoever has the link, and need not be kept here.
+    pub(crate) fn keep_stored(&mut self) {
+        self.data.user = Vec::new();
+        self.stored = true;
+        self.replaces = false;
+        self.correlation_id = None;
+    }
 }
 
 /// A queue this side receives from.
