@@ -127,11 +127,6 @@ impl<S: Storage> Transaction<S> {
         self.storage.scan(prefix, after, limit).map_err(Error::Storage)
     }
 
-    /// Whether there is anything to commit.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.changes.is_empty()
-    }
-
     /// Makes all changes durable.
     pub(crate) fn commit(&mut self) -> Result<(), Error<S::Error>> {
         if self.changes.is_empty() {
