@@ -63,6 +63,7 @@
 //! - `ipv6`: relays with IPv6 addresses only.
 //! - `ed448`: relays with Ed448 keys. Signatures take tens of millions of instructions each on a Cortex-M4, and some tens of
 //!   KiB of flash.
+//! - `agent`: the records of an agent of `smp-agent` in flash (`records`). Needs a heap.
 //! - `defmt` or `log`: one of them, for few lines that identify nobody.
 //!
 //! # Memory
@@ -74,6 +75,8 @@
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+#[cfg(feature = "agent")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -96,6 +99,8 @@ pub mod outbox;
 mod proxy;
 pub mod random;
 pub mod receiver;
+#[cfg(feature = "agent")]
+pub mod records;
 mod refusal;
 pub mod sender;
 mod serve;

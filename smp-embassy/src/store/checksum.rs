@@ -1,7 +1,7 @@
 //! The checksums of items in `sequential-storage` 8, which the scan of a store needs to know, and of the pages' headers.
 
 /// CRC-32C, with the start value and the exceptions of `sequential-storage`.
-pub(super) fn crc32(parts: &[&[u8]]) -> u32 {
+pub(crate) fn crc32(parts: &[&[u8]]) -> u32 {
     adapt(!parts.iter().fold(CRC32_START, |crc, part| crc32_more(crc, part)))
 }
 

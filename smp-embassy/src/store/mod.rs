@@ -105,6 +105,8 @@ mod numbers;
 mod record;
 mod roles;
 
+#[cfg(feature = "agent")]
+pub(crate) use checksum::crc32;
 pub use error::Error;
 pub use flash::FlashStore;
 pub use numbers::{COUNTERS, NumberStore, STRIDE, VolatileNumbers};
