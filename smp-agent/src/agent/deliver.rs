@@ -71,7 +71,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             queue_envelope::seal(&queue.box_key(), &header, &content, &mut body).map_err(|_| Error::Record)?.len();
         body.truncate(length);
         // An address is never secured, and the recipient cannot know the key before it has read it.
-        let signed = !matches!(outgoing.kind, OutgoingKind::Invitation { .. }) && (!asks || self.signed.remove(work));
+        let signed = !matches!(outgoing.kind, OutgoingKind::Invitation { .. }) && (!asks || self.signed.contains(work));
         let key = signed.then(|| queue.key.clone());
         let operation = Operation::Send { sender_id: queue.sender_id.clone(), key, notify: outgoing.notify, body };
         let session = self.session(user, &queue.server, id);
@@ -142,10 +142,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Reason::Quota if !introduction => (Pace::Slow, self.configuration.quota_expiry),
             _ if temporary => (Pace::Fast, self.configuration.message_expiry),
             Reason::NotAuthorized
-                if outgoing.back_off.is_some() && self.may_be_secured(connection, number, &outgoing) =>
+                if self.may_be_secured(connection, number, &outgoing) && self.signed.insert(work.clone()) =>
             {
-                // The confirmation of an attempt whose answer was lost may have arrived, and the recipient set the key.
-                self.signed.insert(work.clone());
+                // The confirmation of an attempt whose answer was lost, perhaps before a restart, may have arrived, and
+                // the recipient set the key. When that attempt is refused as well, it was somebody else's key.
                 outgoing.back_off = None;
                 self.transaction.put(&Key::outgoing(id, message), &outgoing)?;
                 return Ok(());
@@ -174,6 +174,21 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.retry_after(work, pause);
         if tell {
             self.notify(EventKind::Waiting { connection: id, message, failure })?;
+        }
+        Ok(())
+    }
+
+    /// The answer to a request to an address came before the relay's: the request has arrived.
+    pub(super) fn request_arrived(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
+        let queues: Vec<u32> = connection.send_queues.iter().map(|queue| queue.number).collect();
+        for number in queues {
+            let Some(message) = self.waiting.get(&(id, number)).and_then(|messages| messages.front().copied()) else {
+                continue;
+            };
+            if let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? {
+                let outcome = Outcome::Delivered { proxied: false };
+                self.complete(id, connection, number, message, outgoing, outcome)?;
+            }
         }
         Ok(())
     }

@@ -246,7 +246,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             return Ok(Then::Acknowledge);
         }
         match (&connection.stage, parameters) {
-            (Stage::Invited, Some(parameters)) => {
+            // Of a request, too, which relay and proxy may not have confirmed yet.
+            (Stage::Invited | Stage::Answered, Some(parameters)) if connection.initiator => {
                 self.take_answer_of_joiner(arrival, connection, &introduction, &parameters, message, &hash)
             }
             (Stage::Answered, None) if !connection.initiator => {
@@ -320,6 +321,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         connection.redundant_peer = queues.len() > 1;
         connection.received_number = 1;
         connection.received_hash = sha256(&[&opened.plaintext]).to_vec();
+        if connection.stage == Stage::Answered {
+            self.request_arrived(id, connection)?;
+        }
         self.introduce(connection, arrival.queue, introduction);
         let servers = queues.iter().map(|queue| queue.server.clone()).collect();
         let info = Text(info.to_vec());
@@ -381,6 +385,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             (Stage::Address(_), Err(_)) => return self.dropped(id, ConnectionError::Message),
             _ => return self.dropped(id, ConnectionError::Prohibited),
         };
+        // Who does not know whether a request has arrived sends it again.
+        if self.was_received(id, text.as_bytes())? {
+            return Ok(Then::Acknowledge);
+        }
+        self.remember_received(id, &sha256(&[text.as_bytes()]))?;
         let version = self.common_version(&request);
         let post_quantum = version.is_some_and(|version| version >= ENCAPSULATION_AGENT_VERSION)
             && request.ratchet().is_some_and(|ratchet| ratchet.versions.max() >= RatchetVersion::ENCAPSULATION);

@@ -253,6 +253,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// Forgets work that is not to be done any more. A request that is under way is ignored when it is answered.
     pub(super) fn drop_work(&mut self, work: &Work) {
+        self.signed.remove(work);
         if let Some(progress) = self.work.remove(work)
             && let Some(due) = progress.due
         {
