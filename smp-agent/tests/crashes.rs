@@ -4,8 +4,9 @@
 mod support;
 
 use smp_agent::command::ConnectionOptions;
+use smp_agent::policy::routing::ProxyMode;
 use smp_agent::time::HOUR;
-use support::stories::{A, B, Pair, plain};
+use support::stories::{A, B, Pair, plain, two_parties};
 use support::{Cut, World};
 
 /// A story, told in a world where one agent's storage fails once; the number of commits its agents made.
@@ -49,10 +50,104 @@ fn talk(world: &mut World, pair: Pair) {
     }
 }
 
+/// Relays of before version 9, where the recipients secure queues and HELLO is exchanged.
+fn old(seed: u64) -> World {
+    two_parties(seed, |_, setup| setup.smp_version = 8)
+}
+
+/// Everything to the other's relay goes through a proxy.
+fn proxied(seed: u64) -> World {
+    two_parties(seed, |_, setup| {
+        setup.configuration.routing.mode = ProxyMode::Always;
+        setup.proxies = vec![2];
+    })
+}
+
+fn with_receipts(seed: u64) -> World {
+    two_parties(seed, |_, setup| setup.manners.receipts = true)
+}
+
+/// A queue takes two messages.
+fn narrow(seed: u64) -> World {
+    let mut world = plain(seed);
+    world.relays.iter_mut().for_each(|place| place.relay.quota = 2);
+    world
+}
+
+fn invite_and_talk(world: &mut World) {
+    let pair = world.connect(ConnectionOptions::default());
+    talk(world, pair);
+}
+
+/// A conversation that begins at an address.
+fn ask_and_talk(world: &mut World) {
+    let (_, links) = world.address(A, None);
+    let asking = world.join(B, &links.full, ConnectionOptions::default());
+    world.run_until(|world| world.parties[B].app.is_connected(asking));
+    let accepted = *world.parties[A].app.accepted.last().expect("it was accepted");
+    let pair = Pair { parties: [A, B], connections: [accepted, asking] };
+    world.run_until(|world| world.are_connected(pair));
+    talk(world, pair);
+}
+
 #[test]
 fn an_invitation_is_joined() {
-    cut_everywhere(plain, |world| {
+    cut_everywhere(plain, invite_and_talk);
+}
+
+#[test]
+fn an_invitation_is_joined_over_old_relays() {
+    cut_everywhere(old, invite_and_talk);
+}
+
+#[test]
+fn an_invitation_is_joined_through_a_proxy() {
+    cut_everywhere(proxied, invite_and_talk);
+}
+
+#[test]
+fn a_request_is_accepted() {
+    cut_everywhere(plain, ask_and_talk);
+}
+
+#[test]
+fn a_request_is_accepted_over_old_relays() {
+    cut_everywhere(old, ask_and_talk);
+}
+
+#[test]
+fn receipts_are_sent() {
+    cut_everywhere(with_receipts, |world| {
         let pair = world.connect(ConnectionOptions::default());
         talk(world, pair);
+        let received = |world: &World, side: usize| world.parties[side].app.receipts(pair.connections[side]);
+        world.run_until(|world| [A, B].iter().all(|side| received(world, *side) == 2));
     });
+}
+
+#[test]
+fn a_full_queue_is_emptied() {
+    cut_everywhere(narrow, |world| {
+        let pair = world.connect(ConnectionOptions::default());
+        for number in 1..=6 {
+            world.send(pair, A, &format!("{number}"));
+        }
+        world.run_until(|world| world.texts(pair, B).len() == 6);
+        assert_eq!(world.texts(pair, B), ["1", "2", "3", "4", "5", "6"]);
+    });
+}
+
+#[test]
+fn reads_fail() {
+    let reads = |world: &World| [A, B].map(|party| world.parties[party].storage.reads());
+    let mut world = plain(11);
+    let before = reads(&world);
+    invite_and_talk(&mut world);
+    let after = reads(&world);
+    for party in [A, B] {
+        for number in before[party] + 1..=after[party] {
+            let told = std::panic::catch_unwind(|| tell(invite_and_talk, plain, Some((party, Cut::Read(number)))));
+            assert!(told.is_ok(), "agent {party}, read {number} of {after:?}");
+        }
+    }
 }

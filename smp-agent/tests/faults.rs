@@ -50,10 +50,11 @@ fn conversations_survive_bad_networks() {
 }
 
 #[test]
-#[ignore = "hours"]
+#[ignore = "hours; FIRST and COUNT choose some of them"]
 fn many_conversations_survive_bad_networks() {
-    let first = std::env::var("FIRST").map_or(1_000, |first| first.parse().unwrap());
-    for seed in first..first + 100_000 {
+    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let first: u64 = number("FIRST", 1_000);
+    for seed in first..first + number("COUNT", 100_000) {
         converse(seed);
     }
 }
