@@ -16,6 +16,8 @@
 // A program that measures may end at the first thing that is not as it should be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod usage;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,6 +27,7 @@ use smp_proto::key::{AuthorizationKey, Ed25519PublicKey};
 use smp_std::relay::store::{
     AppendMessage, AppendOutcome, FjallOptions, Id, QueueRecord, SharedSecret, Store, StoreOptions,
 };
+use usage::Usage;
 
 const BODY: usize = 16_048;
 const QUEUES: u64 = 1_000_000;
@@ -244,40 +247,6 @@ impl Line<'_> {
             self.opened.as_secs_f64(),
             after.memory >> 20,
         );
-    }
-}
-
-/// What this process used so far; zeros where the system does not say.
-struct Usage {
-    cpu: Duration,
-    written: u64,
-    memory: u64,
-}
-
-impl Usage {
-    fn now() -> Self {
-        let read = |name| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
-        let number = |text: &str, field: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-            line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default()
-        };
-        let io = read("io");
-        // Fields 14 and 15, after the name in parentheses: user and system time in hundredths of a second.
-        let stat = read("stat");
-        let ticks: u64 = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .flat_map(str::parse::<u64>)
-            .sum();
-        Self {
-            cpu: Duration::from_millis(ticks * 10),
-            written: number(&io, "write_bytes:").saturating_sub(number(&io, "cancelled_write_bytes:")),
-            memory: number(&read("status"), "VmRSS:") << 10,
-        }
     }
 }
 
