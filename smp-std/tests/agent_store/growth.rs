@@ -14,12 +14,15 @@ fn messages_that_come_and_go_leave_no_trace_of_their_number() {
     let store = fixture.create();
     let mut random = Random(5);
     let mut largest = 0;
-    for number in 0..20_000_u32 {
-        let key = [&[1], &number.to_be_bytes()[..]].concat();
-        let gone = [&[1], &number.wrapping_sub(5).to_be_bytes()[..]].concat();
-        let message = vec![7; 200 + random.below(3000) as usize];
-        store.commit(&[put(&key, &message), put(b"state", &[9; 2000]), delete(&gone)]).unwrap();
-        if number % 100 == 0 {
+    let key = |number: u32| [&[1], &number.to_be_bytes()[..]].concat();
+    for first in (0..20_000).step_by(4) {
+        let mut changes = vec![put(b"state", &[9; 2000])];
+        for number in first..first + 4 {
+            changes.push(put(&key(number), &vec![7; 200 + random.below(3000) as usize]));
+            changes.push(delete(&key(number.wrapping_sub(5))));
+        }
+        store.commit(&changes).unwrap();
+        if first % 100 == 0 {
             largest = size(&fixture).max(largest);
         }
     }

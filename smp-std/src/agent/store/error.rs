@@ -117,6 +117,9 @@ impl From<rusqlite::Error> for StorageError {
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse,
                 ErrorCode::NotADatabase => Self::NotAStore,
                 ErrorCode::DiskFull => Self::DiskFull,
+                ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen => {
+                    Self::Io(io::ErrorKind::PermissionDenied.into())
+                }
                 // A value longer than any record is: see the limit that is set on opening.
                 ErrorCode::DatabaseCorrupt | ErrorCode::TooBig => Self::Damaged(Part::Database),
                 _ => Self::Engine(failure.extended_code),

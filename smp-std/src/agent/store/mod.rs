@@ -37,6 +37,13 @@
 //! All calls block, commits until the disk has what they wrote: call them where tokio permits that
 //! ([`block_in_place`](tokio::task::block_in_place), [`spawn_blocking`](tokio::task::spawn_blocking)).
 //!
+//! # What it costs
+//!
+//! Opening takes 64 MiB of memory for the moment that the passphrase takes; after that the store takes about 5 MB, whatever
+//! is in it. A commit waits for the disk once. As a conversation makes them, two for a message (`cargo bench -p smp-std
+//! --bench agent_store`), a commit writes 15 KB for short messages and 41 KB for those of 16,000 bytes, the log, the database
+//! and the zeros included; the log has 4 MiB at most as long as no commit is larger.
+//!
 //! # Format
 //!
 //! A SQLite database with `application_id` 0x534d5061 and two tables. `header` has one row, the wrapped key; `records` has a
