@@ -185,19 +185,23 @@ pub enum Command {
         /// The connection.
         connection: ConnectionId,
     },
-    /// Stops the queues of a connection: their relays refuse what is sent from now on. Cannot be undone.
+    /// Stops the queues of a connection: their relays refuse what is sent from now on. Cannot be undone. What they hold
+    /// already still comes; after a restart, only when [`Command::Subscribe`] asks for it.
     Suspend {
         /// The connection.
         connection: ConnectionId,
     },
-    /// Deletes a connection and its queues. The peer is told nothing.
+    /// Deletes a connection, or an address, and its queues: then [`EventKind::Deleted`](crate::EventKind::Deleted). The
+    /// peer is told nothing. A second command can only take back that messages are delivered first. Requests that came
+    /// to an address can still be accepted.
     Delete {
         /// The connection.
         connection: ConnectionId,
         /// Whether messages that wait are delivered first, for at most two days.
         deliver_first: bool,
     },
-    /// Deletes one sent or received message's record before its time: its receipt is not waited for any more.
+    /// Forgets a message that was sent before its time: one that waits is not sent any more, unless it is under way, and
+    /// the peer finds that its number is missing; the receipt of one that was sent is not waited for any more.
     ForgetMessage {
         /// The connection.
         connection: ConnectionId,

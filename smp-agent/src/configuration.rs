@@ -52,9 +52,13 @@ pub struct Configuration {
     pub quota_expiry: u64,
     /// How long hashes of received messages and records of sent ones are kept, in milliseconds.
     pub retention: u64,
-    /// Time between two cleanups, in milliseconds; the first comes after a tenth of it.
+    /// How long a request to an address can be accepted or rejected before it is forgotten, in milliseconds.
+    pub request_expiry: u64,
+    /// Time between two cleanups, in milliseconds; the first comes after a tenth of it. Each looks at a part of what is
+    /// stored.
     pub cleanup_interval: u64,
-    /// How often the deletion of a queue is tried.
+    /// How often the deletion of a queue is tried: at once, then after a few seconds, then after 5 minutes, 10, 20 and so
+    /// on. The default covers most of a day.
     pub deletion_attempts: u8,
     /// How long a redundant queue that the peer does not use is kept, in milliseconds.
     pub unused_queue_expiry: u64,
@@ -79,6 +83,7 @@ impl Default for Configuration {
             message_expiry: 2 * DAY,
             quota_expiry: 7 * DAY,
             retention: 21 * DAY,
+            request_expiry: 180 * DAY,
             cleanup_interval: 5 * MINUTE,
             deletion_attempts: 10,
             unused_queue_expiry: 7 * DAY,

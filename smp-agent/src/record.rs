@@ -3,12 +3,17 @@
 mod connection;
 mod message;
 mod queue;
+mod received;
+mod resynchronization;
 
 pub(crate) use connection::{Address, Connection, Joining, ReplyQueue, Stage, Target};
 pub(crate) use message::{EventRecord, Invitation, OneTimeLink, Outgoing, OutgoingKind, ReceivedFrom, SentRecord};
 pub(crate) use queue::{
     Acknowledgement, Mode, QueueLink, QueueStatus, ReceiveQueue, ReceiveSwitch, SendQueue, SendSwitch,
 };
+
+pub(crate) use received::ReceivedHashes;
+pub(crate) use resynchronization::NewRatchet;
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};

@@ -37,7 +37,22 @@ pub(crate) enum Table {
     KeyMessage = 13,
     /// One-time links that were read.
     OneTimeLink = 14,
+    /// The own keys for a new ratchet of a connection.
+    Resynchronization = 15,
 }
+
+/// Tables whose records belong to a connection, which its id in their keys says, but for the connection's own.
+pub(crate) const OF_CONNECTIONS: [Table; 9] = [
+    Table::Delivery,
+    Table::Outgoing,
+    Table::Sent,
+    Table::Received,
+    Table::KeyMessage,
+    Table::Skipped,
+    Table::Agreement,
+    Table::Resynchronization,
+    Table::Ratchet,
+];
 
 /// The key of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,6 +110,10 @@ impl Key {
         Self::of(Table::Skipped, connection)
     }
 
+    pub(crate) fn resynchronization(connection: ConnectionId) -> Self {
+        Self::of(Table::Resynchronization, connection)
+    }
+
     pub(crate) fn outgoing(connection: ConnectionId, message: MessageId) -> Self {
         Self::of(Table::Outgoing, connection).with(&message.0.to_be_bytes())
     }
@@ -130,6 +149,11 @@ impl Key {
         Self::new(Table::OneTimeLink).with(&sha256(&[salt, b"Q", fingerprint, sender_id]))
     }
 
+    /// One of the records that hold hashes of received messages.
+    pub(crate) fn received(connection: ConnectionId, bucket: u8) -> Self {
+        Self::of(Table::Received, connection).with(&[bucket])
+    }
+
     /// A hash of something that came from outside. The salt, which the storage encrypts, makes sure that nobody who sees
     /// keys can tell which message it was.
     pub(crate) fn salted(table: Table, connection: ConnectionId, salt: &[u8; 32], hash: &[u8; 32]) -> Self {
@@ -150,10 +174,10 @@ mod tests {
         assert_eq!(key.as_bytes().len(), 1 + 12 + 4 + 8);
         assert!(key.as_bytes().starts_with(Key::deliveries(connection, 3).as_bytes()));
         assert!(Key::delivery(connection, 3, MessageId(259)).as_bytes() > key.as_bytes());
-        assert_eq!(Key::salted(Table::Received, connection, &[1; 32], &[2; 32]).as_bytes().len(), 25);
+        assert_eq!(Key::salted(Table::KeyMessage, connection, &[1; 32], &[2; 32]).as_bytes().len(), 25);
         assert_ne!(
-            Key::salted(Table::Received, connection, &[1; 32], &[2; 32]).as_bytes(),
-            Key::salted(Table::Received, connection, &[3; 32], &[2; 32]).as_bytes()
+            Key::salted(Table::KeyMessage, connection, &[1; 32], &[2; 32]).as_bytes(),
+            Key::salted(Table::KeyMessage, connection, &[3; 32], &[2; 32]).as_bytes()
         );
     }
 }

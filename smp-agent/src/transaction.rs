@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,10 +87,15 @@ impl<S: Storage> Transaction<S> {
 
     /// The bytes of a record, as changed.
     pub(crate) fn bytes(&mut self, key: &Key) -> Result<Option<Vec<u8>>, Error<S::Error>> {
-        match self.index.get(key.as_bytes()).and_then(|place| self.changes.get(*place)) {
+        self.bytes_of(key.as_bytes())
+    }
+
+    /// The bytes of a record whose key was found, as changed.
+    pub(crate) fn bytes_of(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Error<S::Error>> {
+        match self.index.get(key).and_then(|place| self.changes.get(*place)) {
             Some(Change::Put { value, .. }) => Ok(Some(value.clone())),
             Some(Change::Delete { .. }) => Ok(None),
-            None => self.storage.get(key.as_bytes()).map_err(Error::Storage),
+            None => self.storage.get(key).map_err(Error::Storage),
         }
     }
 
@@ -107,14 +113,24 @@ impl<S: Storage> Transaction<S> {
 
     /// Writes a record.
     pub(crate) fn put<T: Serialize>(&mut self, key: &Key, value: &T) -> Result<(), Error<S::Error>> {
+        self.put_bytes(key.as_bytes(), value)
+    }
+
+    /// Writes a record whose key was found.
+    pub(crate) fn put_bytes<T: Serialize>(&mut self, key: &[u8], value: &T) -> Result<(), Error<S::Error>> {
         let value = encode(value)?;
-        self.change(Change::Put { key: key.as_bytes().into(), value });
+        self.change(Change::Put { key: key.into(), value });
         Ok(())
     }
 
     /// Deletes a record.
     pub(crate) fn delete(&mut self, key: &Key) {
-        self.change(Change::Delete { key: key.as_bytes().into() });
+        self.delete_bytes(key.as_bytes());
+    }
+
+    /// Deletes a record whose key was found.
+    pub(crate) fn delete_bytes(&mut self, key: &[u8]) {
+        self.change(Change::Delete { key: key.into() });
     }
 
     /// All records of a table below a prefix that are durable. To be called when nothing waits for a commit.
@@ -125,6 +141,20 @@ impl<S: Storage> Transaction<S> {
         limit: usize,
     ) -> Result<Vec<crate::storage::Record>, Error<S::Error>> {
         self.storage.scan(prefix, after, limit).map_err(Error::Storage)
+    }
+
+    /// Deletes records whose keys begin with this, of those that are durable at most so many; whether none is left.
+    pub(crate) fn delete_all(&mut self, prefix: &[u8], limit: usize) -> Result<bool, Error<S::Error>> {
+        let written = self.index.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+        let written = written.map(|(key, _)| key).take_while(|key| key.starts_with(prefix));
+        let mut keys: Vec<Vec<u8>> = written.cloned().collect();
+        let durable = self.scan(prefix, None, limit)?;
+        let all = durable.len() < limit;
+        keys.extend(durable.into_iter().map(|(key, _)| key));
+        for key in keys {
+            self.change(Change::Delete { key });
+        }
+        Ok(all)
     }
 
     /// Makes all changes durable.

@@ -25,6 +25,11 @@ const RECEIPTS: u16 = 4;
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     pub(super) fn command(&mut self, command: Command) -> Result<Reply, S> {
+        if let Some(connection) = lives_on(&command)
+            && self.connections.get(&connection).is_some_and(|connection| connection.deleting.is_some())
+        {
+            return Err(Refusal::Prohibited.into());
+        }
         match command {
             Command::SetServers { user, servers } => self.set_servers(user, servers),
             Command::Invite { user, options, link } => self.invite(user, options, link),
@@ -162,9 +167,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     fn subscribe(&mut self, id: ConnectionId) -> Result<Reply, S> {
         let mut connection = self.load(id).ok_or(Refusal::NoConnection)?;
-        if connection.deleting.is_some() {
-            return Err(Refusal::Prohibited.into());
-        }
         self.want_subscription(id, &connection);
         if connection.suspended {
             connection.suspended = false;
@@ -175,6 +177,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     fn suspend(&mut self, id: ConnectionId) -> Result<Reply, S> {
         let mut connection = self.load(id).ok_or(Refusal::NoConnection)?;
+        connection.suspended = true;
         for queue in connection.receive_queues.iter_mut().filter(|queue| queue.suspended.is_none()) {
             queue.suspended = Some(false);
         }
@@ -187,8 +190,25 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let queues: Vec<u32> = connection.send_queues.iter().map(|queue| queue.number).collect();
         let waits = |queue: &u32| self.waiting.get(&(id, *queue)).is_some_and(|waiting| waiting.contains(&message));
         if !queues.iter().any(waits) {
-            return Err(Refusal::NoMessage.into());
+            return self.forget_sent(id, message);
         }
         self.withdraw(id, message, &queues)
+    }
+}
+
+/// The connection of a command that needs one that is not being deleted.
+const fn lives_on(command: &Command) -> Option<ConnectionId> {
+    match command {
+        Command::SetLink { connection, .. }
+        | Command::DeleteLink { connection }
+        | Command::Allow { connection, .. }
+        | Command::Send { connection, .. }
+        | Command::Switch { connection }
+        | Command::AbortSwitch { connection }
+        | Command::Resynchronize { connection, .. }
+        | Command::AddReceiveQueue { connection }
+        | Command::Subscribe { connection }
+        | Command::Suspend { connection } => Some(*connection),
+        _ => None,
     }
 }

@@ -79,7 +79,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// A queue does not wait for a message any more.
-    fn forget_delivery(&mut self, id: ConnectionId, queue: u32, message: MessageId) {
+    pub(super) fn forget_delivery(&mut self, id: ConnectionId, queue: u32, message: MessageId) {
         self.transaction.delete(&Key::delivery(id, queue, message));
         if let Some(messages) = self.waiting.get_mut(&(id, queue)) {
             messages.retain(|waiting| *waiting != message);
@@ -316,6 +316,19 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.transaction.put(&Key::outgoing(id, message), &outgoing)
     }
 
+    /// The peer has a message whose delivery to a queue was not answered.
+    pub(super) fn delivered_unanswered(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: u32,
+        message: MessageId,
+        outgoing: Outgoing,
+    ) -> Result<(), S> {
+        let outcome = Outcome::Delivered { proxied: false };
+        self.complete(id, connection, number, message, outgoing, outcome)
+    }
+
     /// What follows when a queue is done with a message.
     fn complete(
         &mut self,
@@ -336,7 +349,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.forget_outgoing(id, number, message, outgoing)?;
         match (kind, outcome) {
             (OutgoingKind::Application, Outcome::Delivered { proxied }) if first => {
-                let record = SentRecord { message: message.0, hash, day: self.now.day(), received: false };
+                let record = SentRecord { message: message.0, hash, day: self.now.day() };
                 self.transaction.put(&Key::sent(id, sent_number), &record)?;
                 self.notify(EventKind::Sent { connection: id, message, proxied })
             }

@@ -10,6 +10,7 @@ mod open;
 mod queues;
 mod ratchet;
 mod read_link;
+mod receipts;
 mod receive;
 mod relays;
 mod remove;
@@ -37,6 +38,7 @@ use crate::table::Key;
 use crate::time::{MINUTE, Time};
 use crate::transaction::{Mark, Notice, Transaction};
 
+use remove::Cleanup;
 use subscriptions::Subscriptions;
 use work::{Flight, Progress, Work};
 
@@ -87,6 +89,7 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     /// Confirmations that are authorized the next time, as the recipient may have set the key.
     signed: BTreeSet<Work>,
     next_cleanup: Time,
+    cleanup: Cleanup,
     /// Connections whose work has to be planned anew.
     touched: BTreeSet<ConnectionId>,
     undo: Vec<Undo>,

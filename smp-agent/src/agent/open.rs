@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::remove::Cleanup;
 use super::{Agent, Result};
 use crate::configuration::Configuration;
 use crate::error::Error;
@@ -65,6 +66,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             direct: BTreeSet::new(),
             signed: BTreeSet::new(),
             next_cleanup,
+            cleanup: Cleanup::default(),
             touched: BTreeSet::new(),
             undo: Vec::new(),
             requests: VecDeque::new(),

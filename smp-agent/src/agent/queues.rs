@@ -35,7 +35,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 let operation = Operation::SecureBySender { queue: queue.access() };
                 return Ok(self.sending(work, session, operation));
             }
-            Work::DoubtRole(_) => return Ok(None),
+            Work::Remove(_) | Work::DoubtRole(_) => return Ok(None),
             Work::Secure(id, number)
             | Work::Acknowledge(id, number)
             | Work::Suspend(id, number)
@@ -43,6 +43,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         let Some(connection) = self.connections.get(&id) else { return Ok(None) };
         let Some(queue) = connection.receive_queue(number) else { return Ok(None) };
+        if matches!(work, Work::Delete(..)) && !queue.is_created() {
+            self.forget_uncreated(id, number)?;
+            return Ok(None);
+        }
         let access = queue.access();
         let operation = match work {
             Work::Secure(..) => {
@@ -170,6 +174,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Ok(_) => Err(Failure::of_relay(Reason::Unexpected)),
             Err(failure) => Err(failure),
         };
+        if connection.receive_queue(number).is_some_and(|queue| queue.deleting) {
+            // Given up while it was under way: deleted if it is there, forgotten if it is not.
+            if result.is_err() {
+                connection.receive_queues.retain(|queue| queue.number != number);
+            }
+            self.finish(work);
+            return self.save(id, connection);
+        }
         match result {
             Ok(created) => {
                 self.finish(work);

@@ -11,8 +11,9 @@ use super::{Agent, Result};
 use crate::error::Error;
 use crate::id::ConnectionId;
 use crate::late::LateKeys;
+use crate::record::ReceivedHashes;
 use crate::storage::Storage;
-use crate::table::{Key, Table};
+use crate::table::Key;
 
 /// A message that a ratchet opened.
 pub(super) struct Opened {
@@ -88,13 +89,18 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// Whether an encrypted message was read before.
     pub(super) fn was_received(&mut self, id: ConnectionId, encrypted: &[u8]) -> Result<bool, S> {
-        let key = Key::salted(Table::Received, id, &self.state.salt.0, &sha256(&[encrypted]));
-        Ok(self.transaction.bytes(&key)?.is_some())
+        let hash = sha256(&[&self.state.salt.0, &sha256(&[encrypted])]);
+        let key = Key::received(id, ReceivedHashes::bucket(&hash));
+        Ok(self.transaction.get::<ReceivedHashes>(&key)?.is_some_and(|hashes| hashes.contains(&hash)))
     }
 
     /// Remembers that an encrypted message was read, by the hash it had when it arrived.
     pub(super) fn remember_received(&mut self, id: ConnectionId, hash: &[u8; 32]) -> Result<(), S> {
-        let key = Key::salted(Table::Received, id, &self.state.salt.0, hash);
-        self.transaction.put(&key, &self.now.day())
+        let hash = sha256(&[&self.state.salt.0, hash]);
+        let key = Key::received(id, ReceivedHashes::bucket(&hash));
+        let mut hashes = self.transaction.get::<ReceivedHashes>(&key)?.unwrap_or_default();
+        hashes.forget_before(self.oldest_day());
+        hashes.insert(&hash, self.now.day());
+        self.transaction.put(&key, &hashes)
     }
 }

@@ -27,9 +27,7 @@ use crate::id::{ConnectionId, EventId};
 use crate::policy::integrity::{Integrity, Link};
 use crate::policy::server::Server;
 use crate::policy::session::SessionKey;
-use crate::record::{
-    Acknowledgement, Connection, OutgoingKind, QueueStatus, ReceivedFrom, ReplyQueue, Secret, SentRecord, Stage,
-};
+use crate::record::{Acknowledgement, Connection, OutgoingKind, QueueStatus, ReceivedFrom, ReplyQueue, Secret, Stage};
 use crate::request::{Delivery, RelayEvent};
 use crate::storage::Storage;
 use crate::table::Key;
@@ -83,6 +81,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let Delivery { server, queue, message_id, mut body, .. } = delivery;
         let Some((id, number)) = self.queues.get(&(server, queue)).copied() else { return Ok(()) };
         let Some(mut connection) = self.load(id) else { return Ok(()) };
+        if connection.deleting.is_some() {
+            return Ok(());
+        }
         let Some(queue) = connection.receive_queue_mut(number) else { return Ok(()) };
         if let Some(last) = &queue.last
             && last.message_id == message_id
@@ -478,7 +479,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Message::Hello => self.hello_received(id, connection),
             Message::Receipts(receipts) => {
                 for receipt in receipts {
-                    self.take_receipt(id, receipt.number, receipt.hash)?;
+                    self.take_receipt(id, connection, receipt.number, receipt.hash)?;
                 }
                 Ok(())
             }
@@ -505,27 +506,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let number = queue.number;
         self.continue_delivery(id, number);
         self.notify(EventKind::Continued { connection: id })
-    }
-
-    /// The peer says that it has received a message (wire reference, section 16).
-    fn take_receipt(&mut self, id: ConnectionId, number: i64, hash: &[u8]) -> Result<(), S> {
-        let key = Key::sent(id, number);
-        let Some(mut sent) = self.transaction.get::<SentRecord>(&key)? else {
-            // Of a message that is no message of the application, or was forgotten after weeks.
-            return Ok(());
-        };
-        if sent.received {
-            return Ok(());
-        }
-        let intact = sent.hash == hash;
-        if intact {
-            self.transaction.delete(&key);
-        } else {
-            sent.received = false;
-            self.transaction.put(&key, &sent)?;
-        }
-        let message = crate::id::MessageId(sent.message);
-        self.notify(EventKind::Receipt { connection: id, message, intact })
     }
 
     /// A message came through a queue.

@@ -38,6 +38,8 @@ pub(super) enum Work {
     StoreLink(ConnectionId, u32),
     /// LKEY or LGET.
     ReadLink(ConnectionId),
+    /// What is left of a deleted connection is forgotten; no relay is asked.
+    Remove(ConnectionId),
     /// The other role in a new ratchet is taken when nothing came; no relay is asked.
     DoubtRole(ConnectionId),
 }
@@ -54,6 +56,7 @@ impl Work {
             | Self::Delete(id, _)
             | Self::StoreLink(id, _)
             | Self::ReadLink(id)
+            | Self::Remove(id)
             | Self::DoubtRole(id) => *id,
         }
     }
@@ -117,7 +120,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// All work of a connection that is known.
-    fn work_of(&self, id: ConnectionId) -> Vec<Work> {
+    pub(super) fn work_of(&self, id: ConnectionId) -> Vec<Work> {
         let zero = 0;
         let mut found = Vec::new();
         for first in [
@@ -130,6 +133,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Work::Delete(id, zero),
             Work::StoreLink(id, zero),
             Work::ReadLink(id),
+            Work::Remove(id),
             Work::DoubtRole(id),
         ] {
             let kind = core::mem::discriminant(&first);
@@ -146,7 +150,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         for queue in &connection.send_queues {
             self.find_send_work(id, connection, queue, wanted);
         }
-        if matches!(connection.stage, Stage::Reading { .. }) {
+        if connection.deleting.is_some() {
+            wanted.push(Work::Remove(id));
+        } else if matches!(connection.stage, Stage::Reading { .. }) {
             wanted.push(Work::ReadLink(id));
         }
         if self.doubts_role(connection) {
@@ -163,7 +169,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     ) {
         let number = queue.number;
         if !queue.is_created() {
-            if self.may_create(connection, queue) {
+            if queue.deleting {
+                // What is under way may still be created, and has to be deleted then.
+                let under_way = self.is_under_way(&Work::Create(id, number));
+                wanted.push(if under_way { Work::Create(id, number) } else { Work::Delete(id, number) });
+            } else if self.may_create(connection, queue) {
                 wanted.push(Work::Create(id, number));
             }
             return;
@@ -193,6 +203,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if queue.disabled || connection.stage == Stage::Failed {
             return;
         }
+        if connection.deleting.is_some() && !self.delivers_first(id, connection) {
+            return;
+        }
         // Who is let in with KEY must find the queue secured when it answers.
         let securing = connection.receive_queues.iter().any(|queue| queue.secure_with.is_some());
         if securing && matches!(connection.stage, Stage::Allowed | Stage::Greeting) {
@@ -209,6 +222,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn begin(&mut self, work: Work) -> Result<(), S> {
         let now = self.now;
         let interval = self.configuration.reconnect;
+        if let Work::Remove(id) = work {
+            return self.begin_removal(id);
+        }
         if self.is_offline() {
             return Ok(());
         }
@@ -249,6 +265,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let id = RequestId(self.next_request);
         self.next_request = self.next_request.saturating_add(1);
         id
+    }
+
+    /// Whether a request for some work was not answered yet.
+    fn is_under_way(&self, work: &Work) -> bool {
+        self.work.get(work).is_some_and(|progress| progress.request.is_some())
     }
 
     /// Forgets work that is not to be done any more. A request that is under way is ignored when it is answered.
@@ -355,7 +376,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    /// A result nobody waits for any more. A queue that was created must not be forgotten by its relay and us alike.
+    /// A result nobody waits for any more. Queues that are created are waited for as long as this agent runs, also when
+    /// their connection is deleted.
     fn take_stale(
         &mut self,
         work: &Work,
@@ -387,7 +409,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Work::Delete(id, queue) => self.take_deleted(work, *id, *queue, result),
             Work::StoreLink(id, queue) => self.take_link_stored(work, *id, *queue, result),
             Work::ReadLink(id) => self.take_link_read(work, *id, session, result),
-            Work::DoubtRole(_) => Ok(()),
+            Work::Remove(_) | Work::DoubtRole(_) => Ok(()),
         }
     }
 

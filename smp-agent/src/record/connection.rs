@@ -10,6 +10,7 @@ use super::{ReceiveQueue, SendQueue};
 use crate::command::{ConnectionOptions, LinkRequest};
 use crate::event::RatchetSync;
 use crate::policy::server::{Server, UserId};
+use crate::request::Failure;
 use crate::time::Time;
 
 /// Where a connection stands.
@@ -126,6 +127,10 @@ pub(crate) struct Connection {
     pub(crate) link: Option<LinkRequest>,
     /// Whether HELLO of the peer has come.
     pub(crate) greeted: bool,
+    /// Until when the other role in a new ratchet may still turn out to be the right one.
+    pub(crate) role_doubt: Option<Time>,
+    /// Queues that their relays did not delete.
+    pub(crate) kept_queues: Vec<(Server, Failure)>,
 }
 
 impl Connection {
@@ -152,6 +157,8 @@ impl Connection {
             created: now,
             link: None,
             greeted: false,
+            role_doubt: None,
+            kept_queues: Vec::new(),
         }
     }
 

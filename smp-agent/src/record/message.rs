@@ -72,8 +72,6 @@ pub(crate) struct SentRecord {
     pub(crate) hash: [u8; 32],
     /// When it was sent, for its expiry.
     pub(crate) day: u32,
-    /// Whether a receipt came.
-    pub(crate) received: bool,
 }
 
 /// Which message an event is about, for its acknowledgement.
