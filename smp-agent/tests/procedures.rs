@@ -112,17 +112,13 @@ replays! {
     short_link_added: "short-link-add",
     #[ignore = "to come"]
     rotation: "rotation",
-    #[ignore = "to come"]
     resynchronisation: "ratchet-resync",
-    #[ignore = "to come"]
     resynchronisation_of_both: "ratchet-resync-both",
-    #[ignore = "to come"]
     resynchronisation_after_an_old_database: "ratchet-resync-old-database",
     receipts: "receipts",
     receipts_of_agents_of_version_3: "receipts-agent3",
     conversation: "conversation-pq",
     quota: "quota",
-    #[ignore = "to come"]
     deletion: "deletion",
     resubscription: "resubscribe",
 }

@@ -43,7 +43,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             let Some(message) = waiting.front().copied() else { continue };
             let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? else { continue };
             if outgoing.number == number && outgoing.kind == OutgoingKind::Application {
-                self.finish(&Work::Deliver(id, queue));
+                self.hurry(&Work::Deliver(id, queue));
                 self.delivered_unanswered(id, connection, queue, message, outgoing)?;
             }
         }

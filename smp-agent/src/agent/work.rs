@@ -213,7 +213,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         if queue.wants_key() {
             wanted.push(Work::SecureBySender(id, number));
-        } else if self.waiting.get(&(id, number)).is_some_and(|messages| !messages.is_empty()) {
+        } else if self.waiting.get(&(id, number)).is_some_and(|messages| !messages.is_empty())
+            // The next one waits for the answer to one that turned out to be delivered, or was withdrawn.
+            || self.is_under_way(&Work::Deliver(id, number))
+        {
             wanted.push(Work::Deliver(id, number));
         }
     }

@@ -7,7 +7,7 @@ use smp_agent::id::{ConnectionId, EventId, InvitationId};
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::policy::routing::ProxyMode;
 use smp_agent::storage::MemoryStorage;
-use smp_agent::time::MINUTE;
+use smp_agent::time::{MINUTE, SECOND};
 use smp_proto::version::{AgentVersion, ClientVersion, RatchetVersion, Version, VersionRange};
 
 use super::app::Manners;
@@ -348,6 +348,8 @@ fn limit(setup: &mut Setup, procedure: &Procedure, party: usize) {
     configuration.client_versions = range(versions("--client-vr"), ClientVersion, VersionRange::CLIENT);
     configuration.ratchet_versions = range(versions("--e2e-vr"), RatchetVersion, VersionRange::RATCHET);
     configuration.routing.mode = ProxyMode::Never;
+    // Nobody is away: what does not come at once does not come.
+    configuration.role_doubt = SECOND;
     if procedure.option(party, "--proxy") == Some("always") {
         configuration.routing.mode = ProxyMode::Always;
         setup.proxies = vec![2];

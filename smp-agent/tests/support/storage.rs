@@ -100,7 +100,10 @@ impl CuttingStorage {
 
     /// Holds what it held once, as a computer does whose backup was restored.
     pub fn replace(&self, memory: MemoryStorage) {
-        self.0.borrow_mut().memory = memory;
+        let mut inner = self.0.borrow_mut();
+        inner.memory = memory;
+        // Numbers of messages are given anew.
+        inner.outgoing.clear();
     }
 
     fn read<T>(&self, read: impl FnOnce(&mut MemoryStorage) -> T) -> Result<T, Failed> {
