@@ -52,7 +52,8 @@ pub struct Configuration {
     pub quota_expiry: u64,
     /// How long hashes of received messages and records of sent ones are kept, in milliseconds.
     pub retention: u64,
-    /// How long a request to an address can be accepted or rejected before it is forgotten, in milliseconds.
+    /// How long a request to an address can be accepted or rejected before it is forgotten, and an invitation that was
+    /// read be joined, in milliseconds.
     pub request_expiry: u64,
     /// Time between two cleanups, in milliseconds; the first comes after a tenth of it. Each looks at a part of what is
     /// stored.

@@ -8,7 +8,7 @@
 //!
 //! What is kept for a while is forgotten after [`Configuration::retention`](crate::Configuration::retention): hashes of
 //! received messages and of keys for ratchets, and records of sent messages whose receipts did not come. Requests to
-//! addresses are forgotten after [`Configuration::request_expiry`](crate::Configuration::request_expiry). A cleanup goes
+//! addresses, and keys of invitations that were read and not joined, are forgotten after [`Configuration::request_expiry`](crate::Configuration::request_expiry). A cleanup goes
 //! on where the last one stopped, so that it never takes long, however much there is.
 
 use alloc::vec::Vec;
@@ -21,7 +21,7 @@ use crate::command::Reply;
 use crate::error::Refusal;
 use crate::event::EventKind;
 use crate::id::{ConnectionId, MessageId};
-use crate::record::{Connection, Invitation, Outgoing, OutgoingKind, ReceivedHashes, SentRecord};
+use crate::record::{Connection, Invitation, OneTimeLink, Outgoing, OutgoingKind, ReceivedHashes, SentRecord};
 use crate::request::{Answer, Failure, Reason};
 use crate::storage::Storage;
 use crate::table::{Key, OF_CONNECTIONS, Table};
@@ -41,7 +41,7 @@ const CLEANED_AT_ONCE: usize = 2_000;
 /// How many of them are read at once.
 const PAGE: usize = 250;
 /// The tables that are cleaned up.
-const CLEANED: [Table; 4] = [Table::Received, Table::Sent, Table::KeyMessage, Table::Invitation];
+const CLEANED: [Table; 5] = [Table::Received, Table::Sent, Table::KeyMessage, Table::Invitation, Table::OneTimeLink];
 
 /// Where the next cleanup goes on.
 #[derive(Debug, Default)]
@@ -261,6 +261,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Table::Invitation => {
                 let created = decode::<Invitation, S::Error>(&value)?.created;
                 self.now.since(created) > self.configuration.request_expiry
+            }
+            Table::OneTimeLink => {
+                let oldest = Time(self.now.0.saturating_sub(self.configuration.request_expiry)).day();
+                decode::<OneTimeLink, S::Error>(&value)?.day < oldest
             }
             _ => false,
         };
