@@ -65,7 +65,6 @@ fn a_rejected_request_is_forgotten() {
 }
 
 #[test]
-#[ignore = "to come"]
 fn the_data_behind_an_address_is_read_and_replaced() {
     let mut world = plain(4);
     let link = LinkRequest { user_data: b"this is me".to_vec(), entity_id: Some(b"entity".to_vec()) };

@@ -3,7 +3,8 @@
 
 mod support;
 
-use smp_agent::command::ConnectionOptions;
+use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
+use smp_agent::event::EventKind;
 use smp_agent::policy::routing::ProxyMode;
 use smp_agent::time::HOUR;
 use support::stories::{A, B, Pair, plain, two_parties};
@@ -82,12 +83,18 @@ fn invite_and_talk(world: &mut World) {
 /// A conversation that begins at an address.
 fn ask_and_talk(world: &mut World) {
     let (_, links) = world.address(A, None);
-    let asking = world.join(B, &links.full, ConnectionOptions::default());
+    let pair = ask(world, &links.full);
+    talk(world, pair);
+}
+
+/// B asks at an address of A's, until both are connected.
+fn ask(world: &mut World, link: &str) -> Pair {
+    let asking = world.join(B, link, ConnectionOptions::default());
     world.run_until(|world| world.parties[B].app.is_connected(asking));
     let accepted = *world.parties[A].app.accepted.last().expect("it was accepted");
     let pair = Pair { parties: [A, B], connections: [accepted, asking] };
     world.run_until(|world| world.are_connected(pair));
-    talk(world, pair);
+    pair
 }
 
 #[test]
@@ -113,6 +120,35 @@ fn a_request_is_accepted() {
 #[test]
 fn a_request_is_accepted_over_old_relays() {
     cut_everywhere(old, ask_and_talk);
+}
+
+fn link() -> Option<LinkRequest> {
+    Some(LinkRequest { user_data: b"about me".to_vec(), entity_id: None })
+}
+
+#[test]
+fn an_invitation_with_a_short_link_is_joined() {
+    cut_everywhere(plain, |world| {
+        let (inviting, links) = world.invite(A, ConnectionOptions::default(), link());
+        let joining = world.join(B, &links.short.expect("a short link"), ConnectionOptions::default());
+        let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+        world.run_until(|world| world.are_connected(pair));
+        talk(world, pair);
+    });
+}
+
+#[test]
+fn an_address_with_a_short_link_is_changed_and_asked() {
+    cut_everywhere(plain, |world| {
+        let (address, links) = world.address(A, link());
+        world.command(A, Command::SetLink { connection: address, user_data: b"changed".to_vec() });
+        let short = links.short.expect("a short link");
+        let pair = ask(world, &short);
+        talk(world, pair);
+        world.command(A, Command::DeleteLink { connection: address });
+        let deleted = |kind: &EventKind| matches!(kind, EventKind::LinkDeleted { .. });
+        world.run_until(|world| world.parties[A].app.of(address).any(deleted));
+    });
 }
 
 #[test]

@@ -102,13 +102,9 @@ replays! {
     contact: "contact",
     contact_over_relays_of_version_8: "contact-smp8",
     contact_rejected: "contact-reject",
-    #[ignore = "to come"]
     short_link_of_an_invitation: "short-link-invitation",
-    #[ignore = "to come"]
     short_link_of_an_address: "short-link-contact",
-    #[ignore = "to come"]
     short_link_updated: "short-link-update",
-    #[ignore = "to come"]
     short_link_added: "short-link-add",
     #[ignore = "to come"]
     rotation: "rotation",
