@@ -27,6 +27,8 @@ fn main() {
             world.tell(pair, A, &format!("{message} answered"));
         }
         let turns = started.elapsed() / (messages / 5).max(1);
-        println!("post-quantum {post_quantum:?}: {one_way:?} a message in one direction, {turns:?} when they take turns");
+        println!(
+            "post-quantum {post_quantum:?}: {one_way:?} a message in one direction, {turns:?} when they take turns"
+        );
     }
 }

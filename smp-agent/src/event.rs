@@ -39,7 +39,7 @@ impl fmt::Debug for Links {
 
 /// What an application said, or another text of its: not printed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content(pub Vec<u8>);
+pub struct Content(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -199,8 +199,10 @@ pub struct NewLink {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkData {
     /// The part that never changes.
+    #[serde(with = "serde_bytes")]
     pub fixed: Vec<u8>,
     /// The part that may be replaced.
+    #[serde(with = "serde_bytes")]
     pub user: Vec<u8>,
 }
 

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
+use serde_bytes::{ByteBuf, Bytes};
 use smp_crypto::hash::sha256;
 use smp_crypto::ratchet::{DecryptError, Error as RatchetError, Initiator, Ratchet};
 
@@ -26,14 +27,14 @@ pub(super) struct Opened {
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// The ratchet of a connection.
     pub(super) fn ratchet(&mut self, id: ConnectionId) -> Result<Option<Ratchet>, S> {
-        let stored = self.transaction.get::<Vec<u8>>(&Key::ratchet(id))?;
+        let stored = self.transaction.get::<ByteBuf>(&Key::ratchet(id))?;
         stored.map(|bytes| Ratchet::from_bytes(&bytes).map_err(|_| Error::Record)).transpose()
     }
 
     pub(super) fn save_ratchet(&mut self, id: ConnectionId, ratchet: &Ratchet) -> Result<(), S> {
         let mut buffer = vec![0; Ratchet::MAX_SERIALIZED_LENGTH];
-        let bytes = ratchet.to_bytes(&mut buffer).map_err(|_| Error::Record)?.to_vec();
-        self.transaction.put(&Key::ratchet(id), &bytes)
+        let bytes: &[u8] = ratchet.to_bytes(&mut buffer).map_err(|_| Error::Record)?;
+        self.transaction.put(&Key::ratchet(id), &Bytes::new(bytes))
     }
 
     /// A ratchet takes the place of the one before, whose late messages cannot be read any more.

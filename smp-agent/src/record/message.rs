@@ -52,8 +52,10 @@ pub(crate) struct Outgoing {
     pub(crate) created: Time,
     pub(crate) notify: bool,
     /// The plaintext, as it goes into the ratchet, or behind the envelope's front.
+    #[serde(with = "serde_bytes")]
     pub(crate) plaintext: Vec<u8>,
     /// The stored form of [`PreparedMessage`](smp_crypto::ratchet::PreparedMessage); empty where no ratchet encrypts.
+    #[serde(with = "serde_bytes")]
     pub(crate) prepared: Vec<u8>,
     /// What the plaintext is padded to.
     pub(crate) padded: u16,
