@@ -40,6 +40,11 @@ impl Failure {
         Self { code: self.code, message: format!("{what}: {}", self.message) }
     }
 
+    /// The failure in words.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the failure; gives its code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {

@@ -8,6 +8,7 @@
 mod progress;
 
 mod bench;
+mod chat;
 mod failure;
 mod framing;
 mod info;
@@ -66,6 +67,7 @@ enum Command {
     Ping(ping::Arguments),
     Info(info::Arguments),
     Bench(bench::Arguments),
+    Chat(chat::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +88,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Ping(arguments) => ping::run(arguments).await,
             Command::Info(arguments) => info::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,
+            Command::Chat(arguments) => chat::run(arguments).await,
         }
     })
 }
