@@ -122,7 +122,8 @@ impl World {
             // The break of the connection has answered it.
             return;
         }
-        if !lives && !self.chance(500) {
+        // Of a process that is gone: a subscription would end with its connection at once.
+        if !lives && (matches!(operation, Operation::Subscribe(_)) || !self.chance(500)) {
             return;
         }
         let faults = self.faults;
