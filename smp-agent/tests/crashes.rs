@@ -6,8 +6,10 @@ mod support;
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::event::EventKind;
 use smp_agent::policy::routing::ProxyMode;
+use smp_agent::storage::Storage;
 use smp_agent::time::HOUR;
-use support::stories::{A, B, Pair, plain, two_parties};
+use support::party::USER;
+use support::stories::{A, B, Pair, connection, plain, two_parties};
 use support::{Cut, World};
 
 /// A story, told in a world where one agent's storage fails once; the number of commits its agents made.
@@ -186,4 +188,56 @@ fn reads_fail() {
             assert!(told.is_ok(), "agent {party}, read {number} of {after:?}");
         }
     }
+}
+
+fn link(text: &str) -> Option<LinkRequest> {
+    Some(LinkRequest { user_data: text.as_bytes().to_vec(), entity_id: None })
+}
+
+/// B reads a short link; what it says.
+fn read(world: &mut World, link: &str) -> String {
+    let reading = connection(world.command(B, Command::ReadLink { user: USER, link: link.into() }));
+    let data = |world: &World| {
+        world.parties[B].app.of(reading).find_map(|kind| match kind {
+            EventKind::LinkRead { user_data, .. } => Some(String::from_utf8(user_data.0.clone()).unwrap()),
+            _ => None,
+        })
+    };
+    world.run_until(|world| data(world).is_some());
+    data(world).unwrap()
+}
+
+#[test]
+fn a_short_link_is_read_and_joined() {
+    cut_everywhere(plain, |world| {
+        let options = ConnectionOptions::default();
+        let (inviting, links) = world.invite(A, options, link("data"));
+        let short = links.short.unwrap();
+        assert_eq!(read(world, &short), "data");
+        let joining = world.join(B, &short, options);
+        let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+        world.run_until(|world| world.are_connected(pair));
+        talk(world, pair);
+        let left = world.parties[B].storage.copy().scan(&[14], None, 10).unwrap();
+        assert!(left.is_empty(), "the key of the link is not needed any more");
+    });
+}
+
+#[test]
+fn an_address_has_a_link_and_other_data_and_another_link() {
+    cut_everywhere(plain, |world| {
+        let (address, links) = world.address(A, link("first"));
+        assert_eq!(read(world, links.short.as_ref().unwrap()), "first");
+        world.command(A, Command::SetLink { connection: address, user_data: b"second".to_vec() });
+        world.run_until_quiet();
+        assert_eq!(read(world, links.short.as_ref().unwrap()), "second");
+        world.command(A, Command::DeleteLink { connection: address });
+        let deleted = |kind: &EventKind| matches!(kind, EventKind::LinkDeleted { .. });
+        world.run_until(|world| world.parties[A].app.of(address).any(deleted));
+        world.command(A, Command::SetLink { connection: address, user_data: b"third".to_vec() });
+        world.run_until_quiet();
+        let short = world.links(A, address).short.unwrap();
+        let asking = world.join(B, &short, ConnectionOptions::default());
+        world.run_until(|world| world.parties[B].app.is_connected(asking));
+    });
 }

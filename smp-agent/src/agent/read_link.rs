@@ -134,11 +134,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             return Ok(());
         }
         let only_shown = matches!(connection.stage, Stage::Reading { join: None, .. });
-        // Who looks at a link wants to know that its relay cannot be reached from here; who joins can wait.
-        let from_here = failure.reason == Reason::Host && failure.by == Reporter::Relay && only_shown;
+        // Who looks at a link wants to know that its relay cannot be reached; who joins can wait.
+        let out_of_reach = failure.is_of_host() && failure.by != Reporter::Proxy && only_shown;
         let old_relay = failure.reason == Reason::Version && failure.by == Reporter::Relay;
         let expired = self.now.since(connection.created) > self.configuration.message_expiry;
-        let given_up = from_here || old_relay || expired;
+        let given_up = out_of_reach || old_relay || expired;
         if !given_up && matches!(self.next(work, &failure), Next::Later) {
             return Ok(());
         }

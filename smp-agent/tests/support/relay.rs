@@ -111,6 +111,9 @@ impl Relay {
 
     /// Executes an operation.
     pub fn execute(&mut self, caller: Caller, now: Time, operation: &Operation) -> Result<Answer, Failure> {
+        if caller.version < 15 && links::is_about_links(operation) {
+            return Err(Failure::of_relay(Reason::Version));
+        }
         match operation {
             Operation::CreateQueue(new) => self.create(caller, new).map(Answer::Created),
             Operation::Subscribe(queues) => {

@@ -1,4 +1,4 @@
-use smp_agent::request::{AccessKey, Answer, Failure, LinkData, QueueAccess, Reason};
+use smp_agent::request::{AccessKey, Answer, Failure, LinkData, Operation, QueueAccess, Reason};
 use smp_crypto::short_link::{FIXED_LENGTH, USER_LENGTH};
 use smp_proto::smp::recipient::QueueMode;
 
@@ -10,7 +10,26 @@ pub(super) fn check_lengths(data: &LinkData) -> Result<(), String> {
     if lengths == (FIXED_LENGTH, USER_LENGTH) { Ok(()) } else { Err(format!("a link's data of {lengths:?} bytes")) }
 }
 
+/// Whether only versions with links have it.
+pub(super) fn is_about_links(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::SetLink { .. }
+            | Operation::DeleteLink(_)
+            | Operation::ReadInvitation { .. }
+            | Operation::ReadAddress { .. }
+    )
+}
+
 impl Relay {
+    /// Keeps other data behind the link of a queue than its owner gave, as only a hostile relay does, or data that was
+    /// made by hand.
+    pub fn put_link(&mut self, sender_id: &[u8], link_id: &[u8], data: LinkData) {
+        let recipient_id = self.senders.get(sender_id).expect("a queue with this sender's id");
+        self.links.insert(link_id.to_vec(), recipient_id.clone());
+        self.queues.get_mut(recipient_id).expect("the same queue").link = Some((link_id.to_vec(), data));
+    }
+
     pub(super) fn set_link(
         &mut self,
         caller: Caller,
