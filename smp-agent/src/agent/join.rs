@@ -216,7 +216,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         // What stands beside it: the queues, or the own invitation with its keys.
         let beside = match target {
             Target::Invitation { .. } => {
-                3 + 512 * usize::from(connection.options.receive_queues.clamp(1, MAX_RECEIVE_QUEUES))
+                let queues = usize::from(connection.options.receive_queues.clamp(1, MAX_RECEIVE_QUEUES));
+                queues.saturating_mul(512).saturating_add(3)
             }
             _ => 4_096,
         };
