@@ -190,10 +190,6 @@ fn reads_fail() {
     }
 }
 
-fn link(text: &str) -> Option<LinkRequest> {
-    Some(LinkRequest { user_data: text.as_bytes().to_vec(), entity_id: None })
-}
-
 /// B reads a short link; what it says.
 fn read(world: &mut World, link: &str) -> String {
     let reading = connection(world.command(B, Command::ReadLink { user: USER, link: link.into() }));
@@ -211,9 +207,9 @@ fn read(world: &mut World, link: &str) -> String {
 fn a_short_link_is_read_and_joined() {
     cut_everywhere(plain, |world| {
         let options = ConnectionOptions::default();
-        let (inviting, links) = world.invite(A, options, link("data"));
+        let (inviting, links) = world.invite(A, options, link());
         let short = links.short.unwrap();
-        assert_eq!(read(world, &short), "data");
+        assert_eq!(read(world, &short), "about me");
         let joining = world.join(B, &short, options);
         let pair = Pair { parties: [A, B], connections: [inviting, joining] };
         world.run_until(|world| world.are_connected(pair));
@@ -226,8 +222,8 @@ fn a_short_link_is_read_and_joined() {
 #[test]
 fn an_address_has_a_link_and_other_data_and_another_link() {
     cut_everywhere(plain, |world| {
-        let (address, links) = world.address(A, link("first"));
-        assert_eq!(read(world, links.short.as_ref().unwrap()), "first");
+        let (address, links) = world.address(A, link());
+        assert_eq!(read(world, links.short.as_ref().unwrap()), "about me");
         world.command(A, Command::SetLink { connection: address, user_data: b"second".to_vec() });
         world.run_until_quiet();
         assert_eq!(read(world, links.short.as_ref().unwrap()), "second");

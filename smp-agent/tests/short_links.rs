@@ -1,5 +1,7 @@
 //! Short links: made, read by others, replaced and deleted, whatever happens meanwhile.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
 mod support;
 
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest, PostQuantum};
