@@ -176,6 +176,9 @@ where
         match report {
             Report::Answer(request, result) => {
                 self.under_way = self.under_way.saturating_sub(1);
+                if let Err(failure) = &result {
+                    tracing::debug!(%failure, "a request of an agent failed");
+                }
                 let now = self.clock.now();
                 self.agent.answer(now, request, result).map_err(AgentFailure::new)?;
             }

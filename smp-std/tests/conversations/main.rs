@@ -1,6 +1,8 @@
 //! People who talk: agents over real relays, which are killed and come back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod faults;
+mod lifecycle;
 mod person;
 mod relay;
 
@@ -11,7 +13,7 @@ use relay::Relay;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_talk_over_two_relays() {
-    let (one, other) = (Relay::start(), Relay::start());
+    let (one, other) = (Relay::start(1), Relay::start(2));
     let mut alice = Person::start(AgentOptions::default(), servers(&[&one.server()], &[])).await;
     let mut bob = Person::start(AgentOptions::default(), servers(&[&other.server()], &[])).await;
     let (at_alice, at_bob) = connect(&mut alice, &mut bob).await;

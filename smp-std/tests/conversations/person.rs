@@ -5,7 +5,7 @@ use std::time::Duration;
 use smp_agent::command::{Command, ConnectionOptions, Reply};
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::policy::server::{ConfiguredServer, OperatorId, Server, ServerList, UserId};
-use smp_agent::storage::MemoryStorage;
+use smp_agent::storage::{MemoryStorage, Storage};
 use smp_agent::{ConnectionId, Event, EventKind};
 use smp_std::agent::{Agent, AgentOptions, Events};
 use tokio::time::timeout;
@@ -36,9 +36,23 @@ pub(crate) fn servers(storage: &[&Server], proxies: &[&Server]) -> ServerList {
 
 impl Person {
     pub(crate) async fn start(options: AgentOptions, servers: ServerList) -> Self {
-        let (agent, events) = Agent::start(MemoryStorage::default(), options).unwrap();
-        agent.command(Command::SetServers { user: USER, servers }).await.unwrap();
+        let person = Self::begin(MemoryStorage::default(), options);
+        person.use_servers(servers).await;
+        person
+    }
+
+    /// Somebody with a storage that may hold something already.
+    pub(crate) fn begin<S>(storage: S, options: AgentOptions) -> Self
+    where
+        S: Storage + Send + 'static,
+        S::Error: Send + Sync + 'static,
+    {
+        let (agent, events) = Agent::start(storage, options).unwrap();
         Self { agent, events }
+    }
+
+    pub(crate) async fn use_servers(&self, servers: ServerList) {
+        self.agent.command(Command::SetServers { user: USER, servers }).await.unwrap();
     }
 
     pub(crate) async fn next(&mut self) -> Event {

@@ -17,11 +17,12 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay that also forwards to relays on this machine.
-    pub(crate) fn start() -> Self {
+    /// A relay that also forwards to relays on this machine, at 127.0.0.`host`: relays at the same host are taken for the
+    /// same by whoever chooses a proxy.
+    pub(crate) fn start(host: u8) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut relay = Self { directory, address: ([127, 0, 0, 1], port).into(), child: None };
+        let address = TcpListener::bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap().local_addr().unwrap();
+        let mut relay = Self { directory, address, child: None };
         let initialised = Command::new(PROGRAM)
             .args(["init".as_ref(), "--dir".as_ref(), relay.home().as_os_str()])
             .args(["--listen", &relay.address.to_string(), "--sign-algorithm", "ed25519"])
@@ -32,7 +33,9 @@ impl Relay {
         let text = std::fs::read_to_string(&configuration).unwrap();
         let (public, private) = ("allow_private_addresses = false", "allow_private_addresses = true");
         assert!(text.contains(public));
-        std::fs::write(&configuration, text.replace(public, private)).unwrap();
+        let (slow, quick) = ("failure_memory_seconds = 30", "failure_memory_seconds = 0");
+        assert!(text.contains(slow));
+        std::fs::write(&configuration, text.replace(public, private).replace(slow, quick)).unwrap();
         relay.start_again();
         relay
     }
@@ -66,7 +69,7 @@ impl Relay {
     /// The relay's address as users know it.
     pub(crate) fn server(&self) -> Server {
         let identity = Identity::load(&self.home()).unwrap();
-        ConfiguredServer::parse(&identity.address("127.0.0.1", self.address.port())).unwrap().server
+        ConfiguredServer::parse(&identity.address(&self.address.ip().to_string(), self.address.port())).unwrap().server
     }
 }
 

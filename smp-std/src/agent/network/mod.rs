@@ -239,3 +239,6 @@ fn forget<K: Eq + Hash>(tasks: &mut Tasks<K>, key: &K) {
         tasks.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests;
