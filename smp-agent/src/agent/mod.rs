@@ -15,6 +15,7 @@ mod receive;
 mod relays;
 mod remove;
 mod resync;
+mod role_doubt;
 mod rotate;
 mod subscriptions;
 mod work;

@@ -2,42 +2,37 @@
 //!
 //! Who starts sends new keys, and who receives them answers with its own; the hashes of both decide who sends first under
 //! the new ratchet. Released peers compare these hashes in two different orders. Keys of an answer are made so that both
-//! orders give the same roles. Where both sides started, and the orders disagree, the role of the peer is not known: this
-//! side waits as the receiver, which reads whatever a sender sends directly after its keys, and takes the sender's role
-//! when nothing came. Both ratchets are kept for a day then, as the peer may have been away, and whichever reads a message
-//! is the right one.
+//! orders give the same roles; what happens where both sides started is in [`super::role_doubt`].
+//!
+//! Keys that come when a new ratchet is agreed already are not answered: that could go on for ever. They show that the peer
+//! has started again or disagrees, and the application has to start anew. The peer's keys are kept until then: if it waits
+//! for an answer to them, the new start is that answer, and if it does not, it answers.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 use smp_crypto::ratchet::{
-    DecryptError, ENCAPSULATION_AGENT_VERSION, Error as RatchetError, Ratchet, Resynchronization, Role, key_hash,
+    ENCAPSULATION_AGENT_VERSION, Error as RatchetError, Ratchet, Resynchronization, Role, key_hash,
 };
 use smp_proto::agent::{AgreedParameters, Message};
 use smp_proto::wire::{Decode, Encode};
 
 use super::enqueue::Manner;
-use super::ratchet::Opened;
 use super::receive::{Arrival, Then};
-use super::work::Work;
 use super::{Agent, Result};
 use crate::command::Reply;
 use crate::error::{ConnectionError, Error, Refusal};
 use crate::event::{EventKind, RatchetSync};
 use crate::id::ConnectionId;
-use crate::late::LateKeys;
 use crate::record::{Connection, NewRatchet, OutgoingKind, Stage};
 use crate::storage::Storage;
 use crate::table::{Key, Table};
-use crate::time::DAY;
 
 /// The first version of the agent protocol with re-synchronisation.
 const RESYNCHRONIZATION: u16 = 3;
 /// What a key message says beside the keys.
 const INFO: &[u8] = b"R";
-/// How many times longer who probably receives waits before it takes the sender's role, so that not both do.
-const PATIENCE: u64 = 3;
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// Whether messages may be sent.
@@ -60,14 +55,60 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if !wanted || !able {
             return Err(Refusal::Prohibited.into());
         }
-        let version = self.configuration.ratchet_versions.max();
-        let keys = Resynchronization::start(&mut self.random, version, proposes(&connection));
-        self.send_ratchet_key(id, &mut connection, &keys)?;
-        self.keep_new_ratchet(id, &NewRatchet::new(stored_keys(&keys)?))?;
+        let pending = match connection.sync {
+            RatchetSync::Required => self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?,
+            _ => None,
+        };
         connection.role_doubt = None;
         self.set_sync(id, &mut connection, RatchetSync::Started)?;
+        if !self.start_with(id, &mut connection, pending)? {
+            let version = self.configuration.ratchet_versions.max();
+            let keys = Resynchronization::start(&mut self.random, version, proposes(&connection));
+            self.send_ratchet_key(id, &mut connection, &keys)?;
+            self.keep_new_ratchet(id, &NewRatchet::new(stored_keys(&keys)?))?;
+        }
         self.save(id, connection)?;
         Ok(Reply::Done)
+    }
+
+    /// Starts with keys of the peer's that were not answered, as their answer; whether there are any.
+    fn start_with(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        pending: Option<NewRatchet>,
+    ) -> Result<bool, S> {
+        let Some(pending) = pending.filter(NewRatchet::is_unanswered) else { return Ok(false) };
+        let Ok(parameters) = AgreedParameters::from_bytes(&pending.peer) else { return Ok(false) };
+        let versions = self.configuration.ratchet_versions;
+        let keys = Resynchronization::answer(&mut self.random, versions, &parameters, proposes(connection));
+        let Ok(keys) = keys else { return Ok(false) };
+        let role = keys.role(&parameters);
+        let Ok(ratchet) = self.new_ratchet(&keys, role, &parameters, connection.post_quantum) else {
+            return Ok(false);
+        };
+        self.send_ratchet_key(id, connection, &keys)?;
+        self.replace_ratchet(id, &ratchet)?;
+        let mut record = NewRatchet::new(stored_keys(&keys)?);
+        record.peer.clone_from(&pending.peer);
+        self.keep_new_ratchet(id, &record)?;
+        if role == Role::Sender {
+            self.send_ready(id, connection)?;
+        }
+        Ok(true)
+    }
+
+    fn new_ratchet(
+        &mut self,
+        keys: &Resynchronization,
+        role: Role,
+        peer: &AgreedParameters<'_>,
+        post_quantum: bool,
+    ) -> core::result::Result<Ratchet, RatchetError> {
+        match role {
+            Role::Sender => keys.sender(peer, &mut self.random),
+            Role::Receiver | Role::Disagree => keys.receiver(peer, post_quantum),
+        }
     }
 
     /// The own keys go to all queues. The message takes a number, which the peer does not count.
@@ -83,11 +124,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
-    fn keep_new_ratchet(&mut self, id: ConnectionId, record: &NewRatchet) -> Result<(), S> {
+    pub(super) fn keep_new_ratchet(&mut self, id: ConnectionId, record: &NewRatchet) -> Result<(), S> {
         self.transaction.put(&Key::resynchronization(id), record)
     }
 
-    fn forget_new_ratchet(&mut self, id: ConnectionId, connection: &mut Connection) {
+    pub(super) fn forget_new_ratchet(&mut self, id: ConnectionId, connection: &mut Connection) {
         connection.role_doubt = None;
         self.transaction.delete(&Key::resynchronization(id));
     }
@@ -124,19 +165,33 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             RatchetSync::Agreed => {
                 // The peer did not wait for what was agreed: only a new start brings both together.
                 self.forget_new_ratchet(id, connection);
+                let mut record = NewRatchet::new(Vec::new());
+                record.peer = encoded(parameters)?;
+                self.keep_new_ratchet(id, &record)?;
                 self.set_sync(id, connection, RatchetSync::Required)?;
                 return self.dropped(id, ConnectionError::RatchetSync);
             }
         };
         let Ok(keys) = keys else { return self.dropped(id, ConnectionError::Crypto) };
+        match self.agree(id, connection, parameters, &keys, answering)? {
+            true => Ok(Then::Acknowledge),
+            false => self.dropped(id, ConnectionError::Crypto),
+        }
+    }
+
+    /// Takes the ratchet that follows from both sides' keys; not when there is none.
+    fn agree(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        parameters: &AgreedParameters<'_>,
+        keys: &Resynchronization,
+        answering: bool,
+    ) -> Result<bool, S> {
         let role = keys.role(parameters);
-        let ratchet = match role {
-            Role::Sender => keys.sender(parameters, &mut self.random),
-            Role::Receiver | Role::Disagree => keys.receiver(parameters, connection.post_quantum),
-        };
-        let Ok(ratchet) = ratchet else { return self.dropped(id, ConnectionError::Crypto) };
+        let Ok(ratchet) = self.new_ratchet(keys, role, parameters, connection.post_quantum) else { return Ok(false) };
         if answering {
-            self.send_ratchet_key(id, connection, &keys)?;
+            self.send_ratchet_key(id, connection, keys)?;
         }
         self.replace_ratchet(id, &ratchet)?;
         self.set_sync(id, connection, RatchetSync::Agreed)?;
@@ -145,117 +200,28 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Role::Sender => self.send_ready(id, connection)?,
             Role::Receiver => {}
             Role::Disagree => {
-                let mut record = NewRatchet::new(stored_keys(&keys)?);
+                let mut record = NewRatchet::new(stored_keys(keys)?);
                 record.peer = encoded(parameters)?;
                 self.keep_new_ratchet(id, &record)?;
-                let patience = if receives_by_unsigned_order(&keys, parameters) { PATIENCE } else { 1 };
-                connection.role_doubt = Some(self.now.after(self.configuration.role_doubt.saturating_mul(patience)));
+                connection.role_doubt = Some(self.end_of_doubt(keys, parameters));
             }
         }
-        Ok(Then::Acknowledge)
+        Ok(true)
     }
 
-    fn send_ready(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
+    pub(super) fn send_ready(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
         let message = Message::Ready(connection.received_number);
         self.send_message(id, connection, OutgoingKind::Ready, message, Manner::URGENT).map(drop)
     }
 
-    /// Whether the other role in a new ratchet may have to be taken, or can be forgotten when its time has come.
-    pub(super) fn doubts_role(&self, connection: &Connection) -> bool {
-        connection.role_doubt.is_some() && connection.deleting.is_none()
-    }
-
-    /// Takes the sender's role when nothing came for the receiver's; a day later nothing will change the role any more.
-    pub(super) fn begin_doubt(&mut self, id: ConnectionId) -> Result<(), S> {
-        let work = Work::DoubtRole(id);
-        let Some(mut connection) = self.load(id) else { return Ok(()) };
-        let Some(due) = connection.role_doubt else { return Ok(()) };
-        if self.now < due {
-            self.retry_after(&work, due.since(self.now));
-            return Ok(());
-        }
-        self.finish(&work);
-        match self.transaction.get::<NewRatchet>(&Key::resynchronization(id))? {
-            Some(record) if !record.works && !record.sender && connection.sync == RatchetSync::Agreed => {
-                self.take_sender_role(id, &mut connection, record)?;
-            }
-            _ => self.forget_new_ratchet(id, &mut connection),
-        }
-        self.save(id, connection)
-    }
-
-    fn take_sender_role(
-        &mut self,
-        id: ConnectionId,
-        connection: &mut Connection,
-        mut record: NewRatchet,
-    ) -> Result<(), S> {
-        let keys = Resynchronization::from_bytes(&record.keys).map_err(|_| Error::Record)?;
-        let parameters = AgreedParameters::from_bytes(&record.peer).map_err(|_| Error::Record)?;
-        let receiver = self.ratchet(id)?.ok_or(Error::Record)?;
-        let ratchet = keys.sender(&parameters, &mut self.random).map_err(|_| Error::Record)?;
-        record.other = stored_ratchet(&receiver)?;
-        record.sender = true;
-        self.replace_ratchet(id, &ratchet)?;
-        self.keep_new_ratchet(id, &record)?;
-        connection.role_doubt = Some(self.now.after(DAY));
-        self.send_ready(id, connection)
-    }
-
     /// EREADY. Who could not send before has not sent its own.
     pub(super) fn take_ready(&mut self, id: ConnectionId, connection: &mut Connection, first: bool) -> Result<(), S> {
-        if !first || connection.send_queues.is_empty() || connection.deleting.is_some() {
+        // Nothing is sent under a ratchet that is not known to work.
+        let agreed = connection.sync == RatchetSync::Agreed;
+        if !first || agreed || connection.send_queues.is_empty() || connection.deleting.is_some() {
             return Ok(());
         }
         self.send_ready(id, connection)
-    }
-
-    /// A message that may be for the other role of a new ratchet.
-    pub(super) fn decrypt_with_other_role(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        message: &mut [u8],
-    ) -> Result<Option<Opened>, S> {
-        if connection.role_doubt.is_none() {
-            return Ok(None);
-        }
-        let id = arrival.id;
-        let Some(mut record) = self.transaction.get::<NewRatchet>(&Key::resynchronization(id))? else {
-            return Ok(None);
-        };
-        if record.other.is_empty() {
-            return Ok(None);
-        }
-        let mut other = Ratchet::from_bytes(&record.other).map_err(|_| Error::Record)?;
-        let first = !other.can_send();
-        // Few messages ever come for it.
-        let mut late = LateKeys::default();
-        let (plaintext, post_quantum) = match other.decrypt(&mut late, &mut self.random, message) {
-            Ok(opened) => (opened.message.to_vec(), opened.encapsulated),
-            Err(DecryptError::Ratchet(_)) => return Ok(None),
-            Err(DecryptError::Store(never)) => match never {},
-        };
-        let mut opened = Opened { plaintext, post_quantum, first };
-        let keys = Resynchronization::from_bytes(&record.keys).map_err(|_| Error::Record)?;
-        let parameters = AgreedParameters::from_bytes(&record.peer).map_err(|_| Error::Record)?;
-        // When both sides took the sender's role at the same moment, both can read both: the hashes tell which one stays.
-        let preferred = receives_by_unsigned_order(&keys, &parameters) == record.sender;
-        if preferred || !record.works {
-            let current = self.ratchet(id)?.ok_or(Error::Record)?;
-            record.other = stored_ratchet(&current)?;
-            record.sender = !record.sender;
-            record.works = true;
-            self.replace_ratchet(id, &other)?;
-            if !late.is_empty() {
-                self.transaction.put(&Key::skipped(id), &late)?;
-            }
-        } else {
-            record.other = stored_ratchet(&other)?;
-            opened.first = false;
-        }
-        self.keep_new_ratchet(id, &record)?;
-        Ok(Some(opened))
     }
 
     /// A message that was not seen before cannot be decrypted. What the error says of the two ratchets is for the
@@ -287,8 +253,24 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// A message was decrypted.
     pub(super) fn ratchet_works(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
-        if matches!(connection.sync, RatchetSync::Ok | RatchetSync::Started) {
-            return Ok(());
+        match connection.sync {
+            RatchetSync::Ok => return Ok(()),
+            RatchetSync::Started => {
+                // The old ratchet works as long as it is there.
+                let record = self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?;
+                if record.is_none_or(|record| record.peer.is_empty()) {
+                    return Ok(());
+                }
+                self.forget_new_ratchet(id, connection);
+            }
+            RatchetSync::Allowed | RatchetSync::Required => {
+                let record = self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?;
+                if let Some(record) = record.filter(NewRatchet::is_unanswered) {
+                    // The peer uses what was agreed, and has started again all the same: it waits for an answer.
+                    return self.answer_late(id, connection, &record);
+                }
+            }
+            RatchetSync::Agreed => {}
         }
         if connection.role_doubt.is_some()
             && let Some(mut record) = self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?
@@ -303,22 +285,34 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         self.set_sync(id, connection, RatchetSync::Ok)
     }
+
+    fn answer_late(&mut self, id: ConnectionId, connection: &mut Connection, record: &NewRatchet) -> Result<(), S> {
+        self.forget_new_ratchet(id, connection);
+        self.set_sync(id, connection, RatchetSync::Ok)?;
+        let parameters = AgreedParameters::from_bytes(&record.peer).map_err(|_| Error::Record)?;
+        let versions = self.configuration.ratchet_versions;
+        let keys = Resynchronization::answer(&mut self.random, versions, &parameters, proposes(connection));
+        if let Ok(keys) = keys {
+            self.agree(id, connection, &parameters, &keys, true)?;
+        }
+        Ok(())
+    }
 }
 
 impl NewRatchet {
     fn new(keys: Vec<u8>) -> Self {
         Self { keys, peer: Vec::new(), sender: false, works: false, other: Vec::new() }
     }
+
+    /// Whether it is only keys of the peer's that came when a ratchet was agreed.
+    fn is_unanswered(&self) -> bool {
+        self.keys.is_empty()
+    }
 }
 
 /// Whether a key for encapsulation is proposed.
 fn proposes(connection: &Connection) -> bool {
     connection.post_quantum && connection.agent_version() >= ENCAPSULATION_AGENT_VERSION
-}
-
-/// Whether this side receives first when hashes are compared as the protocol means it.
-fn receives_by_unsigned_order(keys: &Resynchronization, peer: &AgreedParameters<'_>) -> bool {
-    key_hash(&keys.parameters()) <= key_hash(peer)
 }
 
 fn encoded<E>(parameters: &AgreedParameters<'_>) -> core::result::Result<Vec<u8>, Error<E>> {
@@ -329,9 +323,4 @@ fn encoded<E>(parameters: &AgreedParameters<'_>) -> core::result::Result<Vec<u8>
 fn stored_keys<E>(keys: &Resynchronization) -> core::result::Result<Vec<u8>, Error<E>> {
     let mut buffer = vec![0; Resynchronization::MAX_SERIALIZED_LENGTH];
     keys.to_bytes(&mut buffer).map(|bytes| bytes.to_vec()).map_err(|_| Error::Record)
-}
-
-fn stored_ratchet<E>(ratchet: &Ratchet) -> core::result::Result<Vec<u8>, Error<E>> {
-    let mut buffer = vec![0; Ratchet::MAX_SERIALIZED_LENGTH];
-    ratchet.to_bytes(&mut buffer).map(|bytes| bytes.to_vec()).map_err(|_| Error::Record)
 }

@@ -10,7 +10,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(crate) struct NewRatchet {
     /// The stored form of [`Resynchronization`](smp_crypto::ratchet::Resynchronization).
     pub(crate) keys: Vec<u8>,
-    /// The peer's parameters, encoded, once they came and as long as the role they give is not certain.
+    /// The peer's parameters, encoded: once they came and as long as the role they give is not certain; or those that were
+    /// not answered, without own keys before a new start.
     pub(crate) peer: Vec<u8>,
     /// Whether the ratchet in use is the sender's.
     pub(crate) sender: bool,
