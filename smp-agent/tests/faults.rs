@@ -1,4 +1,5 @@
 //! Relays go down, connections break, answers are lost and agents crash, by chance: every message comes once, in order.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod support;
 
@@ -10,9 +11,9 @@ use support::stories::{A, B, two_parties};
 
 /// A conversation in a bad world.
 fn converse(seed: u64) {
-    let proxied = seed % 3 == 0;
+    let proxied = seed.is_multiple_of(3);
     let mut world = two_parties(seed, |_, setup| {
-        setup.manners.receipts = seed % 2 == 0;
+        setup.manners.receipts = seed.is_multiple_of(2);
         if proxied {
             setup.proxies = vec![2];
             setup.configuration.routing.mode = ProxyMode::Always;

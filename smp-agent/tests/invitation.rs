@@ -1,4 +1,5 @@
 //! A invites, B joins.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Messages between two who are connected.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod support;
 

@@ -146,11 +146,11 @@ impl Replay {
     }
 
     fn request(&self, party: usize) -> InvitationId {
-        let requests = self.world.parties[party].app.kinds().filter_map(|kind| match kind {
+        let mut requests = self.world.parties[party].app.kinds().filter_map(|kind| match kind {
             EventKind::Request { invitation, .. } => Some(*invitation),
             _ => None,
         });
-        requests.last().expect("a request")
+        requests.next_back().expect("a request")
     }
 
     /// Does all that the applications did.

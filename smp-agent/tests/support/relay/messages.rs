@@ -63,11 +63,12 @@ impl Relay {
         if queue.blocked {
             return Err(Failure::of_relay(Reason::Blocked));
         }
-        if queue.mode == Some(QueueMode::Messaging) && queue.sender_key.is_some() {
-            if let Some((link, _)) = queue.link.take() {
-                self.links.remove(&link);
-                self.deleted.insert(link);
-            }
+        if queue.mode == Some(QueueMode::Messaging)
+            && queue.sender_key.is_some()
+            && let Some((link, _)) = queue.link.take()
+        {
+            self.links.remove(&link);
+            self.deleted.insert(link);
         }
         let Some(queue) = self.queues.get_mut(&recipient_id) else { return Err(NOT_AUTHORIZED) };
         if queue.full {
@@ -78,11 +79,12 @@ impl Relay {
         let content = (!queue.full).then(|| (notification, body.to_vec()));
         queue.messages.push_back(Message { id, time: now, content });
         let (full, subscriber) = (queue.full, queue.subscriber);
-        if was_empty && queue.outstanding.is_none() {
-            if let Some(subscriber) = subscriber {
-                let (message_id, body) = queue.deliver().expect("there is a message now");
-                self.pushes.push((subscriber, Push::Message { queue: recipient_id, message_id, body }));
-            }
+        if was_empty
+            && queue.outstanding.is_none()
+            && let Some(subscriber) = subscriber
+        {
+            let (message_id, body) = queue.deliver().expect("there is a message now");
+            self.pushes.push((subscriber, Push::Message { queue: recipient_id, message_id, body }));
         }
         if full { Err(Failure::of_relay(Reason::Quota)) } else { Ok(Answer::Done) }
     }
