@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use smp_agent::command::{Command, ConnectionOptions, Reply};
-use smp_agent::event::{Event, EventKind, ReceivedMessage};
+use smp_agent::error::ConnectionError;
+use smp_agent::event::{Event, EventKind, RatchetSync, ReceivedMessage};
 use smp_agent::id::{ConnectionId, EventId, InvitationId};
 use smp_agent::policy::integrity::Integrity;
 
@@ -25,6 +26,8 @@ pub struct Manners {
     pub info: Vec<u8>,
     /// What accepted connections are like.
     pub options: ConnectionOptions,
+    /// Whether ratchets that are out of step are replaced.
+    pub resynchronize: bool,
     /// Whether messages may be missing, and deliveries and connections fail.
     pub expects_failures: bool,
 }
@@ -39,6 +42,7 @@ impl Default for Manners {
             delay: (0, 50),
             info: Vec::new(),
             options: ConnectionOptions::default(),
+            resynchronize: true,
             expects_failures: false,
         }
     }
@@ -49,6 +53,8 @@ impl Default for Manners {
 pub enum Step {
     /// A command, once.
     Once(Deed, Command),
+    /// A command that may be refused.
+    Try(Command),
     /// The event was dealt with.
     Acknowledge(EventId, Option<Vec<u8>>),
 }
@@ -89,6 +95,12 @@ impl App {
     /// The agent was started: events are told again.
     pub fn restarted(&mut self) {
         self.told.clear();
+    }
+
+    /// The agent has an older state than this application: the numbers of events start there again.
+    pub fn restored(&mut self) {
+        self.kept.clear();
+        self.acknowledged.clear();
     }
 
     /// Looks at an event; what is to be done about it.
@@ -146,6 +158,13 @@ impl App {
                 let deed = Deed::Accepted(*invitation);
                 steps.push(Step::Once(deed, Command::Accept { invitation: *invitation, info, options }));
             }
+            EventKind::Ratchet { connection, state: RatchetSync::Required } if self.manners.resynchronize => {
+                steps.push(Step::Try(Command::Resynchronize { connection: *connection, force: false }));
+            }
+            // A peer with an old copy of its storage sends with keys it has used: only its reader can notice.
+            EventKind::Failed { connection, error: ConnectionError::Duplicate } if self.manners.resynchronize => {
+                steps.push(Step::Try(Command::Resynchronize { connection: *connection, force: true }));
+            }
             EventKind::Message { .. } => {
                 acknowledged = self.manners.acknowledge_messages;
                 receipt = self.manners.receipts.then(Vec::new);
@@ -160,6 +179,7 @@ impl App {
     pub fn wants(&self, step: &Step) -> bool {
         match step {
             Step::Once(deed, _) => !self.done.contains(deed),
+            Step::Try(_) => true,
             Step::Acknowledge(id, _) => !self.acknowledged.contains(id),
         }
     }
@@ -171,6 +191,7 @@ impl App {
         }
         match step {
             Step::Once(deed, _) => drop(self.done.insert(*deed)),
+            Step::Try(_) => {}
             Step::Acknowledge(id, _) => self.acknowledged(*id),
         }
     }

@@ -10,6 +10,7 @@ use smp_agent::error::{Error, Refusal};
 use smp_agent::policy::server::Server;
 use smp_agent::policy::session::SessionKey;
 use smp_agent::request::{Answer, Failure, Operation, RelayEvent, RequestId};
+use smp_agent::storage::MemoryStorage;
 use smp_agent::time::{SECOND, Time};
 
 use super::app::Step;
@@ -189,6 +190,14 @@ impl World {
         self.plan(self.now.after(wait), Happening::Starts { party });
     }
 
+    /// An agent's process ends, and starts again with what its storage held once.
+    pub fn restore(&mut self, party: usize, backup: MemoryStorage) {
+        self.start(party);
+        self.crash(party);
+        self.parties[party].storage.replace(backup);
+        self.parties[party].app.restored();
+    }
+
     fn failed(&mut self, party: usize, error: Error<Failed>) {
         match error {
             Error::Storage(failed) => {
@@ -302,11 +311,13 @@ impl World {
         }
         self.last_activity = self.now;
         let command = match step.clone() {
-            Step::Once(_, command) => command,
+            Step::Once(_, command) | Step::Try(command) => command,
             Step::Acknowledge(event, receipt) => Command::Acknowledge { event, receipt },
         };
         let reply = self.try_command(party, command);
-        if let Err(refusal) = reply {
+        if let Err(refusal) = reply
+            && !matches!(step, Step::Try(_))
+        {
             self.violation(format!("{}: {step:?} was refused: {refusal:?}", self.parties[party].name));
         }
         self.parties[party].app.did(&step, reply.ok());
