@@ -158,7 +158,9 @@ impl App {
                 let deed = Deed::Accepted(*invitation);
                 steps.push(Step::Once(deed, Command::Accept { invitation: *invitation, info, options }));
             }
-            EventKind::Ratchet { connection, state: RatchetSync::Required } if self.manners.resynchronize => {
+            EventKind::Ratchet { connection, state: RatchetSync::Allowed | RatchetSync::Required }
+                if self.manners.resynchronize =>
+            {
                 steps.push(Step::Try(Command::Resynchronize { connection: *connection, force: false }));
             }
             // A peer with an old copy of its storage sends with keys it has used: only its reader can notice.
