@@ -63,6 +63,16 @@ pub struct Configuration {
     pub deletion_attempts: u8,
     /// How long a redundant queue that the peer does not use is kept, in milliseconds.
     pub unused_queue_expiry: u64,
+    /// Whether further queues of peers are used, and told of: `false` behaves as agents do that know of no redundancy.
+    pub redundancy_known: bool,
+    /// A receive queue counts as empty when all its messages were acknowledged and none followed for so long, in
+    /// milliseconds.
+    pub queue_rest: u64,
+    /// How long a message waits for earlier ones that may be in a queue whose relay cannot be reached, in milliseconds.
+    pub order_wait: u64,
+    /// How long an old receive queue is kept at most when it cannot be seen to be empty, in milliseconds. Relays keep
+    /// messages no longer than the default.
+    pub old_queue_expiry: u64,
     /// How long the peer's first message under new ratchet keys is waited for, when the roles are not clear, before the
     /// other role is taken, in milliseconds.
     pub role_doubt: u64,
@@ -88,6 +98,10 @@ impl Default for Configuration {
             cleanup_interval: 5 * MINUTE,
             deletion_attempts: 10,
             unused_queue_expiry: 7 * DAY,
+            redundancy_known: true,
+            queue_rest: 10 * SECOND,
+            order_wait: 30 * MINUTE,
+            old_queue_expiry: 21 * DAY,
             role_doubt: 5 * SECOND,
         }
     }

@@ -39,10 +39,12 @@ pub(crate) enum Table {
     OneTimeLink = 14,
     /// The own keys for a new ratchet of a connection.
     Resynchronization = 15,
+    /// Messages that wait for earlier ones of other queues.
+    Held = 16,
 }
 
 /// Tables whose records belong to a connection, which its id in their keys says, but for the connection's own.
-pub(crate) const OF_CONNECTIONS: [Table; 9] = [
+pub(crate) const OF_CONNECTIONS: [Table; 10] = [
     Table::Delivery,
     Table::Outgoing,
     Table::Sent,
@@ -51,6 +53,7 @@ pub(crate) const OF_CONNECTIONS: [Table; 9] = [
     Table::Skipped,
     Table::Agreement,
     Table::Resynchronization,
+    Table::Held,
     Table::Ratchet,
 ];
 
@@ -125,6 +128,11 @@ impl Key {
 
     pub(crate) fn delivery(connection: ConnectionId, queue: u32, message: MessageId) -> Self {
         Self::deliveries(connection, queue).with(&message.0.to_be_bytes())
+    }
+
+    /// The message that a receive queue holds back.
+    pub(crate) fn held(connection: ConnectionId, queue: u32) -> Self {
+        Self::of(Table::Held, connection).with(&queue.to_be_bytes())
     }
 
     pub(crate) fn sent(connection: ConnectionId, number: i64) -> Self {

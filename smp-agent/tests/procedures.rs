@@ -107,7 +107,6 @@ replays! {
     short_link_of_an_address: "short-link-contact",
     short_link_updated: "short-link-update",
     short_link_added: "short-link-add",
-    #[ignore = "to come"]
     rotation: "rotation",
     resynchronisation: "ratchet-resync",
     resynchronisation_of_both: "ratchet-resync-both",

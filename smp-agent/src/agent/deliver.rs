@@ -106,6 +106,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 if let Some(queue) = connection.send_queue_mut(number) {
                     queue.full_since = None;
                 }
+                self.failing.remove(&(id, number));
                 self.complete(id, &mut connection, number, message, outgoing, Outcome::Delivered { proxied })?;
             }
             Err(failure) => self.take_failed(work, id, &mut connection, number, message, outgoing, failure)?,
@@ -134,6 +135,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if let Some(session) = &session
             && self.goes_directly(work, session, &failure)
         {
+            return Ok(());
+        }
+        if !introduction && self.falls_back(work, id, connection, number, &failure)? {
             return Ok(());
         }
         let age = self.now.since(outgoing.created);
@@ -211,29 +215,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     ) -> Result<(), S> {
         // With others left, one that is gone is no loss.
         let gone = matches!(failure.reason, Reason::NotAuthorized | Reason::Blocked);
-        let others = connection.send_queues.iter().any(|queue| queue.number != number && !queue.disabled);
-        if gone && others && connection.send_queue(number).is_some_and(|queue| queue.replaces.is_none()) {
-            return self.disable_send_queue(id, connection, number, failure);
+        let others = connection.send_queues.iter().any(|queue| queue.number != number && queue.is_usable());
+        if gone && others && connection.stage == Stage::Connected {
+            return self.send_queue_gone(id, connection, number);
         }
         self.complete(id, connection, number, message, outgoing, Outcome::Failed(DeliveryProblem::Failed(failure)))
-    }
-
-    /// Gives a redundant send queue up; the others go on.
-    fn disable_send_queue(
-        &mut self,
-        id: ConnectionId,
-        connection: &mut Connection,
-        number: u32,
-        failure: Failure,
-    ) -> Result<(), S> {
-        if let Some(queue) = connection.send_queue_mut(number) {
-            queue.disabled = true;
-            queue.primary = false;
-        }
-        self.drop_waiting(id, connection, number, DeliveryProblem::Failed(failure))?;
-        connection.send_queues.retain(|queue| queue.number != number);
-        self.choose_primary(connection);
-        self.notify(redundancy(id, connection))
     }
 
     /// One of the send queues is the first one.
@@ -276,30 +262,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.notify(EventKind::NotSent { connection: id, messages: failed, problem: DeliveryProblem::Expired })
     }
 
-    /// All that waits for a queue fails, as the queue is given up.
-    pub(super) fn drop_waiting(
-        &mut self,
-        id: ConnectionId,
-        connection: &mut Connection,
-        number: u32,
-        problem: DeliveryProblem,
-    ) -> Result<(), S> {
-        let waiting: Vec<MessageId> =
-            self.waiting.get(&(id, number)).map(|messages| messages.iter().copied().collect()).unwrap_or_default();
-        for message in waiting {
-            match self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? {
-                Some(outgoing) if outgoing.waiting <= 1 => {
-                    self.complete(id, connection, number, message, outgoing, Outcome::Failed(problem))?;
-                }
-                Some(outgoing) => self.forget_outgoing(id, number, message, outgoing)?,
-                None => self.forget_delivery(id, number, message),
-            }
-        }
-        Ok(())
-    }
-
     /// A queue is done with a message; when all are, nothing of it is left here.
-    fn forget_outgoing(
+    pub(super) fn forget_outgoing(
         &mut self,
         id: ConnectionId,
         number: u32,
@@ -330,7 +294,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// What follows when a queue is done with a message.
-    fn complete(
+    pub(super) fn complete(
         &mut self,
         id: ConnectionId,
         connection: &mut Connection,

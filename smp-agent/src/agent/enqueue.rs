@@ -13,7 +13,7 @@ use super::{Agent, Result, Undo};
 use crate::configuration::RedundancyPolicy;
 use crate::error::{Error, Refusal};
 use crate::id::{ConnectionId, MessageId};
-use crate::record::{Connection, Outgoing, OutgoingKind, QueueStatus};
+use crate::record::{Connection, Outgoing, OutgoingKind};
 use crate::storage::Storage;
 use crate::table::Key;
 
@@ -36,15 +36,16 @@ impl Manner {
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// The queues a message goes to: the first one, and others that are ready (wire reference, section 11).
-    pub(super) fn send_queues(&self, connection: &Connection) -> Vec<u32> {
+    pub(super) fn send_queues(&self, id: ConnectionId, connection: &Connection) -> Vec<u32> {
         let mut queues: Vec<_> = connection.send_queues.iter().filter(|queue| !queue.disabled).collect();
         // Primary queues first, and among them those that replace nothing.
         queues.sort_by_key(|queue| (!queue.primary, queue.replaces.is_some(), queue.number));
-        let ready = |status| matches!(status, QueueStatus::Secured | QueueStatus::Active | QueueStatus::Confirmed);
+        if self.configuration.redundancy == RedundancyPolicy::First {
+            queues.sort_by_key(|queue| (!queue.is_usable(), self.is_failing(id, queue.number)));
+        }
         let mut numbers: Vec<u32> = Vec::new();
         for (place, queue) in queues.into_iter().enumerate() {
-            let further = queue.switch != Some(crate::record::SendSwitch::SendingKey)
-                && ready(queue.status)
+            let further = queue.is_usable()
                 && (queue.replaces.is_some() || self.configuration.redundancy == RedundancyPolicy::All);
             if place == 0 || further {
                 numbers.push(queue.number);
@@ -62,7 +63,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         message: Message<'_>,
         manner: Manner,
     ) -> Result<MessageId, S> {
-        let queues = self.send_queues(connection);
+        let queues = self.send_queues(id, connection);
         self.send_message_to(id, connection, kind, message, manner, &queues)
     }
 
@@ -157,7 +158,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         outgoing.waiting = outgoing.waiting.saturating_add(1);
         self.transaction.put(&Key::outgoing(id, message), &outgoing)?;
         self.transaction.put(&Key::delivery(id, queue, message), &())?;
-        self.waiting.entry((id, queue)).or_default().push_back(message);
+        let waiting = self.waiting.entry((id, queue)).or_default();
+        let place = waiting.partition_point(|other| *other < message);
+        waiting.insert(place, message);
+        if place.saturating_add(1) == waiting.len() {
+            self.undo.push(Undo::Waiting(id, queue));
+        }
         Ok(())
     }
 }

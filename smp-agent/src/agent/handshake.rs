@@ -247,6 +247,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// Both sides can send.
     pub(super) fn connected(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
         connection.stage = Stage::Connected;
+        for queue in &mut connection.receive_queues {
+            queue.since = self.now;
+        }
         self.forget_initiator(id);
         // What completed the handshake was sent by the initiator and received by who joined.
         let post_quantum = self.ratchet(id)?.is_some_and(|ratchet| {
@@ -270,9 +273,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         problem: DeliveryProblem,
     ) -> Result<(), S> {
         if !last {
-            connection.send_queues.retain(|queue| queue.number != number);
-            self.choose_primary(connection);
-            return Ok(());
+            return self.withdraw_send_queue(id, connection, number);
         }
         connection.stage = Stage::Failed;
         let error = match problem {

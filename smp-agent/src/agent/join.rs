@@ -233,6 +233,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let own = self.configuration.client_versions;
         let mut queues = Vec::new();
         for (place, uri) in uris.enumerate() {
+            if place > 0 && !self.configuration.redundancy_known {
+                break;
+            }
             let versions = uri.versions().intersection(&own);
             let Some(versions) = versions else {
                 if place == 0 {

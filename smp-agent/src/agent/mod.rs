@@ -7,11 +7,13 @@ mod handshake;
 mod join;
 mod link;
 mod open;
+mod order;
 mod queues;
 mod ratchet;
 mod read_link;
 mod receipts;
 mod receive;
+mod redundant;
 mod relays;
 mod remove;
 mod resync;
@@ -89,6 +91,10 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     direct: BTreeSet<Work>,
     /// Confirmations that are authorized the next time, as the recipient may have set the key.
     signed: BTreeSet<Work>,
+    /// When something was last known of a receive queue, of connections that have several.
+    heard: BTreeMap<(ConnectionId, u32), Time>,
+    /// Send queues that have failed lately, and until when others are preferred.
+    failing: BTreeMap<(ConnectionId, u32), Time>,
     next_cleanup: Time,
     cleanup: Cleanup,
     /// Connections whose work has to be planned anew.

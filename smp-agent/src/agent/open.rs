@@ -65,6 +65,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             proxies: BTreeMap::new(),
             direct: BTreeSet::new(),
             signed: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            failing: BTreeMap::new(),
             next_cleanup,
             cleanup: Cleanup::default(),
             touched: BTreeSet::new(),

@@ -9,7 +9,7 @@ use smp_proto::smp::recipient::QueueMode;
 use super::work::{Attempt, Next, Work};
 use super::{Agent, Result};
 use crate::error::{ConnectionError, Error};
-use crate::event::{DeliveryProblem, EventKind};
+use crate::event::DeliveryProblem;
 use crate::id::ConnectionId;
 use crate::policy::server::Server;
 use crate::policy::session::SessionKey;
@@ -35,7 +35,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 let operation = Operation::SecureBySender { queue: queue.access() };
                 return Ok(self.sending(work, session, operation));
             }
-            Work::Remove(_) | Work::DoubtRole(_) => return Ok(None),
+            Work::Remove(_) | Work::DoubtRole(_) | Work::LookAfter(_) => return Ok(None),
             Work::Secure(id, number)
             | Work::Acknowledge(id, number)
             | Work::Suspend(id, number)
@@ -92,6 +92,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             failed_deletions: 0,
             tried: Default::default(),
             suspended: None,
+            held: None,
+            since: self.now,
         });
         number
     }
@@ -243,7 +245,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let many = queue.tried.len() >= REDUNDANT_ATTEMPTS || !failure.is_temporary();
         let redundant = others && queue.replaces.is_none();
         let linked = wants_link && queue.primary;
-        if redundant && many && !linked {
+        // One that is not wanted any more was only to be deleted.
+        if queue.deleting || redundant && many && !linked {
             self.finish(work);
             return self.do_without(id, connection, number);
         }
@@ -272,8 +275,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.do_without(id, connection, number)
             }
             Next::Never => {
-                connection.receive_queues.retain(|queue| queue.number != number);
                 connection.link = None;
+                self.new_queue_failed(id, connection, number)?;
+                self.forget_receive_queue(id, connection, number)?;
                 if !matches!(connection.stage, Stage::Connected) {
                     connection.stage = Stage::Failed;
                 }
@@ -284,10 +288,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// A redundant queue is given up before it was created.
     fn do_without(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
-        connection.receive_queues.retain(|queue| queue.number != number);
-        if let Some(first) = connection.receive_queues.first_mut() {
-            first.primary = true;
-        }
+        self.forget_receive_queue(id, connection, number)?;
         self.queues_changed(id, connection)
     }
 
@@ -317,10 +318,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     if only {
                         self.introduction_failed(id, &mut connection, number, true, DeliveryProblem::Failed(failure))?;
                     } else {
-                        self.drop_waiting(id, &mut connection, number, DeliveryProblem::Failed(failure))?;
-                        connection.send_queues.retain(|queue| queue.number != number);
-                        self.choose_primary(&mut connection);
+                        self.withdraw_send_queue(id, &mut connection, number)?;
                     }
+                } else {
+                    self.withdraw_if_late(id, &mut connection, number)?;
                 }
             }
         }
@@ -350,6 +351,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                         queue.secure_with = None;
                     }
                     self.fail(id, ConnectionError::Relay(failure))?;
+                    self.new_queue_failed(id, &mut connection, number)?;
                 }
             }
         }
@@ -374,6 +376,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if let Some(queue) = connection.receive_queue_mut(number) {
             queue.acknowledging = false;
         }
+        self.hear(id, &connection, number);
         self.save(id, connection)
     }
 
@@ -398,13 +401,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         self.save(id, connection)?;
         failed.map_or(Ok(()), |failure| self.fail(id, ConnectionError::Relay(failure)))
-    }
-
-    /// A relay that was told so, or a queue that is gone: the application is told of the latter.
-    pub(super) fn queue_gone(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
-        let Some(queue) = connection.receive_queue(number) else { return Ok(()) };
-        let server = queue.server.clone();
-        self.notify(EventKind::QueueDeleted { connection: id, server })
     }
 }
 

@@ -19,6 +19,7 @@ use smp_proto::version::{AgentVersion, RatchetVersion};
 use smp_proto::wire::Decode;
 
 use super::enqueue::Manner;
+use super::ratchet::Opened;
 use super::work::Work;
 use super::{Agent, Result};
 use crate::error::{ConnectionError, Error};
@@ -38,6 +39,8 @@ pub(super) enum Then {
     Acknowledge,
     /// When the application has acknowledged the event.
     Wait(EventId),
+    /// When messages of other queues have come that were sent before.
+    Hold,
 }
 
 /// What came, as far as its relay and its queue tell.
@@ -89,7 +92,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             && last.message_id == message_id
         {
             // The relay repeats what it was not told about in time. The application still has it, or had it.
-            if last.event.is_none() {
+            if last.event.is_none() && queue.held.is_none() {
                 queue.acknowledging = true;
                 return self.save(id, connection);
             }
@@ -108,13 +111,15 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         // A relay that delivers another message has forgotten the last one: the answer that says so may come after it.
         self.drop_work(&Work::Acknowledge(id, number));
         if let Some(queue) = connection.receive_queue_mut(number) {
+            queue.acknowledging = matches!(then, Then::Acknowledge);
             let event = match then {
-                Then::Acknowledge => None,
+                Then::Acknowledge | Then::Hold => None,
                 Then::Wait(event) => Some(event),
             };
-            queue.acknowledging = event.is_none();
             queue.last = Some(Acknowledgement { message_id, event });
         }
+        self.hear(id, &connection, number);
+        self.release_in_order(id, &mut connection)?;
         self.save_if_there(id, connection)
     }
 
@@ -299,7 +304,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             .enumerate()
             .filter_map(|(place, info)| {
                 let known = own.contains(info.version);
-                let usable = known && (place == 0 || info.queue.sender_can_secure());
+                let further = self.configuration.redundancy_known && info.queue.sender_can_secure();
+                let usable = known && (place == 0 || further);
                 if !usable || place >= usize::from(crate::MAX_RECEIVE_QUEUES) {
                     return None;
                 }
@@ -426,6 +432,23 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.remember_received(id, &hash)?;
         self.queue_active(id, connection, arrival.queue)?;
         self.ratchet_works(id, connection)?;
+        let Ok(AgentMessage::Sequenced { number, .. }) = AgentMessage::from_bytes(&opened.plaintext) else {
+            return self.dropped(id, ConnectionError::Message);
+        };
+        if self.comes_early(id, connection, arrival.queue, number) {
+            return self.hold_back(arrival, connection, number, opened);
+        }
+        self.take_opened(arrival, connection, &opened)
+    }
+
+    /// What a message says, when it is its turn.
+    pub(super) fn take_opened(
+        &mut self,
+        arrival: &Arrival<'_>,
+        connection: &mut Connection,
+        opened: &Opened,
+    ) -> Result<Then, S> {
+        let id = arrival.id;
         let plaintext_hash = sha256(&[&opened.plaintext]);
         let Ok(AgentMessage::Sequenced { number, previous_hash, message }) =
             AgentMessage::from_bytes(&opened.plaintext)
@@ -511,7 +534,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// A message came through a queue.
     fn queue_active(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
         let Some(queue) = connection.receive_queue_mut(number) else { return Ok(()) };
-        if queue.status == QueueStatus::Active && queue.replaces.is_none() {
+        if queue.status == QueueStatus::Active && !queue.is_coming() {
             return Ok(());
         }
         queue.status = QueueStatus::Active;
@@ -527,7 +550,7 @@ pub(super) struct Introduction {
     version: AgentVersion,
 }
 
-fn spki(key: &AuthorizationKey) -> Vec<u8> {
+pub(super) fn spki(key: &AuthorizationKey) -> Vec<u8> {
     use smp_proto::wire::Encode;
     let mut buffer = [0; 160];
     // A key's encoding is its SubjectPublicKeyInfo behind a byte for its length.

@@ -104,7 +104,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 return self.save(id, connection);
             }
             let server = queue.server.clone();
-            connection.kept_queues.push((server, failure));
+            if connection.deleting.is_some() {
+                connection.kept_queues.push((server, failure));
+            }
         }
         self.finish(work);
         self.forget_receive_queue(id, &mut connection, number)?;
@@ -119,16 +121,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.retry_after(work, pause.min(LONGEST_PAUSE));
             }
         }
-    }
-
-    /// A receive queue is no more, at its relay or for this side.
-    fn forget_receive_queue(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
-        self.unsubscribe(id, number);
-        if let Some(queue) = connection.receive_queue(number) {
-            self.queues.remove(&(queue.server.clone(), queue.recipient_id.clone()));
-        }
-        connection.receive_queues.retain(|queue| queue.number != number);
-        Ok(())
     }
 
     /// A queue that was given up before it was created.
@@ -171,6 +163,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             self.waiting.remove(&(id, queue.number));
         }
         self.direct.retain(|work| work.connection() != id);
+        self.failing.retain(|(of, _), _| *of != id);
         self.signed.retain(|work| work.connection() != id);
         self.transaction.delete(&Key::connection(id));
         self.notify(EventKind::Deleted { connection: id, failures: connection.kept_queues })

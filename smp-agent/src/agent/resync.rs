@@ -119,7 +119,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         keys: &Resynchronization,
     ) -> Result<(), S> {
         let kind = OutgoingKind::RatchetKey { parameters: encoded(&keys.parameters())? };
-        let queues = self.send_queues(connection);
+        let queues = self.send_queues(id, connection);
         self.put_outgoing(id, connection, kind, INFO.to_vec(), (Vec::new(), 0), true, &queues)?;
         Ok(())
     }

@@ -8,12 +8,11 @@ use rand_core::CryptoRng;
 use super::work::Flight;
 use super::{Agent, Result};
 use crate::SUBSCRIPTION_BATCH;
-use crate::error::ConnectionError;
 use crate::event::EventKind;
 use crate::id::ConnectionId;
 use crate::policy::back_off::BackOff;
 use crate::policy::session::SessionKey;
-use crate::record::Connection;
+use crate::record::{Connection, ReceiveQueue};
 use crate::request::{Answer, Failure, Operation, Request, RequestId};
 use crate::storage::Storage;
 use crate::time::Time;
@@ -53,6 +52,23 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             if !subscriptions.active.contains(&(id, queue.number)) {
                 subscriptions.pending.insert((id, queue.number));
                 self.unsubscribed.insert(session);
+            }
+        }
+    }
+
+    /// Whether a queue receives.
+    pub(super) fn is_subscribed(&self, id: ConnectionId, connection: &Connection, queue: &ReceiveQueue) -> bool {
+        let session = self.session(connection.user, &queue.server, id);
+        let subscriptions = self.subscriptions.get(&session);
+        subscriptions.is_some_and(|subscriptions| subscriptions.active.contains(&(id, queue.number)))
+    }
+
+    /// What can be said of some queues has changed with their session.
+    fn hear_of_session(&mut self, queues: &[(ConnectionId, u32)]) {
+        for (id, number) in queues {
+            if self.connections.get(id).is_some_and(|connection| connection.receive_queues.len() > 1) {
+                self.heard.insert((*id, *number), self.now);
+                self.touched.insert(*id);
             }
         }
     }
@@ -181,6 +197,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Err(failure) => Vec::from_iter(queues.iter().map(|_| Err(failure))).into_iter(),
         };
         let mut up = BTreeSet::new();
+        let mut receiving = Vec::new();
         let mut lost = Vec::new();
         let mut later = false;
         for queue in queues {
@@ -191,6 +208,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     subscriptions.pending.remove(&queue);
                     subscriptions.active.insert(queue);
                     up.insert(queue.0);
+                    receiving.push(queue);
                 }
                 Some(Err(failure)) if !failure.is_temporary() && !failure.is_of_host() => {
                     subscriptions.pending.remove(&queue);
@@ -213,12 +231,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.unsubscribed.insert(session.clone());
             }
         }
+        self.hear_of_session(&receiving);
         if !up.is_empty() {
             let connections = up.into_iter().collect();
             self.notify(EventKind::Up { server: session.server().clone(), connections })?;
         }
-        for ((id, _), failure) in lost {
-            self.fail(id, ConnectionError::Relay(failure))?;
+        for ((id, number), failure) in lost {
+            self.subscription_refused(id, number, failure)?;
         }
         Ok(())
     }
@@ -228,6 +247,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let Some(subscriptions) = self.subscriptions.get_mut(session) else { return Ok(()) };
         let active = core::mem::take(&mut subscriptions.active);
         let mut down = Vec::new();
+        let queues: Vec<_> = active.iter().copied().collect();
         for queue in active {
             subscriptions.pending.insert(queue);
             if subscriptions.down.insert(queue.0) {
@@ -237,6 +257,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if subscriptions.request.is_none() && !subscriptions.pending.is_empty() {
             self.subscribe_later(session);
         }
+        self.hear_of_session(&queues);
         if down.is_empty() {
             return Ok(());
         }

@@ -42,6 +42,8 @@ pub(super) enum Work {
     Remove(ConnectionId),
     /// The other role in a new ratchet is taken when nothing came; no relay is asked.
     DoubtRole(ConnectionId),
+    /// Queues that come and go and messages that wait for others are looked at again; no relay is asked.
+    LookAfter(ConnectionId),
 }
 
 impl Work {
@@ -57,7 +59,8 @@ impl Work {
             | Self::StoreLink(id, _)
             | Self::ReadLink(id)
             | Self::Remove(id)
-            | Self::DoubtRole(id) => *id,
+            | Self::DoubtRole(id)
+            | Self::LookAfter(id) => *id,
         }
     }
 }
@@ -135,6 +138,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Work::ReadLink(id),
             Work::Remove(id),
             Work::DoubtRole(id),
+            Work::LookAfter(id),
         ] {
             let kind = core::mem::discriminant(&first);
             let same = |work: &Work| work.connection() == id && core::mem::discriminant(work) == kind;
@@ -157,6 +161,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         if self.doubts_role(connection) {
             wanted.push(Work::DoubtRole(id));
+        }
+        if self.needs_looking_after(connection) {
+            wanted.push(Work::LookAfter(id));
         }
     }
 
@@ -232,6 +239,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         if self.is_offline() {
             return Ok(());
+        }
+        if let Work::LookAfter(id) = work {
+            return self.look_after(id);
         }
         if let Some(progress) = self.work.get(&work) {
             if progress.request.is_some() || progress.due.is_some_and(|due| due > now) {
@@ -414,7 +424,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Work::Delete(id, queue) => self.take_deleted(work, *id, *queue, result),
             Work::StoreLink(id, queue) => self.take_link_stored(work, *id, *queue, result),
             Work::ReadLink(id) => self.take_link_read(work, *id, session, result),
-            Work::Remove(_) | Work::DoubtRole(_) => Ok(()),
+            Work::Remove(_) | Work::DoubtRole(_) | Work::LookAfter(_) => Ok(()),
         }
     }
 

@@ -131,6 +131,10 @@ pub(crate) struct Connection {
     pub(crate) role_doubt: Option<Time>,
     /// Queues that their relays did not delete.
     pub(crate) kept_queues: Vec<(Server, Failure)>,
+    /// Not before then a receive queue is added by itself.
+    pub(crate) add_after: Time,
+    /// How often one was added that the peer has not used so far.
+    pub(crate) additions: u8,
 }
 
 impl Connection {
@@ -159,6 +163,8 @@ impl Connection {
             greeted: false,
             role_doubt: None,
             kept_queues: Vec::new(),
+            add_after: now,
+            additions: 0,
         }
     }
 
@@ -197,11 +203,6 @@ impl Connection {
     /// Receive queues that exist and shall stay.
     pub(crate) fn receiving(&self) -> impl Iterator<Item = &ReceiveQueue> {
         self.receive_queues.iter().filter(|queue| queue.is_created() && !queue.deleting)
-    }
-
-    /// Whether it has both directions.
-    pub(crate) fn is_duplex(&self) -> bool {
-        !self.send_queues.is_empty() && self.receiving().next().is_some()
     }
 
     /// All relays of the connection, both directions.

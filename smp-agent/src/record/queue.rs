@@ -62,6 +62,8 @@ pub(crate) enum ReceiveSwitch {
     SendingUse,
     /// A message came through the new queue.
     ReceivedMessage,
+    /// It moves when another queue of the connection has moved.
+    Waiting,
 }
 
 /// Where a send queue is in a move.
@@ -158,12 +160,31 @@ pub(crate) struct ReceiveQueue {
     pub(crate) tried: Vec<Server>,
     /// Whether the relay shall refuse messages from now on; `Some(true)` when it does.
     pub(crate) suspended: Option<bool>,
+    /// The number of its last message, which waits for earlier ones of other queues.
+    pub(crate) held: Option<i64>,
+    /// When it was wanted, and later when the connection was made, or when another one took its place.
+    pub(crate) since: Time,
 }
 
 impl ReceiveQueue {
     /// Whether it exists at its relay.
     pub(crate) fn is_created(&self) -> bool {
         !self.recipient_id.is_empty()
+    }
+
+    /// Whether the peer has still to learn of it, or to use it for the first time.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.replaces.is_some() || self.is_added
+    }
+
+    /// Whether another one has taken its place.
+    pub(crate) fn is_old(&self) -> bool {
+        self.switch == Some(ReceiveSwitch::ReceivedMessage)
+    }
+
+    /// Whether it is to be counted on.
+    pub(crate) fn stays(&self) -> bool {
+        !self.deleting && !self.is_old() && self.replaces.is_none()
     }
 
     pub(crate) fn access(&self) -> QueueAccess {
@@ -227,7 +248,14 @@ impl SendQueue {
 
     /// Whether SKEY has to come before the first message.
     pub(crate) fn wants_key(&self) -> bool {
-        self.is_messaging() && self.status == QueueStatus::New && !self.disabled
+        self.is_messaging() && self.status == QueueStatus::New && !self.disabled && self.switch.is_none()
+    }
+
+    /// Whether messages can be left to it: it is secured, or its sender is about to do that.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.disabled
+            && self.switch != Some(SendSwitch::SendingKey)
+            && (self.status != QueueStatus::New || self.is_messaging())
     }
 
     pub(crate) fn box_key(&self) -> BoxKey {

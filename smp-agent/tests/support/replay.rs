@@ -357,6 +357,8 @@ fn limit(setup: &mut Setup, procedure: &Procedure, party: usize) {
     if procedure.name == "rotation" && party == A {
         setup.relays.push(2);
     }
+    // The reference deletes an old queue without looking whether it is empty.
+    configuration.queue_rest = 0;
     setup.smp_version = versions("--smp-vr").map_or(18, |(_, high)| high);
     setup.manners = if procedure.has(party, "--manual") { by_hand() } else { Manners::default() };
     setup.manners.receipts = procedure.has(party, "--receipts");
