@@ -45,6 +45,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         used: &[Server],
     ) -> Result<(), S> {
         let count = match mode {
+            Mode::Messaging if !self.configuration.redundancy_known => 1,
             Mode::Messaging => usize::from(connection.options.receive_queues.clamp(1, MAX_RECEIVE_QUEUES)),
             Mode::Contact => 1,
         };
