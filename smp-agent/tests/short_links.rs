@@ -1,6 +1,6 @@
 //! Short links: made, read by others, replaced and deleted, whatever happens meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

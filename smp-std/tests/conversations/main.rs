@@ -5,6 +5,7 @@ mod faults;
 mod lifecycle;
 mod person;
 mod relay;
+mod short_links;
 
 use smp_std::agent::AgentOptions;
 
