@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use smp_agent::policy::server::UserId;
 
-use crate::failure::{Failure, INTERRUPTED, OTHER};
+use crate::failure::{Failure, INTERRUPTED, OTHER, USAGE};
 use crate::progress::{Interrupts, note};
 use backend::Events as _;
 use book::Book;
@@ -49,7 +49,6 @@ pub(crate) const USER: UserId = UserId(0);
 /// the other side has the message, two that the other side has received it.
 #[derive(Debug, Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
     after_long_help = "EXAMPLES
   Begin, with your relay and another one that hides your IP address from others' relays:
       smp chat init --name Alice --server 'smp://FINGERPRINT@relay.example.com' --proxy 'smp://…@other.example.net'
@@ -111,7 +110,19 @@ struct TalkArguments {
     tuning: Tuning,
 }
 
+impl Arguments {
+    /// Options of a session have no meaning for a subcommand, which may have the same ones itself.
+    fn check(&self) -> Result<(), Failure> {
+        if self.what.is_some() && (self.talk.json || self.talk.tuning != Tuning::default()) {
+            let what = "options stand after the subcommand they are for, and --json is for a session without one";
+            return Err(Failure::new(USAGE, what));
+        }
+        Ok(())
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    arguments.check()?;
     let Arguments { what, folder, talk } = arguments;
     match what {
         Some(What::Init(arguments)) => init::run(&folder, arguments),

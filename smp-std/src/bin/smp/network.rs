@@ -8,7 +8,7 @@ use smp_std::client::{ClientError, Options, ProxyMode, Route, Router, RoutingPol
 use smp_std::net::{HostMode, SocksLogin, SocksMode};
 
 /// How to reach relays and proxies.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Network {
     /// Connect through the SOCKS5 proxy at this IP address and port, such as 127.0.0.1:9050 for Tor. Names of hosts are
     /// resolved by it, never here. Needed for onion names.

@@ -9,7 +9,7 @@ use smp_std::agent::AgentOptions;
 use crate::network::Network;
 
 /// How to reach relays, and which versions to speak.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Tuning {
     #[command(flatten)]
     pub(crate) network: Network,
