@@ -21,7 +21,7 @@ fn connect(alice: &mut Bot, bob: &mut Bot, invite: serde_json::Value) -> (String
 #[test]
 fn two_bots_talk_over_two_relays_and_go_on_after_restarts() {
     let folder = tempfile::tempdir().unwrap();
-    let [mut first, second] = [Relay::start(), Relay::start()];
+    let [mut first, second] = Relay::start_two();
     let alices = user(folder.path(), "alice", &[&first]);
     let bobs = user(folder.path(), "bob", &[&second]);
     let (mut alice, mut bob) = (Bot::start(&alices, &[]), Bot::start(&bobs, &[]));

@@ -5,4 +5,5 @@
 mod bots;
 mod folders;
 mod people;
+mod procedures;
 mod programs;

@@ -55,7 +55,7 @@ impl Drop for Person {
 #[test]
 fn two_people_meet_and_talk() {
     let folder = tempfile::tempdir().unwrap();
-    let [first, second] = [Relay::start(), Relay::start()];
+    let [first, second] = Relay::start_two();
     let alices = user(folder.path(), "Alice", &[&first]);
     let bobs = user(folder.path(), "Bob", &[&second]);
     let link = succeed(&alices, &["invite"]);

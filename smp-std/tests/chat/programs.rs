@@ -24,12 +24,21 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start() -> Self {
+        Self::start_as("127.0.0.1")
+    }
+
+    /// Two relays that are known by different names, so that they count as different ones.
+    pub(crate) fn start_two() -> [Self; 2] {
+        ["localhost", "127.0.0.1"].map(Self::start_as)
+    }
+
+    fn start_as(host: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let directory = folder.path().join("relay");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let made = Command::new(env!("CARGO_BIN_EXE_smp-server"))
-            .args(["init", "--host", "127.0.0.1", "--port", &port.to_string(), "--listen", &listen])
+            .args(["init", "--host", host, "--port", &port.to_string(), "--listen", &listen])
             .args(["--sign-algorithm", "ed25519", "--dir"])
             .arg(&directory)
             .output()
@@ -144,7 +153,8 @@ impl Bot {
     }
 
     fn next(&mut self) -> Value {
-        let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
+        let line = self.lines.recv_timeout(PATIENCE);
+        let line = line.unwrap_or_else(|_| panic!("no line in time, only {:#?}", self.passed));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 

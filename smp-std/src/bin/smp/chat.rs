@@ -48,8 +48,7 @@ pub(crate) const USER: UserId = UserId(0);
 /// Nobody knows who is online: not your contacts, nor the relays, nor this program. A single tick means that the relay of
 /// the other side has the message, two that the other side has received it.
 #[derive(Debug, Args)]
-#[command(
-    after_long_help = "EXAMPLES
+#[command(after_long_help = "EXAMPLES
   Begin, with your relay and another one that hides your IP address from others' relays:
       smp chat init --name Alice --server 'smp://FINGERPRINT@relay.example.com' --proxy 'smp://…@other.example.net'
   Make a link for one person, hand it to them, and talk:
@@ -59,8 +58,7 @@ pub(crate) const USER: UserId = UserId(0);
       smp chat connect 'https://…'
   Move to another computer; do not use the old folder any more then:
       smp chat export conversations.export
-      smp chat import conversations.export"
-)]
+      smp chat import conversations.export")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
