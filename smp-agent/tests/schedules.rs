@@ -145,6 +145,7 @@ fn recover(seed: u64) {
     for (party, name) in [(A, "A"), (B, "B")] {
         let mut setup = setup(&mut world, party);
         setup.manners.expects_failures = true;
+        setup.manners.resynchronize = true;
         setup.manners.delay = (0, 1_000);
         world.add_party(name, setup);
     }

@@ -42,7 +42,7 @@ impl Default for Manners {
             delay: (0, 50),
             info: Vec::new(),
             options: ConnectionOptions::default(),
-            resynchronize: true,
+            resynchronize: false,
             expects_failures: false,
         }
     }
