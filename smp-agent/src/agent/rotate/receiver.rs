@@ -50,6 +50,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let mut moving: Vec<_> = connection
             .receiving()
             .filter(|queue| queue.switch.is_none())
+            // A peer that knows of one queue only, or cannot secure another, refuses to hear of it.
+            .filter(|queue| {
+                let usable = connection.redundant_peer && queue.mode == Some(Mode::Messaging);
+                usable || queue.envelope_secret.is_some()
+            })
             .map(|queue| (!queue.primary, queue.number))
             .collect();
         moving.sort_unstable();
