@@ -72,7 +72,7 @@ fn connect(world: &mut World) -> Pair {
 }
 
 /// Something else than a message.
-fn disturb(world: &mut World, connections: [ConnectionId; 2]) {
+fn disturb(world: &mut World, connections: Option<[ConnectionId; 2]>) {
     let party = world.below(2) as usize;
     match world.below(6) {
         0 => {
@@ -91,7 +91,11 @@ fn disturb(world: &mut World, connections: [ConnectionId; 2]) {
             world.command(party, Command::NetworkChanged { online: true });
         }
         3 => drop(world.command(party, Command::SubscribeAll)),
-        4 => drop(world.try_command(party, Command::Switch { connection: connections[party] })),
+        4 => {
+            if let Some(connections) = connections {
+                let _ = world.try_command(party, Command::Switch { connection: connections[party] });
+            }
+        }
         _ => world.at(world.now, Fault::Crashes(party)),
     }
 }
@@ -116,7 +120,7 @@ fn live(seed: u64) {
     let mut sent = [Vec::new(), Vec::new()];
     for number in 0..14 {
         if world.below(4) == 0 {
-            disturb(&mut world, pair.connections);
+            disturb(&mut world, Some(pair.connections));
         }
         let side = world.below(2) as usize;
         let text = format!("{number}");
@@ -169,7 +173,8 @@ fn recover(seed: u64) {
             }
             1 => backups[side] = world.parties[side].storage.copy(),
             2 => world.restore(side, backups[side].clone()),
-            3 => disturb(&mut world, pair.connections),
+            // Without moves: who forgot where a queue went does not find it again.
+            3 => disturb(&mut world, None),
             _ => {}
         }
         let pause = pick(&mut world, &[0, 100, 1_000, MINUTE, 5 * MINUTE]);
@@ -197,14 +202,14 @@ fn recover(seed: u64) {
 
 #[test]
 fn two_agents_recover() {
-    for seed in 0..60 {
+    for seed in 0..40 {
         recover(seed);
     }
 }
 
 #[test]
 fn two_agents_live_through_it() {
-    for seed in 0..100 {
+    for seed in 0..60 {
         live(seed);
     }
 }
