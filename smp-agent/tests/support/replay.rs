@@ -362,5 +362,7 @@ fn limit(setup: &mut Setup, procedure: &Procedure, party: usize) {
     setup.smp_version = versions("--smp-vr").map_or(18, |(_, high)| high);
     setup.manners = if procedure.has(party, "--manual") { by_hand() } else { Manners::default() };
     setup.manners.receipts = procedure.has(party, "--receipts");
+    // The procedures say when.
+    setup.manners.resynchronize = false;
     setup.manners.expects_failures = true;
 }
