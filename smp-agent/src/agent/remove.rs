@@ -164,6 +164,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         self.direct.retain(|work| work.connection() != id);
         self.failing.retain(|(of, _), _| *of != id);
+        self.heard.retain(|(of, _), _| *of != id);
         self.signed.retain(|work| work.connection() != id);
         self.transaction.delete(&Key::connection(id));
         self.notify(EventKind::Deleted { connection: id, failures: connection.kept_queues })
