@@ -13,7 +13,7 @@ use support::{Cut, Fault, World};
 
 fn state(world: &World, pair: Pair, side: usize) -> RatchetSync {
     let agent = world.parties[pair.parties[side]].agent.as_ref();
-    agent.map_or(RatchetSync::Started, |agent| agent.connection(pair.connections[side]).unwrap().ratchet)
+    agent.map_or(RatchetSync::Started, |agent| agent.connection(pair.connections[side]).expect("a connection").ratchet)
 }
 
 fn start(world: &mut World, pair: Pair, side: usize) {

@@ -22,6 +22,7 @@ mod rotate;
 mod subscriptions;
 mod work;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -106,7 +107,7 @@ pub struct Agent<S: Storage, R: CryptoRng> {
 
 /// How to take back a change in memory.
 enum Undo {
-    Connection(ConnectionId, Option<Connection>),
+    Connection(ConnectionId, Option<Box<Connection>>),
     Waiting(ConnectionId, u32),
 }
 
@@ -273,7 +274,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.touched.clear();
         while self.undo.len() > undo {
             match self.undo.pop() {
-                Some(Undo::Connection(id, Some(connection))) => drop(self.connections.insert(id, connection)),
+                Some(Undo::Connection(id, Some(connection))) => drop(self.connections.insert(id, *connection)),
                 Some(Undo::Connection(id, None)) => drop(self.connections.remove(&id)),
                 Some(Undo::Waiting(id, queue)) => {
                     if let Some(messages) = self.waiting.get_mut(&(id, queue)) {
@@ -289,7 +290,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn save(&mut self, id: ConnectionId, connection: Connection) -> Result<(), S> {
         self.transaction.put(&Key::connection(id), &connection)?;
         let before = self.connections.insert(id, connection);
-        self.undo.push(Undo::Connection(id, before));
+        self.undo.push(Undo::Connection(id, before.map(Box::new)));
         self.touched.insert(id);
         Ok(())
     }

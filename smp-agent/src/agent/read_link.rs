@@ -239,7 +239,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn end_reading(&mut self, id: ConnectionId) -> Result<(), S> {
         self.transaction.delete(&Key::connection(id));
         let before = self.connections.remove(&id);
-        self.undo.push(Undo::Connection(id, before));
+        self.undo.push(Undo::Connection(id, before.map(alloc::boxed::Box::new)));
         self.touched.insert(id);
         Ok(())
     }
