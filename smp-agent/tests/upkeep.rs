@@ -1,4 +1,5 @@
 //! What agents keep, for how long, and what it costs; and what becomes of messages that cannot be delivered.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod support;
 
