@@ -34,7 +34,7 @@ pub enum Refusal {
     NoEvent,
     /// There is no such message.
     NoMessage,
-    /// The user has no relay to create a queue at.
+    /// The user has no relay to create a queue at, or none to send through where the routing wants a proxy.
     NoServer,
     /// The connection is not at the point, or not of the kind, for this.
     Prohibited,
@@ -79,7 +79,7 @@ pub enum ConnectionError {
     RatchetSync,
     /// What waited to be sent is lost, as the connection's queue at the relay is gone.
     QueueGone,
-    /// The user has no relay any more to create a queue at.
+    /// The user has no relay any more to create a queue at, or to send through.
     NoServer,
 }
 
@@ -137,7 +137,7 @@ impl fmt::Display for Refusal {
             Self::NoInvitation => "there is no such request",
             Self::NoEvent => "there is no such event",
             Self::NoMessage => "there is no such message",
-            Self::NoServer => "no relay is configured",
+            Self::NoServer => "no relay is configured to receive at, or to send through",
             Self::Prohibited => "the connection does not allow this now",
             Self::Link => "this is not a link",
             Self::Version => "the link asks for versions that are not known here",
@@ -166,7 +166,7 @@ impl fmt::Display for ConnectionError {
             Self::Queue => "the peer speaks of a queue that is not known",
             Self::RatchetSync => "the encryption could not be synchronised",
             Self::QueueGone => "a queue is gone",
-            Self::NoServer => "no relay is configured",
+            Self::NoServer => "no relay is configured to receive at, or to send through",
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::event::{DeliveryProblem, EventKind};
 use crate::id::{ConnectionId, MessageId};
 use crate::policy::back_off::{MessageBackOff, Pace};
 use crate::record::{Connection, Outgoing, OutgoingKind, SendQueue, SentRecord, Stage};
-use crate::request::{Answer, Failure, Operation, Reason};
+use crate::request::{Answer, Failure, Operation, Reason, Reporter};
 use crate::storage::Storage;
 use crate::table::Key;
 
@@ -75,7 +75,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let key = signed.then(|| queue.key.clone());
         let operation = Operation::Send { sender_id: queue.sender_id.clone(), key, notify: outgoing.notify, body };
         let session = self.session(user, &queue.server, id);
-        Ok(self.sending(work, session, operation).map(|attempt| Attempt { message: Some(message), ..attempt }))
+        let attempt = self.sending(work, session, operation);
+        if attempt.is_none() {
+            // The user's relays have changed: none is left that the routing allows to send through.
+            let failure = Failure { by: Reporter::Proxy, reason: Reason::Host };
+            self.notify(EventKind::Waiting { connection: id, message, failure })?;
+        }
+        Ok(attempt.map(|attempt| Attempt { message: Some(message), ..attempt }))
     }
 
     /// A queue does not wait for a message any more.

@@ -175,6 +175,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         connection.redundant_peer = queues.len() > 1;
         let used: Vec<Server> = queues.iter().map(|queue| queue.server.clone()).collect();
+        if !used.first().is_some_and(|server| self.has_way_to(connection.user, server)) {
+            return Err(Refusal::NoServer.into());
+        }
         let target = match request.ratchet() {
             Some(parameters) => {
                 let wanted = wanted && version >= smp_crypto::ratchet::ENCAPSULATION_AGENT_VERSION;

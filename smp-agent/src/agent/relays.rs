@@ -58,6 +58,15 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         configured.password.as_ref().map(|password| password.as_bytes().to_vec())
     }
 
+    /// Whether there is a way to a relay that the routing allows: directly, or through a proxy that is another relay.
+    pub(super) fn has_way_to(&self, user: UserId, server: &Server) -> bool {
+        let Some(servers) = self.users.get(&user) else { return false };
+        let (address, network) = (server.address(), &self.configuration.network);
+        self.configuration.routing.way(&address, servers, network) == Way::Direct
+            || self.configuration.routing.permits_direct(&address, network)
+            || servers.for_role(Role::Proxy).iter().any(|proxy| !proxy.server.shares_host(server))
+    }
+
     /// An attempt of a sender's: through a proxy where the policy wants it.
     ///
     /// `None` when it wants one, has none, and a direct connection is not allowed; the work is then tried again later.
