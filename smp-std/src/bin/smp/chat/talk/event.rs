@@ -108,7 +108,7 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
                 contact.stage = Stage::Connected;
                 contact.link = None;
                 self.current = self.current.or(Some(connection));
-                let quantum = if *post_quantum { ", safe from quantum computers" } else { "" };
+                let quantum = if *post_quantum { ", with post-quantum keys" } else { "" };
                 lines.push(format!("{name} is connected{quantum}: /to {name} writes there"));
             }
             EventKind::Message { message, .. } => {
