@@ -95,10 +95,9 @@ fn converse(seed: u64, relays: usize, count: u8, bad: bool) {
     }
     world.send(pair, A, "on it goes");
     world.send(pair, B, "on it goes");
-    world.run_for(MINUTE);
-    for side in [A, B] {
-        assert_eq!(world.texts(pair, side).last().map(String::as_str), Some("on it goes"));
-    }
+    // A proxy that is lost, too, takes its time.
+    let came = |world: &World, side| world.texts(pair, side).last().is_some_and(|text| text == "on it goes");
+    world.run_until_within(HOUR, |world| came(world, A) && came(world, B));
 }
 
 #[test]

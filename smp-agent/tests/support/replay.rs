@@ -365,6 +365,4 @@ fn limit(setup: &mut Setup, procedure: &Procedure, party: usize) {
     // The procedures say when.
     setup.manners.resynchronize = false;
     setup.manners.expects_failures = true;
-    // The recorded applications did nothing of themselves.
-    setup.manners.resynchronize = false;
 }
