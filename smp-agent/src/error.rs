@@ -81,6 +81,8 @@ pub enum ConnectionError {
     QueueGone,
     /// The user has no relay any more to create a queue at, or to send through.
     NoServer,
+    /// What this user shall be known by does not fit beside the queues of the connection.
+    TooLarge,
 }
 
 /// What is wrong with the data behind a link (wire reference, section 9.5).
@@ -165,6 +167,7 @@ impl fmt::Display for ConnectionError {
             Self::Duplicate => "a message came a second time",
             Self::Queue => "the peer speaks of a queue that is not known",
             Self::RatchetSync => "the encryption could not be synchronised",
+            Self::TooLarge => "the information about oneself is too long",
             Self::QueueGone => "a queue is gone",
             Self::NoServer => "no relay is configured to receive at, or to send through",
         })

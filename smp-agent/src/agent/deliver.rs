@@ -15,7 +15,7 @@ use smp_proto::wire::{Decode, Writer};
 
 use super::work::{Attempt, Work};
 use super::{Agent, Result};
-use crate::error::{ConnectionError, Error};
+use crate::error::ConnectionError;
 use crate::event::{DeliveryProblem, EventKind};
 use crate::id::{ConnectionId, MessageId};
 use crate::policy::back_off::{MessageBackOff, Pace};
@@ -58,7 +58,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         let introduces = matches!(outgoing.kind, OutgoingKind::Confirmation { .. } | OutgoingKind::Invitation { .. });
         let asks = matches!(outgoing.kind, OutgoingKind::Confirmation { .. }) && !queue.is_messaging();
-        let envelope = seal_agent_envelope(version, &outgoing).ok_or(Error::Record)?;
+        let Some(envelope) = seal_agent_envelope(version, &outgoing) else {
+            return self.cannot_seal(id, number, message, outgoing);
+        };
         let header = EnvelopeHeader {
             version: queue.client_version(),
             key: introduces.then(|| queue.public_key()),
@@ -67,8 +69,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let sender_key = asks.then(|| AuthorizationKey::Ed25519(queue.key.public()));
         let content = ClientMessage { sender_key, body: &envelope };
         let mut body = vec![0; queue_envelope::MESSAGE_LENGTH];
-        let length =
-            queue_envelope::seal(&queue.box_key(), &header, &content, &mut body).map_err(|_| Error::Record)?.len();
+        let Ok(sealed) = queue_envelope::seal(&queue.box_key(), &header, &content, &mut body) else {
+            return self.cannot_seal(id, number, message, outgoing);
+        };
+        let length = sealed.len();
         body.truncate(length);
         // An address is never secured, and the recipient cannot know the key before it has read it.
         let signed = !matches!(outgoing.kind, OutgoingKind::Invitation { .. }) && (!asks || self.signed.contains(work));
@@ -84,11 +88,30 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(attempt.map(|attempt| Attempt { message: Some(message), ..attempt }))
     }
 
+    /// A message does not fit into a queue's envelope, which can be known of one with a link in it only here. Others go on.
+    fn cannot_seal(
+        &mut self,
+        id: ConnectionId,
+        number: u32,
+        message: MessageId,
+        outgoing: Outgoing,
+    ) -> Result<Option<Attempt>, S> {
+        let Some(mut connection) = self.load(id) else { return Ok(None) };
+        let outcome = Outcome::Failed(DeliveryProblem::TooLarge);
+        self.complete(id, &mut connection, number, message, outgoing, outcome)?;
+        self.save_if_there(id, connection)?;
+        Ok(None)
+    }
+
     /// A queue does not wait for a message any more.
     pub(super) fn forget_delivery(&mut self, id: ConnectionId, queue: u32, message: MessageId) {
         self.transaction.delete(&Key::delivery(id, queue, message));
         if let Some(messages) = self.waiting.get_mut(&(id, queue)) {
-            messages.retain(|waiting| *waiting != message);
+            if messages.front() == Some(&message) {
+                messages.pop_front();
+            } else {
+                messages.retain(|waiting| *waiting != message);
+            }
             if messages.is_empty() {
                 self.waiting.remove(&(id, queue));
             }

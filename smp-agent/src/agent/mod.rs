@@ -144,7 +144,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// # Errors
     /// All mean that the agent is of no use any more.
     pub fn relay_event(&mut self, now: Time, event: RelayEvent) -> Result<(), S> {
-        self.input(now, |agent| agent.take_relay_event(event))
+        self.input(now, |agent| agent.unless_refused(|agent| agent.take_relay_event(event)).map(drop))
     }
 
     /// Does what is due.
@@ -249,6 +249,22 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Err(_) => self.stopped = true,
         }
         result
+    }
+
+    /// Does something that no command asked for, and that may turn out to be impossible: then nothing of it is done, and
+    /// `None` given. Only commands are refused.
+    fn unless_refused<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, S>) -> Result<Option<T>, S> {
+        let (mark, undo) = (self.transaction.mark(), self.undo.len());
+        match act(self) {
+            Ok(done) => Ok(Some(done)),
+            Err(Error::Refused(_)) => {
+                let touched = core::mem::take(&mut self.touched);
+                self.take_back(mark, undo);
+                self.touched = touched;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether nothing is to be tried: there is no network. An application that forgets to say that it is back is believed

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::{Agent, Result};
+use crate::error::ConnectionError;
 use crate::id::{ConnectionId, MessageId};
 use crate::policy::back_off::BackOff;
 use crate::policy::server::Server;
@@ -116,7 +117,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 }
             }
             for work in wanted {
-                self.begin(work)?;
+                if self.unless_refused(|agent| agent.begin(work.clone()))?.is_none() {
+                    self.retry(&work);
+                }
             }
         }
         Ok(())
@@ -386,7 +389,26 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     // Another proxy may do better.
                     self.proxies.remove(&session);
                 }
-                self.take_result(&work, proxied, &session, message, result)
+                let taken =
+                    self.unless_refused(|agent| agent.take_result(&work, proxied, &session, message, result))?;
+                if taken.is_some() { Ok(()) } else { self.cannot_go_on(&work) }
+            }
+        }
+    }
+
+    /// What follows from a result is not possible. A connection that is only being made cannot come about: what is to be
+    /// said of oneself does not fit. Others try again.
+    fn cannot_go_on(&mut self, work: &Work) -> Result<(), S> {
+        let id = work.connection();
+        match self.load(id) {
+            Some(mut connection) if matches!(connection.stage, Stage::Joining(_)) => {
+                connection.stage = Stage::Failed;
+                self.save(id, connection)?;
+                self.fail(id, ConnectionError::TooLarge)
+            }
+            _ => {
+                self.retry(work);
+                Ok(())
             }
         }
     }
