@@ -7,7 +7,8 @@ use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::event::EventKind;
 use smp_agent::id::ConnectionId;
 use support::World;
-use support::stories::{A, B, Pair, by_hand, plain, two_parties};
+use support::party::{Setup, USER};
+use support::stories::{A, B, Pair, by_hand, connection, plain, two_parties};
 
 /// B asks at an address of A's; both sides once A has accepted.
 fn ask(world: &mut World, link: &str) -> Pair {
@@ -88,4 +89,23 @@ fn the_data_behind_an_address_is_read_and_replaced() {
     let pair = ask(&mut world, &short);
     world.tell(pair, B, "found you");
     world.run_until_quiet();
+}
+
+#[test]
+fn the_longest_information_fits_beside_four_queues_at_relays_with_long_names() {
+    let mut world = World::new(9);
+    for relay in 0..4 {
+        let host = |number: u32| format!("{relay}-{number}-{}.example.com", "long".repeat(5));
+        let hosts: Vec<String> = (0..8).map(host).collect();
+        world.add_relay_with_hosts(&format!("example.com,{}", hosts.join(",")));
+    }
+    world.add_party("A", Setup { relays: vec![0], ..Setup::default() });
+    world.add_party("B", Setup::default());
+    let (_, links) = world.address(A, None);
+
+    let options = ConnectionOptions { receive_queues: 4, ..ConnectionOptions::default() };
+    let join = |length| Command::Join { user: USER, link: links.full.clone(), info: vec![b'i'; length], options };
+    let longest = (1..16_000).rev().step_by(50).find_map(|length| world.try_command(B, join(length)).ok());
+    let asking = connection(longest.expect("some length is taken"));
+    world.run_until(|world| world.parties[B].app.is_connected(asking));
 }

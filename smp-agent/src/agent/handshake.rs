@@ -281,7 +281,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 Reason::NotAuthorized | Reason::Quota => ConnectionError::NotAvailable,
                 _ => ConnectionError::Relay(failure),
             },
-            _ => ConnectionError::NotAvailable,
+            DeliveryProblem::TooLarge => ConnectionError::TooLarge,
+            DeliveryProblem::Expired => ConnectionError::NotAvailable,
         };
         self.fail(id, error)
     }

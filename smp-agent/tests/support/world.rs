@@ -86,9 +86,14 @@ impl World {
 
     /// A relay; its number.
     pub fn add_relay(&mut self) -> usize {
+        self.add_relay_with_hosts("example.com")
+    }
+
+    /// A relay whose first host is in this domain, which others may follow; its number.
+    pub fn add_relay_with_hosts(&mut self, domain: &str) -> usize {
         let number = self.relays.len();
         let letter = char::from(b'A' + u8::try_from(number).unwrap());
-        let address = format!("smp://{letter}pd7JvjLnNPNfqES2AdWWndE8JoS9gdcvKu0Ba-P2DY=@relay{number}.example.com");
+        let address = format!("smp://{letter}pd7JvjLnNPNfqES2AdWWndE8JoS9gdcvKu0Ba-P2DY=@relay{number}.{domain}");
         let server = Server::parse(&address).unwrap();
         let relay = Relay::new(server, self.random.next_u64());
         self.relays.push(Place {
