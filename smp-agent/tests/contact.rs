@@ -6,9 +6,10 @@ mod support;
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::event::EventKind;
 use smp_agent::id::ConnectionId;
-use support::World;
+use smp_agent::time::SECOND;
 use support::party::{Setup, USER};
 use support::stories::{A, B, Pair, by_hand, connection, plain, two_parties};
+use support::{Manners, World};
 
 /// B asks at an address of A's; both sides once A has accepted.
 fn ask(world: &mut World, link: &str) -> Pair {
@@ -108,4 +109,24 @@ fn the_longest_information_fits_beside_four_queues_at_relays_with_long_names() {
     let longest = (1..16_000).rev().step_by(50).find_map(|length| world.try_command(B, join(length)).ok());
     let asking = connection(longest.expect("some length is taken"));
     world.run_until(|world| world.parties[B].app.is_connected(asking));
+}
+
+#[test]
+fn requests_come_as_fast_as_the_application_takes_them() {
+    let mut world = World::new(10);
+    world.add_relay();
+    let slow = Manners { delay: (60_000, 60_000), accept: false, ..Manners::default() };
+    world.add_party("A", Setup { manners: slow, ..Setup::default() });
+    for name in ["B", "C", "D"] {
+        world.add_party(name, Setup::default());
+    }
+    let (address, links) = world.address(A, None);
+    for asking in 1..4 {
+        world.join(asking, &links.full, ConnectionOptions::default());
+    }
+    for expected in 1..=3 {
+        world.run_for(30 * SECOND);
+        assert_eq!(requests(&world, address), expected);
+        world.run_for(31 * SECOND);
+    }
 }

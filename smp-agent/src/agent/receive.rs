@@ -28,7 +28,9 @@ use crate::id::{ConnectionId, EventId};
 use crate::policy::integrity::{Integrity, Link};
 use crate::policy::server::Server;
 use crate::policy::session::SessionKey;
-use crate::record::{Acknowledgement, Connection, OutgoingKind, QueueStatus, ReceivedFrom, ReplyQueue, Secret, Stage};
+use crate::record::{
+    Acknowledgement, Connection, EventRecord, OutgoingKind, QueueStatus, ReceivedFrom, ReplyQueue, Secret, Stage,
+};
 use crate::request::{Delivery, RelayEvent};
 use crate::storage::Storage;
 use crate::table::Key;
@@ -98,7 +100,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             }
             return Ok(());
         }
-        let (mark, undo) = (self.transaction.mark(), self.undo.len());
+        let (mark, undo, first_event) = (self.transaction.mark(), self.undo.len(), self.next_event);
         let then = match self.open_delivery(id, &mut connection, number, &message_id, &mut body) {
             // What would have followed from it is not possible: as if nothing of it had come.
             Err(Error::Refused(_)) => {
@@ -108,6 +110,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             }
             then => then?,
         };
+        let then = self.wait_for_application(&connection, id, number, &message_id, then, first_event)?;
         // A relay that delivers another message has forgotten the last one: the answer that says so may come after it.
         self.drop_work(&Work::Acknowledge(id, number));
         if let Some(queue) = connection.receive_queue_mut(number) {
@@ -121,6 +124,40 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.hear(id, &connection, number);
         self.release_in_order(id, &mut connection)?;
         self.save_if_there(id, connection)
+    }
+
+    /// What the application has to be told of a message holds up the next one of its queue, whatever it is: peers and
+    /// relays can fill the storage no faster than the application takes their events.
+    fn wait_for_application(
+        &mut self,
+        connection: &Connection,
+        id: ConnectionId,
+        queue: u32,
+        message_id: &[u8],
+        then: Then,
+        first_event: u64,
+    ) -> Result<Then, S> {
+        if !matches!(then, Then::Acknowledge) || self.next_event <= first_event || connection.deleting.is_some() {
+            return Ok(then);
+        }
+        let event = EventId(self.next_event.saturating_sub(1));
+        let key = Key::event(event);
+        let Some(mut record) = self.transaction.get::<EventRecord>(&key)? else { return Ok(then) };
+        if matches!(record.kind, EventKind::Confirmation { .. } | EventKind::Info { .. } | EventKind::Connected { .. })
+        {
+            // Each comes once.
+            return Ok(then);
+        }
+        record.from = Some(ReceivedFrom {
+            connection: id,
+            queue,
+            message_id: message_id.to_vec(),
+            number: 0,
+            hash: [0; 32],
+            receipt: false,
+        });
+        self.transaction.put(&key, &record)?;
+        Ok(Then::Wait(event))
     }
 
     /// The relay's encryption.
