@@ -77,6 +77,9 @@ impl<E: NorFlashError> fmt::Display for FlashError<E> {
 
 impl<E: NorFlashError> core::error::Error for FlashError<E> {}
 
+/// What an entry says, and where the next one begins.
+type Entry = (Vec<u8>, usize);
+
 /// Records in flash and in memory.
 pub struct FlashRecords<F> {
     flash: F,
@@ -124,9 +127,10 @@ impl<F: NorFlash> FlashRecords<F> {
             stopped: false,
         };
         let generations = [records.generation(0)?, records.generation(1)?];
-        if let Some(active) = (0..2).filter(|half| generations[*half].is_some()).max_by_key(|half| generations[*half]) {
+        let valid = generations.into_iter().enumerate().filter_map(|(half, generation)| Some((generation?, half)));
+        if let Some((generation, active)) = valid.max() {
             records.active = active;
-            records.generation = generations[active].unwrap_or_default();
+            records.generation = generation;
             records.replay()?;
         }
         // What was written last may have been interrupted, and read well only by luck.
@@ -196,7 +200,7 @@ impl<F: NorFlash> FlashRecords<F> {
     }
 
     /// An entry that is whole, and where the next one begins.
-    fn entry(&mut self, offset: usize) -> Result<Option<(Vec<u8>, usize)>, FlashError<F::Error>> {
+    fn entry(&mut self, offset: usize) -> Result<Option<Entry>, FlashError<F::Error>> {
         let length = self.length as usize;
         let head_length = Self::align(HEAD);
         if offset.saturating_add(head_length) > length {
@@ -242,7 +246,7 @@ impl<F: NorFlash> FlashRecords<F> {
 
     /// Writes all records to the other half, which counts from then on.
     fn rewrite(&mut self) -> Result<(), FlashError<F::Error>> {
-        let half = 1 - self.active;
+        let half = usize::from(self.active == 0);
         let start = self.halves.get(half).copied().unwrap_or_default();
         block_on(self.flash.erase(start, start.saturating_add(self.length))).map_err(FlashError::Flash)?;
         let mut offset = Self::start();
