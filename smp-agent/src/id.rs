@@ -1,14 +1,11 @@
 //! Names of things, local to one agent. Nothing of them goes over the wire.
 
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
-
-/// Characters of base64url (RFC 4648, section 5).
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+use smp_proto::wire::{base64_url_decode, base64_url_encode};
 
 /// The text is not the 16 characters of such a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +49,9 @@ macro_rules! random_id {
         /// 16 characters of base64url.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = String::with_capacity(16);
-                for group in self.0.chunks(3) {
-                    let group = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-                    for shift in [18, 12, 6, 0] {
-                        let character = ALPHABET.get((group >> shift & 63) as usize).copied().unwrap_or_default();
-                        text.push(char::from(character));
-                    }
-                }
-                f.pad(&text)
+                let mut buffer = [0; 16];
+                let text = base64_url_encode(&self.0, false, &mut buffer).map_err(|_| fmt::Error)?;
+                f.pad(text)
             }
         }
 
@@ -74,18 +65,9 @@ macro_rules! random_id {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                let text: &[u8; 16] = text.as_bytes().try_into().map_err(|_| InvalidId)?;
-                let mut bytes = [0; 12];
-                for (group, out) in text.chunks(4).zip(bytes.chunks_mut(3)) {
-                    let mut bits = 0_u32;
-                    for character in group {
-                        let value = ALPHABET.iter().position(|known| known == character).ok_or(InvalidId)?;
-                        bits = bits << 6 | u32::try_from(value).map_err(|_| InvalidId)?;
-                    }
-                    let [_, octets @ ..] = bits.to_be_bytes();
-                    out.copy_from_slice(&octets);
-                }
-                Ok(Self(bytes))
+                let mut buffer = [0; 12];
+                let bytes = base64_url_decode(text.as_bytes(), &mut buffer).map_err(|_| InvalidId)?;
+                bytes.try_into().map(Self).map_err(|_| InvalidId)
             }
         }
     };

@@ -25,7 +25,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     pub(super) fn prepare(&mut self, work: &Work) -> Result<Option<Attempt>, S> {
         let (id, number) = match work {
             Work::Deliver(id, number) => return self.prepare_delivery(work, *id, *number),
-            Work::Create(id, number) => return self.prepare_creation(work, *id, *number),
+            Work::Create(id, number) => return self.prepare_creation(*id, *number),
             Work::StoreLink(id, number) => return self.prepare_link_storing(*id, *number),
             Work::ReadLink(id) => return self.prepare_link_reading(work, *id),
             Work::SecureBySender(id, number) => {
@@ -138,7 +138,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             || connection.receive_queues.iter().all(|other| other.primary || other.is_created())
     }
 
-    fn prepare_creation(&mut self, work: &Work, id: ConnectionId, number: u32) -> Result<Option<Attempt>, S> {
+    fn prepare_creation(&mut self, id: ConnectionId, number: u32) -> Result<Option<Attempt>, S> {
         let Some(mut connection) = self.load(id) else { return Ok(None) };
         let link = self.link_of_new_queue(id, &mut connection, number)?;
         let Some(queue) = connection.receive_queue(number) else { return Ok(None) };
@@ -152,7 +152,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             link,
         };
         let session = self.session(connection.user, &queue.server, id);
-        let _ = work;
         if self.connections.get(&id) != Some(&connection) {
             self.save(id, connection)?;
         }

@@ -379,7 +379,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 // Dropped, or begun anew, meanwhile.
                 let current = self.work.get_mut(&work).filter(|progress| progress.request == Some(request));
                 let Some(progress) = current else {
-                    return self.take_stale(&work, message, result);
+                    return Ok(());
                 };
                 progress.request = None;
                 self.touched.insert(work.connection());
@@ -411,18 +411,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 Ok(())
             }
         }
-    }
-
-    /// A result nobody waits for any more. Queues that are created are waited for as long as this agent runs, also when
-    /// their connection is deleted.
-    fn take_stale(
-        &mut self,
-        work: &Work,
-        message: Option<MessageId>,
-        result: core::result::Result<Answer, Failure>,
-    ) -> Result<(), S> {
-        let _ = (work, message, result);
-        Ok(())
     }
 
     fn take_result(
