@@ -7,6 +7,7 @@ use smp_agent::command::ConnectionOptions;
 use smp_agent::policy::routing::ProxyMode;
 use smp_agent::time::{HOUR, MINUTE};
 use support::Faults;
+use support::seeds::each_seed;
 use support::stories::{A, B, two_parties};
 
 /// A conversation in a bad world.
@@ -53,9 +54,5 @@ fn conversations_survive_bad_networks() {
 #[test]
 #[ignore = "hours; FIRST and COUNT choose some of them"]
 fn many_conversations_survive_bad_networks() {
-    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-    let first: u64 = number("FIRST", 1_000);
-    for seed in first..first + number("COUNT", 100_000) {
-        converse(seed);
-    }
+    each_seed(converse);
 }

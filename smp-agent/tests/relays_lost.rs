@@ -9,6 +9,7 @@ use smp_agent::error::Refusal;
 use smp_agent::event::{EventKind, SwitchPhase};
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND};
 use support::app::Manners;
+use support::seeds::each_seed;
 use support::stories::{A, B, Pair};
 use support::{Cut, Fault, Faults, Setup, World};
 
@@ -338,11 +339,10 @@ fn adding_a_queue_survives_a_crash_at_every_commit() {
 }
 
 #[test]
-#[ignore = "hours"]
+#[ignore = "hours; FIRST and COUNT choose some of them"]
 fn many_conversations_survive_the_loss_of_relays() {
-    let first = std::env::var("FIRST").map_or(1_000, |first| first.parse().unwrap());
-    for seed in first..first + 100_000 {
+    each_seed(|seed| {
         let relays = 2 + (seed % 2) as usize;
         converse(seed, relays, relays as u8, seed % 3 == 0);
-    }
+    });
 }

@@ -8,6 +8,7 @@ use smp_agent::error::Refusal;
 use smp_agent::event::{EventKind, SwitchPhase};
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND};
 use support::app::Manners;
+use support::seeds::each_seed;
 use support::stories::{A, B, Pair};
 use support::{Cut, Fault, Faults, World};
 
@@ -326,10 +327,7 @@ fn moves_survive_bad_networks() {
 }
 
 #[test]
-#[ignore = "hours"]
+#[ignore = "hours; FIRST and COUNT choose some of them"]
 fn many_moves_survive_bad_networks() {
-    let first = std::env::var("FIRST").map_or(1_000, |first| first.parse().unwrap());
-    for seed in first..first + 100_000 {
-        converse(seed);
-    }
+    each_seed(converse);
 }

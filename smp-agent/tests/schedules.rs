@@ -12,6 +12,7 @@ use smp_agent::policy::session::SessionMode;
 use smp_agent::time::{HOUR, MINUTE};
 use smp_proto::version::{AgentVersion, VersionRange};
 use support::party::Setup;
+use support::seeds::each_seed;
 use support::stories::{A, B, Pair};
 use support::{Cut, Fault, Faults, World};
 
@@ -217,10 +218,18 @@ fn two_agents_live_through_it() {
 #[test]
 #[ignore = "hours; FIRST and COUNT choose some of them"]
 fn many_agents_live_through_it() {
-    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-    let first: u64 = number("FIRST", 1_000);
-    for seed in first..first + number("COUNT", 100_000) {
-        live(seed);
-        recover(seed);
-    }
+    each_seed(live);
+}
+
+#[test]
+#[ignore = "hours; FIRST and COUNT choose some of them"]
+fn many_agents_recover() {
+    each_seed(recover);
+}
+
+/// What once went wrong.
+#[test]
+fn lessons() {
+    // QCONT for a queue that was left meanwhile.
+    live(5_048);
 }

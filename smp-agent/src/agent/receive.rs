@@ -561,7 +561,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let queue = connection.send_queues.iter_mut().find(|queue| {
             queue.server.address().same_server(&reference.server) && queue.sender_id == reference.sender_id.as_bytes()
         });
-        let Some(queue) = queue else { return self.fail(id, ConnectionError::Queue) };
+        // It was left meanwhile, and what waited for it with it.
+        let Some(queue) = queue else { return Ok(()) };
         queue.full_since = None;
         let number = queue.number;
         self.continue_delivery(id, number);

@@ -17,6 +17,7 @@ pub mod party;
 pub mod relay;
 pub mod replay;
 pub mod run;
+pub mod seeds;
 pub mod storage;
 pub mod stories;
 pub mod transcript;
