@@ -83,6 +83,31 @@ pub enum Command {
         /// Its short link, if it shall have one.
         link: Option<LinkRequest>,
     },
+    /// Makes an invitation whose full link is known without a network: [`Reply::Connection`], with it
+    /// [`EventKind::LinkPrepared`](crate::EventKind::LinkPrepared), and
+    /// [`EventKind::LinkReady`](crate::EventKind::LinkReady) once the relay has made the queue (wire reference, section
+    /// 9.4). Before that nobody can join it.
+    ///
+    /// The link says which relay, which therefore cannot be replaced by another one, and has one receive queue, to which
+    /// others are added when the peer knows of redundancy. It always has a short link, whose id the relay makes. When the
+    /// relay refuses, is below version 15, or has made the queue and its answer is lost,
+    /// [`ConnectionError::PreparedLink`](crate::ConnectionError::PreparedLink) tells that the link leads nowhere.
+    PrepareInvitation {
+        /// Whose it is.
+        user: UserId,
+        /// What the connection shall be like.
+        options: ConnectionOptions,
+        /// What is behind its short link.
+        link: LinkRequest,
+    },
+    /// Makes an address whose links, full and short, are known without a network: as
+    /// [`PrepareInvitation`](Self::PrepareInvitation).
+    PrepareAddress {
+        /// Whose it is.
+        user: UserId,
+        /// What is behind its short link.
+        link: LinkRequest,
+    },
     /// Replaces the user data behind the short link of an address or an unused invitation; an address that has no short
     /// link gets one. Then [`EventKind::LinkReady`](crate::EventKind::LinkReady).
     SetLink {

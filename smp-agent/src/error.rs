@@ -83,6 +83,9 @@ pub enum ConnectionError {
     NoServer,
     /// What this user shall be known by does not fit beside the queues of the connection.
     TooLarge,
+    /// A link that was told before its queue was made leads nowhere: the relay did not make the queue, or not the one
+    /// that the link leads to.
+    PreparedLink(Failure),
 }
 
 /// What is wrong with the data behind a link (wire reference, section 9.5).
@@ -168,6 +171,7 @@ impl fmt::Display for ConnectionError {
             Self::Queue => "the peer speaks of a queue that is not known",
             Self::RatchetSync => "the encryption could not be synchronised",
             Self::TooLarge => "the information about oneself is too long",
+            Self::PreparedLink(failure) => return write!(f, "the link leads nowhere, as the relay: {failure}"),
             Self::QueueGone => "a queue is gone",
             Self::NoServer => "no relay is configured to receive at, or to send through",
         })

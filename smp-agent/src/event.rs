@@ -118,6 +118,14 @@ pub enum EventKind {
         /// Its links.
         links: Links,
     },
+    /// The links to an invitation or an address are known, and lead nowhere yet: [`Self::LinkReady`] follows once the
+    /// relay has made the queue. The short link of an invitation is not known before that.
+    LinkPrepared {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its links.
+        links: Links,
+    },
     /// The short link of an address was deleted.
     LinkDeleted {
         /// The address.
@@ -317,6 +325,7 @@ impl EventKind {
     pub const fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::LinkReady { connection, .. }
+            | Self::LinkPrepared { connection, .. }
             | Self::LinkDeleted { connection }
             | Self::LinkRead { connection, .. }
             | Self::Joined { connection, .. }

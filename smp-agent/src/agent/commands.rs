@@ -34,6 +34,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Command::SetServers { user, servers } => self.set_servers(user, servers),
             Command::Invite { user, options, link } => self.invite(user, options, link),
             Command::CreateAddress { user, link } => self.create_address(user, link),
+            Command::PrepareInvitation { user, options, link } => self.prepare_invitation(user, options, link),
+            Command::PrepareAddress { user, link } => self.prepare_address(user, link),
             Command::SetLink { connection, user_data } => self.set_link(connection, user_data),
             Command::DeleteLink { connection } => self.delete_link(connection),
             Command::ReadLink { user, link } => self.read_link(user, &link),

@@ -56,19 +56,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         connection: &mut Connection,
         number: u32,
     ) -> Result<Option<NewLink>, S> {
-        let Some(request) = connection.link.clone() else { return Ok(None) };
         let Some(queue) = connection.receive_queue(number).filter(|queue| queue.primary) else { return Ok(None) };
+        if let Some(link) = queue.link.as_ref().filter(|link| link.prepared) {
+            return Ok(link.as_new());
+        }
+        let Some(request) = connection.link.clone() else { return Ok(None) };
         let mut correlation_id = [0; 24];
         self.random.fill_bytes(&mut correlation_id);
-        let sender_id = hash::sender_id(CorrelationId::from_array(&correlation_id));
-        let address = QueueAddress {
-            server: queue.server.address(),
-            sender_id: QueueId::from_array(&sender_id),
-            dh_key: queue.envelope_key().public_key(),
-            mode: queue.mode.map(QueueMode::from),
-        };
-        let first = QueueUri::new(self.configuration.client_versions, &address).map_err(|_| Error::Record)?;
-        let mut uris = vec![first];
+        let mut uris = vec![self.uri_of_new_queue(queue, &correlation_id)?];
         uris.extend(self.queue_uris(connection));
         let Some(link) = self.make_link(id, connection, uris, &request)? else {
             // The address of the relay is too long for any link: the full one has to do.
@@ -76,12 +71,23 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             return Ok(None);
         };
         let link = QueueLink { correlation_id: Some(correlation_id), ..link };
-        let link_id = if link.id.is_empty() { None } else { link.id.as_slice().try_into().ok() };
-        let new = NewLink { correlation_id, link_id, data: link.data.clone() };
+        let new = link.as_new();
         if let Some(queue) = connection.receive_queue_mut(number) {
             queue.link = Some(link);
         }
-        Ok(Some(new))
+        Ok(new)
+    }
+
+    /// The address of a queue that is going to be created with this correlation id.
+    pub(super) fn uri_of_new_queue(&self, queue: &ReceiveQueue, correlation_id: &[u8; 24]) -> Result<QueueUri, S> {
+        let sender_id = hash::sender_id(CorrelationId::from_array(correlation_id));
+        let address = QueueAddress {
+            server: queue.server.address(),
+            sender_id: QueueId::from_array(&sender_id),
+            dh_key: queue.envelope_key().public_key(),
+            mode: queue.mode.map(QueueMode::from),
+        };
+        QueueUri::new(self.configuration.client_versions, &address).map_err(|_| Error::Record)
     }
 
     /// A new link that leads to these queues, or to as many of them as it has room for; `None` when it has none for one.
@@ -122,6 +128,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             replaces: false,
             deleting: false,
             correlation_id: None,
+            prepared: false,
         }))
     }
 
@@ -151,7 +158,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// The text of a queue's short link.
     pub(super) fn short_link(&self, queue: &ReceiveQueue) -> Option<String> {
-        let link = queue.link.as_ref().filter(|link| link.stored && !link.deleting)?;
+        let link = queue.link.as_ref().filter(|link| (link.stored || link.prepared) && !link.deleting)?;
         let server = ServerBuf::try_from(&queue.server.address()).ok()?;
         let link = if queue.mode == Some(Mode::Contact) {
             ShortLink::contact(LinkForm::Https, LinkKind::Contact, server, &link.key.0)
@@ -279,6 +286,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         self.save(id, connection)?;
         self.fail(id, ConnectionError::Relay(failure))
+    }
+}
+
+impl QueueLink {
+    /// The link of a queue that is to be created.
+    fn as_new(&self) -> Option<NewLink> {
+        let link_id = if self.id.is_empty() { None } else { self.id.as_slice().try_into().ok() };
+        Some(NewLink { correlation_id: self.correlation_id?, link_id, data: self.data.clone() })
     }
 }
 

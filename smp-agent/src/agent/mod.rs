@@ -8,6 +8,7 @@ mod join;
 mod link;
 mod open;
 mod order;
+mod prepare;
 mod queues;
 mod ratchet;
 mod read_link;

@@ -168,6 +168,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     ) -> Result<(), S> {
         let Some(mut connection) = self.load(id) else { return Ok(()) };
         let result = match result {
+            Ok(Answer::Created(created)) if is_void(&connection, number, &created) => {
+                self.finish(work);
+                self.prepared_in_vain(id, &mut connection, number, Some(&created), Failure::of_relay(Reason::Version))?;
+                return self.save_if_there(id, connection);
+            }
             Ok(Answer::Created(created)) => match self.adopt(&mut connection, number, &created) {
                 true => Ok(created),
                 false => Err(Failure::of_relay(Reason::Unexpected)),
@@ -234,6 +239,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         number: u32,
         failure: Failure,
     ) -> Result<(), S> {
+        if connection.receive_queue(number).is_some_and(ReceiveQueue::is_prepared) {
+            return match self.next(work, &failure) {
+                // With the same keys: the answer to an earlier attempt may still come.
+                Next::Later => Ok(()),
+                Next::Never => self.prepared_in_vain(id, connection, number, None, failure),
+            };
+        }
         let others = connection.receive_queues.iter().any(|queue| queue.number != number && !queue.deleting);
         let used = connection.servers();
         let user = connection.user;
@@ -401,6 +413,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.save(id, connection)?;
         failed.map_or(Ok(()), |failure| self.fail(id, ConnectionError::Relay(failure)))
     }
+}
+
+/// Whether a queue was created that the link, which was told before, does not lead to.
+fn is_void(connection: &Connection, number: u32, created: &CreatedQueue) -> bool {
+    let queue = connection.receive_queue(number).filter(|queue| queue.is_prepared());
+    queue.is_some_and(|queue| created.link_id.is_none() || !link_matches(queue, created))
 }
 
 /// Whether the ids are those that were asked for.

@@ -103,6 +103,8 @@ pub(crate) struct QueueLink {
     pub(crate) deleting: bool,
     /// The correlation id of NEW, for a queue that is created with a link.
     pub(crate) correlation_id: Option<[u8; 24]>,
+    /// Whether it was told before its queue was created, which is created with this link or not at all.
+    pub(crate) prepared: bool,
 }
 
 impl QueueLink {
@@ -112,6 +114,7 @@ impl QueueLink {
         self.stored = true;
         self.replaces = false;
         self.correlation_id = None;
+        self.prepared = false;
     }
 }
 
@@ -170,6 +173,11 @@ impl ReceiveQueue {
     /// Whether it exists at its relay.
     pub(crate) fn is_created(&self) -> bool {
         !self.recipient_id.is_empty()
+    }
+
+    /// Whether its link was told before it was created.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.prepared)
     }
 
     /// Whether the peer has still to learn of it, or to use it for the first time.

@@ -64,6 +64,8 @@ pub struct Relay {
     pub quota: usize,
     /// What it asks of those who create queues.
     pub password: Option<Vec<u8>>,
+    /// Whether NEW that is repeated with the same key and sender's id gets the same answer. Deployed relays refuse it.
+    pub repeats: bool,
     /// What no correct agent would have done.
     pub violations: Vec<String>,
     /// What connections are to be told.
@@ -89,6 +91,7 @@ impl Relay {
             version: 18,
             quota: 128,
             password: None,
+            repeats: false,
             violations: Vec::new(),
             pushes: Vec::new(),
             queues: BTreeMap::new(),
@@ -200,6 +203,9 @@ impl Relay {
             }
             None => (self.id(), None),
         };
+        if let Some(created) = self.created_before(caller, new, &sender) {
+            return Ok(created);
+        }
         let taken =
             |id: &Vec<u8>| self.senders.contains_key(id) || self.links.contains_key(id) || self.deleted.contains(id);
         if taken(&sender) || link_id.as_ref().is_some_and(taken) {
@@ -219,6 +225,23 @@ impl Relay {
         self.senders.insert(sender.clone(), recipient_id.clone());
         self.queues.insert(recipient_id.clone(), queue);
         Ok(CreatedQueue { recipient_id, sender_id: sender, relay_key: relay_key.public_key(), mode, link_id })
+    }
+
+    /// The queue that an earlier NEW with the same key and sender's id has created.
+    fn created_before(&mut self, caller: Caller, new: &NewQueue, sender: &[u8]) -> Option<CreatedQueue> {
+        let recipient_id = self.senders.get(sender).filter(|_| self.repeats)?.clone();
+        let queue = self.queues.get_mut(&recipient_id).filter(|queue| same_key(&queue.recipient_key, &new.key))?;
+        let relay_key = X25519SecretKey::generate(&mut self.random);
+        let secret = relay_key.diffie_hellman(&new.delivery_key.public_key()).expect("a key of the agent's own");
+        queue.agree_again(BoxKey::from(&secret));
+        queue.subscriber = new.subscribe.then_some(caller.connection);
+        Some(CreatedQueue {
+            recipient_id,
+            sender_id: sender.to_vec(),
+            relay_key: relay_key.public_key(),
+            mode: queue.mode,
+            link_id: queue.link.as_ref().map(|(id, _)| id.clone()),
+        })
     }
 
     /// The queue of a recipient who proves to be it.

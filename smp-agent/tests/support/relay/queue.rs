@@ -73,6 +73,11 @@ impl Queue {
         }
     }
 
+    /// Its recipient has created it again, and knows another secret now.
+    pub(super) fn agree_again(&mut self, delivery: BoxKey) {
+        self.delivery = delivery;
+    }
+
     pub(super) fn unsubscribe(&mut self) {
         self.subscriber = None;
         self.outstanding = None;

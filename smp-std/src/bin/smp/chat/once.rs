@@ -35,6 +35,10 @@ pub(crate) struct Invite {
     /// Make a short link: its content is at your relay, encrypted, and read from there. Needs a relay of version 15.
     #[arg(long)]
     short: bool,
+    /// Make the link without a network. It leads nowhere until a later smp chat has reached your relay, which needs
+    /// version 15: do not hand it over to somebody who is quicker than you.
+    #[arg(long, conflicts_with_all = ["short", "wait"])]
+    offline: bool,
     /// Wait until somebody used it and both sides are connected.
     #[arg(long)]
     wait: bool,
@@ -64,15 +68,20 @@ pub(crate) struct Connect {
 /// How far to wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
+    Prepared,
     Link,
     Joined,
     Connected,
 }
 
 pub(crate) async fn invite(folder: &Folder, arguments: Invite) -> Result<(), Failure> {
-    let until = if arguments.wait { Until::Connected } else { Until::Link };
+    let until = match (arguments.offline, arguments.wait) {
+        (true, _) => Until::Prepared,
+        (false, true) => Until::Connected,
+        (false, false) => Until::Link,
+    };
     let post_quantum = if arguments.pq { PostQuantum::InLink } else { PostQuantum::default() };
-    let options = InviteOptions { post_quantum, short: arguments.short };
+    let options = InviteOptions { post_quantum, short: arguments.short, prepared: arguments.offline };
     let name = arguments.name.unwrap_or_default();
     step(folder, &arguments.tuning, until, async |talk| talk.invite(options, &name).await).await
 }
@@ -138,6 +147,10 @@ async fn follow<C: Commands, S: Storage, P: FnMut(String)>(
         let event = event.ok_or_else(|| Failure::new(OTHER, "the agent stopped"))?;
         let ours = event.kind.connection() == Some(connection);
         let reached = match &event.kind {
+            EventKind::LinkPrepared { links, .. } if ours => {
+                link(&links.full);
+                until == Until::Prepared
+            }
             EventKind::LinkReady { links, .. } if ours => {
                 link(links.short.as_ref().unwrap_or(&links.full));
                 Until::Link == until

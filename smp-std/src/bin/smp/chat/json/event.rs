@@ -30,6 +30,11 @@ fn kind(kind: &EventKind, object: &mut Map<String, Value>) -> &'static str {
             put("short_link", short.as_deref().into());
             "link_ready"
         }
+        EventKind::LinkPrepared { links: Links { full, short }, .. } => {
+            put("link", full.as_str().into());
+            put("short_link", short.as_deref().into());
+            "link_prepared"
+        }
         EventKind::LinkDeleted { .. } => "link_deleted",
         EventKind::LinkRead { full, invitation, user_data, entity_id, relays, direct, .. } => {
             put("link", full.as_str().into());

@@ -85,6 +85,23 @@ enum Line {
         user_data_base64: Option<String>,
         entity_id_base64: Option<String>,
     },
+    PrepareInvitation {
+        #[serde(default)]
+        user: u32,
+        post_quantum: Option<PostQuantumWord>,
+        receive_queues: Option<u8>,
+        user_data: Option<String>,
+        user_data_base64: Option<String>,
+        entity_id_base64: Option<String>,
+        auto_allow: Option<bool>,
+    },
+    PrepareAddress {
+        #[serde(default)]
+        user: u32,
+        user_data: Option<String>,
+        user_data_base64: Option<String>,
+        entity_id_base64: Option<String>,
+    },
     SetLink {
         connection: String,
         user_data: Option<String>,
@@ -240,6 +257,24 @@ fn action(line: Line, profile: &[u8]) -> Result<Action, Problem> {
             let link = link(short, bytes("user_data", user_data, user_data_base64)?, entity_id_base64, profile)?;
             Command::CreateAddress { user: UserId(user), link }
         }
+        Line::PrepareInvitation {
+            user,
+            post_quantum,
+            receive_queues,
+            user_data,
+            user_data_base64,
+            entity_id_base64,
+            auto_allow,
+        } => {
+            let link = link_request(bytes("user_data", user_data, user_data_base64)?, entity_id_base64, profile)?;
+            let options = options(post_quantum, receive_queues);
+            let command = Command::PrepareInvitation { user: UserId(user), options, link };
+            return Ok(Action::Invite(command, auto_allow));
+        }
+        Line::PrepareAddress { user, user_data, user_data_base64, entity_id_base64 } => {
+            let link = link_request(bytes("user_data", user_data, user_data_base64)?, entity_id_base64, profile)?;
+            Command::PrepareAddress { user: UserId(user), link }
+        }
         Line::SetLink { connection: id, user_data, user_data_base64 } => {
             let user_data = bytes("user_data", user_data, user_data_base64)?.unwrap_or_else(|| profile.to_vec());
             Command::SetLink { connection: connection(&id)?, user_data }
@@ -316,8 +351,12 @@ fn link(
             _ => Err(Problem::new("bad_value", "user_data and entity_id_base64 are for short links")),
         };
     }
+    link_request(user_data, entity_id, profile).map(Some)
+}
+
+fn link_request(user_data: Option<Vec<u8>>, entity_id: Option<String>, profile: &[u8]) -> Result<LinkRequest, Problem> {
     let entity_id = bytes("entity_id", None, entity_id)?;
-    Ok(Some(LinkRequest { user_data: user_data.unwrap_or_else(|| profile.to_vec()), entity_id }))
+    Ok(LinkRequest { user_data: user_data.unwrap_or_else(|| profile.to_vec()), entity_id })
 }
 
 fn bytes(name: &str, text: Option<String>, base64: Option<String>) -> Result<Option<Vec<u8>>, Problem> {

@@ -87,8 +87,8 @@ async fn nothing_happens_by_itself_when_it_shall_not() {
 #[tokio::test]
 async fn peers_are_let_in_and_events_acknowledged_by_themselves() {
     let all = Automatic { acknowledge: true, receipt: true, allow: true, accept: true };
-    let message = event::tests::examples().remove(8);
-    let request = event::tests::examples().remove(5);
+    let message = event::tests::examples().remove(9);
+    let request = event::tests::examples().remove(6);
     let connection = ConnectionId::from_bytes([1; 12]);
     let told = vec![kept(1, confirmation(connection)), kept(2, request), kept(3, message)];
     let (written, commands) = session(all, Script::default(), &[], told).await;

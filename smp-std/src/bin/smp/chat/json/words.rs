@@ -77,7 +77,7 @@ pub(super) fn problem(problem: &DeliveryProblem) -> Value {
 pub(super) fn connection_error(error: &ConnectionError) -> Value {
     let mut object = json!({ "code": word(error), "message": error.to_string() });
     match error {
-        ConnectionError::Relay(reason) => object["failure"] = failure(reason),
+        ConnectionError::Relay(reason) | ConnectionError::PreparedLink(reason) => object["failure"] = failure(reason),
         ConnectionError::Link(problem) => object["problem"] = word(problem).into(),
         _ => {}
     }

@@ -32,6 +32,11 @@ fn ready(connection: ConnectionId, short: Option<&str>) -> EventKind {
     EventKind::LinkReady { connection, links }
 }
 
+fn prepared(connection: ConnectionId) -> EventKind {
+    let links = LinkTexts { full: "full".into(), short: None };
+    EventKind::LinkPrepared { connection, links }
+}
+
 fn connected(connection: ConnectionId) -> EventKind {
     EventKind::Connected { connection, post_quantum: true, version: 7 }
 }
@@ -51,4 +56,11 @@ async fn what_fails_is_not_waited_for() {
     let failed = EventKind::Failed { connection: OURS, error: ConnectionError::NotAvailable };
     let (_, shown, result) = steps(Until::Joined, vec![ready(OURS, None), failed, connected(OURS)]).await;
     assert_eq!((shown, result), (vec!["full".to_owned()], Err(REFUSED)));
+}
+
+#[tokio::test]
+async fn a_link_that_is_prepared_is_not_waited_for() {
+    let story = vec![prepared(OTHER), prepared(OURS), ready(OURS, Some("short"))];
+    let (taken, shown, result) = steps(Until::Prepared, story).await;
+    assert_eq!((taken, shown, result), (2, vec!["full".to_owned()], Ok(())));
 }

@@ -78,8 +78,18 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
                 if contact.stage == Stage::Preparing {
                     contact.stage = Stage::Invited;
                 }
-                lines.extend(self.link_lines(&name, &link));
-                contact.link = Some(link);
+                // What was prepared was shown already, and may have been handed over.
+                if contact.link.as_ref() == Some(&links.full) {
+                    lines.push(format!("{name}: the link can be used now"));
+                } else {
+                    lines.extend(self.link_lines(&name, &link));
+                    contact.link = Some(link);
+                }
+            }
+            EventKind::LinkPrepared { links, .. } => {
+                lines.extend(self.link_lines(&name, &links.full));
+                lines.push(format!("{name}: the link leads nowhere before your relay is reached"));
+                contact.link = Some(links.full.clone());
             }
             EventKind::LinkDeleted { .. } => lines.push(format!("the short link of {name} is deleted")),
             EventKind::Joined { .. } => {
@@ -161,10 +171,16 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
             EventKind::Failed { error, .. } => {
                 let ends = matches!(
                     error,
-                    ConnectionError::NotAvailable | ConnectionError::NotAccepted | ConnectionError::QueueGone
+                    ConnectionError::NotAvailable
+                        | ConnectionError::NotAccepted
+                        | ConnectionError::QueueGone
+                        | ConnectionError::PreparedLink(_)
                 );
                 if ends && contact.stage != Stage::Connected {
                     contact.stage = Stage::Closed;
+                }
+                if matches!(error, ConnectionError::PreparedLink(_)) {
+                    contact.link = None;
                 }
                 lines.push(format!("! {name}: {error}"));
             }

@@ -39,6 +39,8 @@ A line is sent to who is in front of it. @NAME TEXT sends to somebody else, //TE
 pub(crate) struct InviteOptions {
     pub(crate) post_quantum: PostQuantum,
     pub(crate) short: bool,
+    /// Whether the link is made without a network.
+    pub(crate) prepared: bool,
 }
 
 impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
@@ -150,9 +152,13 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
 
     /// Makes an invitation. The link comes with an event.
     pub(crate) async fn invite(&mut self, options: InviteOptions, name: &str) -> Result<Option<ConnectionId>, Failure> {
-        let link = options.short.then(|| self.link_request());
-        let options = ConnectionOptions { post_quantum: options.post_quantum, ..ConnectionOptions::default() };
-        let reply = self.ask(Command::Invite { user: USER, options, link }).await?;
+        let InviteOptions { post_quantum, short, prepared } = options;
+        let options = ConnectionOptions { post_quantum, ..ConnectionOptions::default() };
+        let reply = self.ask(match prepared {
+            true => Command::PrepareInvitation { user: USER, options, link: self.link_request() },
+            false => Command::Invite { user: USER, options, link: short.then(|| self.link_request()) },
+        });
+        let reply = reply.await?;
         let Some(Reply::Connection(connection)) = reply else { return Ok(None) };
         let wanted = if name.is_empty() { "invited" } else { name };
         let contact = Contact {

@@ -130,6 +130,30 @@ async fn an_invitation_becomes_a_conversation() {
 }
 
 #[tokio::test]
+async fn a_prepared_link_is_shown_once_and_told_to_be_usable_or_void() {
+    for void in [false, true] {
+        let mut scene = Scene::start(vec![connection(BOB)].into());
+        let options = InviteOptions { prepared: true, ..InviteOptions::default() };
+        scene.talk.invite(options, "bob").await.unwrap();
+        assert!(matches!(&scene.log.take()[..], [Command::PrepareInvitation { .. }]));
+        let links = LinkTexts { full: "full".into(), short: None };
+        let printed = scene.event(1, EventKind::LinkPrepared { connection: BOB, links }).await;
+        assert!(printed.contains("full") && printed.contains("leads nowhere before"));
+        if void {
+            let failure = smp_agent::Failure::of_relay(smp_agent::request::Reason::NotAuthorized);
+            let error = smp_agent::ConnectionError::PreparedLink(failure);
+            assert!(scene.event(2, EventKind::Failed { connection: BOB, error }).await.contains("nowhere"));
+            assert!(scene.line("/link bob").await.contains("no link"));
+        } else {
+            let links = LinkTexts { full: "full".into(), short: Some("short".into()) };
+            let printed = scene.event(2, EventKind::LinkReady { connection: BOB, links }).await;
+            assert_eq!(printed, "bob: the link can be used now");
+            assert!(scene.line("/link bob").await.contains("full"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn ticks_show_how_far_a_message_is() {
     let mut scene = Scene::start(vec![connection(BOB), Ok(Reply::Done), Ok(Reply::Message(MessageId(4)))].into());
     scene.line("/connect LINK bob").await;

@@ -16,6 +16,7 @@ pub(in crate::chat::json) fn examples() -> Vec<EventKind> {
     let message = MessageId(5);
     vec![
         EventKind::LinkReady { connection, links: Links { full: "full".into(), short: Some("short".into()) } },
+        EventKind::LinkPrepared { connection, links: Links { full: "full".into(), short: None } },
         EventKind::LinkDeleted { connection },
         EventKind::LinkRead {
             connection,
@@ -80,7 +81,7 @@ fn every_event_of_the_agent_is_told() {
         assert_eq!(object["event_id"], 9);
         assert_eq!(object["connection"].is_null(), kind.connection().is_none(), "{name}");
     }
-    assert!(event(&Event { id: None, kind: examples().remove(15) }).get("event_id").is_none());
+    assert!(event(&Event { id: None, kind: examples().remove(16) }).get("event_id").is_none());
 }
 
 #[test]

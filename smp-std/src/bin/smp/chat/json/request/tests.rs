@@ -24,6 +24,12 @@ pub(in crate::chat::json) fn examples() -> Vec<(&'static str, [String; 2])> {
         ),
         example("invite", format!(r#""user":2,{link},{options},"auto_allow":false"#), String::new()),
         example("create_address", format!(r#""user":2,{link}"#), String::new()),
+        example(
+            "prepare_invitation",
+            format!(r#""user":2,"user_data":"a","entity_id_base64":"AQ==",{options},"auto_allow":false"#),
+            String::new(),
+        ),
+        example("prepare_address", r#""user":2,"user_data":"a","entity_id_base64":"AQ==""#.into(), String::new()),
         example("set_link", format!(r#"{c},"user_data_base64":"_w==""#), c.clone()),
         same("delete_link", &c),
         example("read_link", r#""user":2,"link":"x""#.into(), r#""link":"x""#.into()),
@@ -113,7 +119,7 @@ fn what_is_left_out_has_defaults() {
     assert_eq!(options, ConnectionOptions { post_quantum: PostQuantum::InLink, receive_queues: 2 });
     let Command::Join { info, .. } = command(r#"{"command":"join","link":"x"}"#) else { panic!() };
     assert_eq!(info, b"profile");
-    let Command::Allow { info, connection } = command(&examples()[7].1[0]) else { panic!() };
+    let Command::Allow { info, connection } = command(&examples()[9].1[0]) else { panic!() };
     assert_eq!((&info[..], connection.to_string().as_str()), (&b"\xff"[..], CONNECTION));
     let receipt = |rest: &str| match command(&format!(r#"{{"command":"acknowledge","event_id":1{rest}}}"#)) {
         Command::Acknowledge { receipt, .. } => receipt,
