@@ -3,6 +3,8 @@
 //! A target is a short file in `fuzz_targets/`. It must never panic on any input; the checks here panic when a codec
 //! does not keep its promise, which is how the fuzzer learns of it.
 
+pub mod agent;
+pub mod input;
 pub mod party;
 pub mod peers;
 pub mod ratchet;

@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use crate::input::Input;
 use crate::peers::core::CoreClient;
 use crate::server::keys::verify_data;
 use crate::server::messages::{certificate, certificate_request, key_update, ticket};
@@ -14,35 +15,6 @@ use crate::server::{Identity, Protection, Server, State};
 pub static IDENTITY: LazyLock<Identity> = LazyLock::new(Identity::ed25519);
 
 const ALPN: &[&[u8]] = &[b"smp/1"];
-
-/// Bytes of the input, taken from its front.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    /// As many bytes as the first of them says, or as there are.
-    fn bytes(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte().unwrap_or(0)).min(self.0.len());
-        let (taken, rest) = self.0.split_at(length);
-        self.0 = rest;
-        taken
-    }
-
-    /// Flips bits where it says: a list of positions, of two bytes, each with a byte of bits.
-    fn change(&mut self, message: &mut [u8]) {
-        for [high, low, bits] in self.bytes().as_chunks::<3>().0 {
-            let length = message.len().max(1);
-            if let Some(byte) = message.get_mut(usize::from(u16::from_be_bytes([*high, *low])) % length) {
-                *byte ^= bits;
-            }
-        }
-    }
-}
 
 /// A server on its way through a program.
 struct Play<'c> {
@@ -108,22 +80,22 @@ impl Play<'_> {
                 self.say(&message);
             }
             5 => {
-                let kind = input.byte().unwrap_or(0);
+                let kind = input.byte();
                 let message = message(kind, input.bytes());
                 self.say(&message);
             }
-            6 => self.server.say(&message(input.byte().unwrap_or(0), input.bytes())),
+            6 => self.server.say(&message(input.byte(), input.bytes())),
             7 => self.server.mutter(input.bytes()),
             8 => {
                 let kind = [ALERT, HANDSHAKE, APPLICATION_DATA, CHANGE_CIPHER_SPEC, operation];
-                let kind = kind[usize::from(input.byte().unwrap_or(0)) % kind.len()];
+                let kind = kind[usize::from(input.byte()) % kind.len()];
                 let content = input.bytes();
                 if kind == APPLICATION_DATA && self.server.protection == Protection::Application {
                     self.sent.extend_from_slice(content);
                 }
                 self.server.record(kind, content);
             }
-            9 => self.server.plain(input.byte().unwrap_or(0), input.bytes()),
+            9 => self.server.plain(input.byte(), input.bytes()),
             10 => {
                 let inner = input.bytes();
                 if let Some(place) = inner.iter().rposition(|byte| *byte != 0)
@@ -189,7 +161,7 @@ impl Play<'_> {
 /// not sent, or sends what it should not.
 pub fn play(data: &[u8]) {
     let mut input = Input(data);
-    let Some(layout) = input.byte() else { return };
+    let Some(layout) = input.next() else { return };
     let mut client = CoreClient::new(IDENTITY.fingerprint, ALPN);
     let mut server = Server::new(&mut client, &IDENTITY);
     server.layout.fragment = [16_384, 1, 7, 100][usize::from(layout & 3)];
@@ -201,7 +173,7 @@ pub fn play(data: &[u8]) {
     let mut connected = false;
     // Longer programs say nothing new.
     for _ in 0..64 {
-        let Some(operation) = input.byte() else { break };
+        let Some(operation) = input.next() else { break };
         play.step(operation, &mut input);
         if operation & 128 != 0 {
             play.server.deliver();
