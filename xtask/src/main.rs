@@ -3,6 +3,7 @@
 //! Everything that a change has to pass is one command, `cargo xtask test`, for a developer and for continuous
 //! integration alike. It needs rustup and a C compiler, and installs the rest where it may.
 
+mod agent_seeds;
 mod bare;
 mod console;
 mod elf;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::agent_seeds as agent;
 use crate::process::Failure;
 use crate::ratchet_seeds as ratchet;
 use crate::workspace::Workspace;
@@ -35,6 +36,8 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         }
     }
     logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
+    seeds.insert("agent_peer", agent::peer());
+    seeds.insert("agent_relay", agent::relay());
     seeds.insert("flash_store", flash());
     seeds.insert("tls_client", tls());
     seeds.insert("ratchet_decrypt", ratchet::messages());

@@ -12,7 +12,7 @@ use smp_proto::wire;
 
 use super::host::{MARK, USER};
 use super::starts::{STARTS, Scene, key_message};
-use super::{outside, peer::encoded};
+use super::{outside, peer::encoded, show};
 use crate::input::Input;
 
 /// More deeds show nothing that fewer do not.
@@ -102,15 +102,89 @@ use Deed::*;
 
 /// What happens around a hostile peer.
 const PEER: [Deed; 40] = [
-    Say, Say, Say, Say, Say, Say, Say, Say, SayRaw, SayBent, Envelope, Sealed, Sent, Confirm, Confirm, Rekey, Rekey,
-    Request, Request, Again, Again, Skip, Read, Read, Acknowledge, AcknowledgeAll, AcknowledgeAll, Command, Command,
-    Command, Command, Pass, Pass, Pass, Restart, Fail, Refuse, Refuse, Disconnect, Read,
+    Say,
+    Say,
+    Say,
+    Say,
+    Say,
+    Say,
+    Say,
+    Say,
+    SayRaw,
+    SayBent,
+    Envelope,
+    Sealed,
+    Sent,
+    Confirm,
+    Confirm,
+    Rekey,
+    Rekey,
+    Request,
+    Request,
+    Again,
+    Again,
+    Skip,
+    Read,
+    Read,
+    Acknowledge,
+    AcknowledgeAll,
+    AcknowledgeAll,
+    Command,
+    Command,
+    Command,
+    Command,
+    Pass,
+    Pass,
+    Pass,
+    Restart,
+    Fail,
+    Refuse,
+    Refuse,
+    Disconnect,
+    Read,
 ];
 /// What happens around hostile relays.
 const RELAY: [Deed; 40] = [
-    Answer, Answer, Answer, Answer, Bend, Bend, Bend, Bend, Invent, Invent, Invent, Stray, Stray, Event, Event, Event,
-    Forge, Forge, Forge, Serve, Serve, Serve, Say, Say, Say, Read, Acknowledge, AcknowledgeAll, Command, Command,
-    Command, Command, Command, Pass, Pass, Pass, Restart, Fail, Confirm, Rekey,
+    Answer,
+    Answer,
+    Answer,
+    Answer,
+    Bend,
+    Bend,
+    Bend,
+    Bend,
+    Invent,
+    Invent,
+    Invent,
+    Stray,
+    Stray,
+    Event,
+    Event,
+    Event,
+    Forge,
+    Forge,
+    Forge,
+    Serve,
+    Serve,
+    Serve,
+    Say,
+    Say,
+    Say,
+    Read,
+    Acknowledge,
+    AcknowledgeAll,
+    Command,
+    Command,
+    Command,
+    Command,
+    Command,
+    Pass,
+    Pass,
+    Pass,
+    Restart,
+    Fail,
+    Confirm,
+    Rekey,
 ];
 
 /// Who is hostile.
@@ -153,9 +227,7 @@ impl Play {
     }
 
     fn deed(&mut self, deed: Deed, input: &mut Input<'_>) {
-        if std::env::var_os("DEEDS").is_some() {
-            eprintln!("{} {deed:?} {} left", self.scene.host.now, input.0.len());
-        }
+        show(|| format!("{} {deed:?}, {} bytes left", self.scene.host.now, input.0.len()));
         match deed {
             Say | SayRaw | SayBent => self.say(deed, input),
             Envelope => {
@@ -442,7 +514,13 @@ impl Play {
     fn forge(&mut self, input: &mut Input<'_>) {
         let message_id = match input.byte() {
             0..=127 => self.scene.relays.id(),
-            128..=199 => self.scene.relays.queues.iter().find_map(|queue| Some(queue.messages.front()?.0.clone())).unwrap_or_default(),
+            128..=199 => self
+                .scene
+                .relays
+                .queues
+                .iter()
+                .find_map(|queue| Some(queue.messages.front()?.0.clone()))
+                .unwrap_or_default(),
             _ => input.bytes().to_vec(),
         };
         let Some(queue) = input.one_of(&self.scene.relays.queues).cloned() else { return };
@@ -460,6 +538,12 @@ impl Play {
         }
         let (session, server) = (self.scene.host.session(&queue.server), queue.server.clone());
         let queue = queue.recipient_id;
-        self.scene.host.relay_event(RelayEvent::Message(Box::new(Delivery { server, session, queue, message_id, body })));
+        self.scene.host.relay_event(RelayEvent::Message(Box::new(Delivery {
+            server,
+            session,
+            queue,
+            message_id,
+            body,
+        })));
     }
 }

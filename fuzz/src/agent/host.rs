@@ -15,6 +15,7 @@ use smp_agent::{
 };
 
 use super::relays::Relays;
+use super::show;
 use super::storage::{Cut, CuttingStorage, Failed};
 
 /// An agent that is watched.
@@ -103,12 +104,16 @@ impl Host {
 
     /// Gives the agent a command; its reply, if it was not refused and is durable.
     pub fn command(&mut self, command: Command) -> Option<Reply> {
+        show(|| format!("    {command:?}"));
         let reply = match self.agent.handle(self.now, command) {
             Ok(reply) => {
                 self.commands += 1;
                 Some(reply)
             }
-            Err(Error::Refused(_)) => None,
+            Err(Error::Refused(refusal)) => {
+                show(|| format!("    is refused: {refusal}"));
+                None
+            }
             Err(error) => {
                 self.failed(&error);
                 return None;
@@ -129,11 +134,13 @@ impl Host {
 
     /// Gives the agent an answer.
     pub fn answer(&mut self, id: RequestId, result: Result<Answer, Failure>) {
+        show(|| format!("    {id:?} is answered {result:?}"));
         self.give(|agent, now| agent.answer(now, id, result));
     }
 
     /// Gives the agent what a relay says unasked.
     pub fn relay_event(&mut self, event: RelayEvent) {
+        show(|| format!("    {event:?}"));
         self.give(|agent, now| agent.relay_event(now, event));
     }
 
@@ -178,6 +185,7 @@ impl Host {
             return false;
         }
         while let Some(request) = self.agent.next_request() {
+            show(|| format!("    asks as {:?} {:?}", request.id, request.operation));
             say_nothing(&request.operation);
             self.requests.push(request);
         }
@@ -196,6 +204,7 @@ impl Host {
     }
 
     fn see(&mut self, event: Event) {
+        show(|| format!("    tells {event:?}"));
         let Some(id) = event.id else { return };
         assert!(event.kind.is_kept(), "an event that is not kept has a number");
         assert!(self.told.insert(id), "{id:?} came twice");
@@ -362,7 +371,9 @@ fn say_nothing(operation: &Operation) {
     let said: Vec<&[u8]> = match operation {
         Operation::Send { body, .. } => vec![body],
         Operation::SetLink { data, .. } => vec![&data.fixed, &data.user],
-        Operation::CreateQueue(new) => new.link.iter().flat_map(|link| [&link.data.fixed[..], &link.data.user]).collect(),
+        Operation::CreateQueue(new) => {
+            new.link.iter().flat_map(|link| [&link.data.fixed[..], &link.data.user]).collect()
+        }
         _ => return,
     };
     for bytes in said {

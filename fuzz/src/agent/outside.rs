@@ -3,9 +3,7 @@
 use smp_agent::request::{Answer, CreatedQueue, Failure, LinkData, Operation, Reason, Reporter};
 use smp_crypto::key::{Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
 use smp_crypto::short_link::{FIXED_LENGTH, USER_LENGTH};
-use smp_proto::agent::{
-    AddedQueue, AgentMessage, Message, QueueKey, QueueReference, QueueUse, message::Receipt,
-};
+use smp_proto::agent::{AddedQueue, AgentMessage, Message, QueueKey, QueueReference, QueueUse, message::Receipt};
 use smp_proto::id::QueueId;
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::recipient::QueueMode;

@@ -10,10 +10,8 @@ use smp_crypto::ratchet::{
     BodyKind, EncapsulationRequest, Initiator, Joiner, Ratchet, Resynchronization, Sending, SkippedStore,
 };
 use smp_crypto::secret_box::{BoxKey, Nonce};
-use smp_proto::agent::{
-    AgentEnvelope, AgentMessage, AgreedParameters, ConnectionRequest, EnvelopeContent, Message,
-};
 use smp_proto::agent::connection_request::MAX_QUEUES;
+use smp_proto::agent::{AgentEnvelope, AgentMessage, AgreedParameters, ConnectionRequest, EnvelopeContent, Message};
 use smp_proto::id::QueueId;
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::message::ClientMessage;
@@ -180,7 +178,8 @@ impl Peer {
     /// Learns of a queue that leads to the agent.
     pub fn add_lane(&mut self, address: &QueueAddress<'_>) {
         let secret = X25519SecretKey::generate(&mut self.random);
-        let (Ok(server), Ok(shared)) = (Server::try_from(&address.server), secret.diffie_hellman(&address.dh_key)) else {
+        let (Ok(server), Ok(shared)) = (Server::try_from(&address.server), secret.diffie_hellman(&address.dh_key))
+        else {
             return;
         };
         let sender_id = address.sender_id.as_bytes().to_vec();
@@ -305,7 +304,8 @@ impl Peer {
         let version = smp_proto::version::RatchetVersion::MAX;
         let keys = match AgreedParameters::from_bytes(&self.proposed) {
             Ok(parameters) => {
-                Resynchronization::answer(&mut self.random, VersionRange::RATCHET, &parameters, self.post_quantum).ok()?
+                Resynchronization::answer(&mut self.random, VersionRange::RATCHET, &parameters, self.post_quantum)
+                    .ok()?
             }
             Err(_) => Resynchronization::start(&mut self.random, version, self.post_quantum),
         };
@@ -318,7 +318,8 @@ impl Peer {
     /// Takes a new ratchet when both sides' keys are known.
     fn agree(&mut self) {
         use smp_crypto::ratchet::Role;
-        let (Some(keys), Ok(parameters)) = (&self.resynchronization, AgreedParameters::from_bytes(&self.proposed)) else {
+        let (Some(keys), Ok(parameters)) = (&self.resynchronization, AgreedParameters::from_bytes(&self.proposed))
+        else {
             return;
         };
         let ratchet = match keys.role(&parameters) {
