@@ -20,7 +20,7 @@
 //! | QADD (18) | one item with the address it replaces | the same to move one of several queues; to add a queue one item **without** a replaced address |
 //! | QKEY | one item | the same |
 //! | QUSE | one item, primary `T` | to add a queue: primary `F` |
-//! | QTEST | to the new queue | the same |
+//! | QTEST | to the new queue | there, and to all others but the one that it replaces |
 //!
 //! An item of a list is used when its version is spoken, and, but for the first, when its mode is messaging: others would
 //! need KEY and HELLO of their own. At most four are used. An address that anybody may send to has one queue.

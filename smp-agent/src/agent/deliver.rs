@@ -369,7 +369,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             (OutgoingKind::QueueKey { queue }, Outcome::Delivered { .. }) => {
                 self.queue_key_delivered(id, connection, queue, first)
             }
-            (OutgoingKind::TestQueue { queue }, Outcome::Delivered { .. }) => {
+            (OutgoingKind::TestQueue { queue }, Outcome::Delivered { .. }) if queue == number => {
                 self.queue_test_delivered(id, connection, queue)
             }
             (_, Outcome::Delivered { .. }) => Ok(()),

@@ -3,6 +3,7 @@
 //! All that waits for the old queue is also given to the new one before QTEST: when that has arrived, the old one can be
 //! dropped and nothing is lost, whether its relay ever comes back or not.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
@@ -147,7 +148,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let tested = [QueueReference { server: copy.server.address(), sender_id }];
         let tested = NonEmptyList::new(&tested).map_err(|_| Error::Record)?;
         let kind = OutgoingKind::TestQueue { queue: number };
-        self.send_message_to(id, connection, kind, Message::TestQueues(tested), Manner::QUIET, &[number])?;
+        let mut queues = vec![number];
+        if connection.redundant_peer {
+            // It has a number like any message: were it in the new queue only, later ones would be there before it.
+            let others = self.send_queues(id, connection);
+            queues.extend(others.into_iter().filter(|queue| *queue != number && Some(*queue) != replaced));
+        }
+        self.send_message_to(id, connection, kind, Message::TestQueues(tested), Manner::QUIET, &queues)?;
         if replaced.is_some() {
             self.switched(id, connection, false, SwitchPhase::Secured)?;
         }
