@@ -326,6 +326,12 @@ fn moves_survive_bad_networks() {
     }
 }
 
+/// The seed of a world in which QTEST came after a message that was sent later.
+#[test]
+fn what_was_missed_and_comes_late_is_no_step_back() {
+    converse(10_508);
+}
+
 #[test]
 #[ignore = "hours; FIRST and COUNT choose some of them"]
 fn many_moves_survive_bad_networks() {

@@ -232,4 +232,9 @@ fn many_agents_recover() {
 fn lessons() {
     // QCONT for a queue that was left meanwhile.
     live(5_048);
+    // QTEST in a slow new queue, and later messages in a fast old one.
+    live(10_128);
+    live(10_521);
+    // Both sides start again and again, and each takes the keys of the other's for an answer to its last ones.
+    recover(10_335);
 }

@@ -64,9 +64,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let waits = queue.acknowledging || queue.last.as_ref().is_some_and(|last| last.event.is_some());
         let pause = match self.is_subscribed(id, connection, queue) {
             true if waits => return Expectation::Something,
-            // What waited for the queue that it replaces comes this way only, and what is sent after that may be faster
-            // through the others.
-            true if queue.is_coming() => self.configuration.order_wait,
+            // QTEST, and what waited for the queue that it replaces, comes this way only, and what is sent after that may
+            // be faster through the others.
+            true if queue.is_coming() || queue.untested => self.configuration.order_wait,
             true => self.configuration.queue_rest,
             false => self.configuration.order_wait,
         };

@@ -83,6 +83,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             primary,
             replaces: None,
             is_added: false,
+            untested: false,
             switch: None,
             link: None,
             last: None,

@@ -494,8 +494,15 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         let last = Link { number: connection.received_number, hash: &connection.received_hash };
         let integrity = Integrity::check(last, Link { number, hash: previous_hash });
-        connection.received_number = number;
-        connection.received_hash = plaintext_hash.to_vec();
+        let late = connection.missing.is_some_and(|(first, last)| (first..=last).contains(&number));
+        // What was missed and comes after all is no step back.
+        if !(late && number < connection.received_number) {
+            connection.received_number = number;
+            connection.received_hash = plaintext_hash.to_vec();
+        }
+        if let Integrity::Skipped { first, last } = integrity {
+            connection.missing = Some((first, last));
+        }
         match message {
             Message::Application(body) => {
                 let received = ReceivedMessage {

@@ -55,6 +55,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let number = self.new_receive_queue(connection, server, Mode::Messaging);
         if let Some(queue) = connection.receive_queue_mut(number) {
             queue.is_added = true;
+            queue.untested = true;
             queue.primary = false;
             queue.switch = Some(ReceiveSwitch::Started);
         }

@@ -6,7 +6,9 @@
 //!
 //! Keys that come when a new ratchet is agreed already are not answered: that could go on for ever. They show that the peer
 //! has started again or disagrees, and the application has to start anew. The peer's keys are kept until then: if it waits
-//! for an answer to them, the new start is that answer, and if it does not, it answers.
+//! for an answer to them, the new start is that answer, and if it does not, it answers. The same goes for keys that came
+//! when this side had started, too: who goes back to an old copy of its storage takes them for an answer to keys that the
+//! peer has left long ago, and both would miss each other with every new start.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -57,6 +59,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         let pending = match connection.sync {
             RatchetSync::Required => self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?,
+            RatchetSync::Agreed => {
+                // Nothing has come under what was agreed. Perhaps the peer did not take the own keys with its last ones.
+                let record = self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?;
+                record.map(|record| NewRatchet::of_peer(record.peer.clone()))
+            }
             _ => None,
         };
         connection.role_doubt = None;
@@ -165,9 +172,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             RatchetSync::Agreed => {
                 // The peer did not wait for what was agreed: only a new start brings both together.
                 self.forget_new_ratchet(id, connection);
-                let mut record = NewRatchet::new(Vec::new());
-                record.peer = encoded(parameters)?;
-                self.keep_new_ratchet(id, &record)?;
+                self.keep_new_ratchet(id, &NewRatchet::of_peer(encoded(parameters)?))?;
                 self.set_sync(id, connection, RatchetSync::Required)?;
                 return self.dropped(id, ConnectionError::RatchetSync);
             }
@@ -197,8 +202,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.set_sync(id, connection, RatchetSync::Agreed)?;
         self.forget_new_ratchet(id, connection);
         match role {
-            Role::Sender => self.send_ready(id, connection)?,
-            Role::Receiver => {}
+            Role::Sender | Role::Receiver => {
+                if !answering {
+                    self.keep_new_ratchet(id, &NewRatchet::of_peer(encoded(parameters)?))?;
+                }
+                if role == Role::Sender {
+                    self.send_ready(id, connection)?;
+                }
+            }
             Role::Disagree => {
                 let mut record = NewRatchet::new(stored_keys(keys)?);
                 record.peer = encoded(parameters)?;
@@ -270,6 +281,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     return self.answer_late(id, connection, &record);
                 }
             }
+            RatchetSync::Agreed if connection.role_doubt.is_none() => self.forget_new_ratchet(id, connection),
             RatchetSync::Agreed => {}
         }
         if connection.role_doubt.is_some()
@@ -304,7 +316,12 @@ impl NewRatchet {
         Self { keys, peer: Vec::new(), sender: false, works: false, other: Vec::new() }
     }
 
-    /// Whether it is only keys of the peer's that came when a ratchet was agreed.
+    /// Keys of the peer's without own ones.
+    fn of_peer(peer: Vec<u8>) -> Self {
+        Self { keys: Vec::new(), peer, sender: false, works: false, other: Vec::new() }
+    }
+
+    /// Whether it is only keys of the peer's, for a new start.
     fn is_unanswered(&self) -> bool {
         self.keys.is_empty()
     }

@@ -54,7 +54,8 @@ impl Integrity {
     /// Judges a message. `last` is the number of the message received last and the hash of its plaintext; `received` is
     /// what the header of the message says: its own number, and the hash of the message sent before it.
     ///
-    /// Number and hash of the received message are to be stored in every case, also when the numbers go backwards.
+    /// Number and hash of the received message are to be stored also when the numbers go backwards, but for a message that
+    /// was [missing](Self::Skipped) and comes after all.
     #[must_use]
     pub fn check(last: Link<'_>, received: Link<'_>) -> Self {
         let number = received.number;

@@ -115,6 +115,8 @@ pub(crate) struct Connection {
     pub(crate) received_number: i64,
     /// The hash of its plaintext.
     pub(crate) received_hash: Vec<u8>,
+    /// The numbers of the last gap, first and last: they may come late.
+    pub(crate) missing: Option<(i64, i64)>,
     pub(crate) sync: RatchetSync,
     /// Whether the peer has shown that it knows of redundancy.
     pub(crate) redundant_peer: bool,
@@ -154,6 +156,7 @@ impl Connection {
             sent_hash: Vec::new(),
             received_number: 0,
             received_hash: Vec::new(),
+            missing: None,
             sync: RatchetSync::Ok,
             redundant_peer: false,
             suspended: false,

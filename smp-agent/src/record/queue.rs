@@ -147,6 +147,8 @@ pub(crate) struct ReceiveQueue {
     pub(crate) replaces: Option<u32>,
     /// Whether it was added to a connection that had others, and takes the place of none.
     pub(crate) is_added: bool,
+    /// Whether the peer has still to say QTEST, which it sends when it begins to use the queue.
+    pub(crate) untested: bool,
     pub(crate) switch: Option<ReceiveSwitch>,
     pub(crate) link: Option<QueueLink>,
     /// The last message that was taken from it.

@@ -87,6 +87,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let new = self.new_receive_queue(connection, server, Mode::Messaging);
         if let Some(queue) = connection.receive_queue_mut(new) {
             queue.replaces = Some(old);
+            queue.untested = true;
             queue.primary = false;
         }
         set_progress(connection, new, Some(ReceiveSwitch::Started));
@@ -310,15 +311,21 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
-    /// QTEST: that it came is all it says.
+    /// QTEST: the peer has begun to use a queue, and nothing that was sent before is still to come through it.
     pub(in crate::agent) fn take_tested_queues(
         &mut self,
         id: ConnectionId,
         connection: &mut Connection,
         queues: &NonEmptyList<'_, QueueReference<'_>>,
     ) -> Result<(), S> {
-        let known = queues.iter().next().is_none_or(|queue| find_receive_queue(connection, &queue).is_some());
-        if known { Ok(()) } else { self.fail(id, ConnectionError::Queue) }
+        let Some(tested) = queues.iter().next() else { return Ok(()) };
+        let Some(number) = find_receive_queue(connection, &tested) else {
+            return self.fail(id, ConnectionError::Queue);
+        };
+        if let Some(queue) = connection.receive_queue_mut(number) {
+            queue.untested = false;
+        }
+        Ok(())
     }
 }
 
