@@ -16,13 +16,13 @@ use crate::relay::Relay;
 
 /// Survives its agent, and fails when it is told to.
 #[derive(Clone, Default)]
-struct Kept {
+pub(crate) struct Kept {
     records: Arc<Mutex<MemoryStorage>>,
     broken: Arc<AtomicBool>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Broken;
+pub(crate) struct Broken;
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,10 @@ mod faults;
 mod lifecycle;
 mod person;
 mod relay;
+mod requests;
 mod short_links;
+mod socks;
+mod switch;
 
 use smp_std::agent::AgentOptions;
 

@@ -68,8 +68,18 @@ impl Relay {
 
     /// The relay's address as users know it.
     pub(crate) fn server(&self) -> Server {
+        self.server_as(&self.address.ip().to_string())
+    }
+
+    /// The same with other hosts, which nobody but a proxy may know the way to.
+    pub(crate) fn server_as(&self, hosts: &str) -> Server {
         let identity = Identity::load(&self.home()).unwrap();
-        ConfiguredServer::parse(&identity.address(&self.address.ip().to_string(), self.address.port())).unwrap().server
+        ConfiguredServer::parse(&identity.address(hosts, self.address.port())).unwrap().server
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
