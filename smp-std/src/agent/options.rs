@@ -62,8 +62,10 @@ fn network(policy: &NetworkPolicy) -> host::Network {
         SocksMode::Always => host::SocksMode::Always,
     });
     let host_mode = match policy.host_mode {
-        HostMode::Public => host::HostMode::Public,
-        HostMode::Onion => host::HostMode::Onion,
+        HostMode::Onion if policy.socks_proxy.is_some() => host::HostMode::Onion,
+        // Here nobody reaches onion names without a proxy: what is connected to instead is told the IP address, and must
+        // not be taken for protected.
+        HostMode::Onion | HostMode::Public => host::HostMode::Public,
     };
     host::Network { socks, host_mode, required_host_mode: policy.required_host_mode }
 }
@@ -71,6 +73,7 @@ fn network(policy: &NetworkPolicy) -> host::Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smp_agent::policy::server::Server;
 
     #[test]
     fn the_state_machine_learns_how_relays_are_reached() {
@@ -89,5 +92,31 @@ mod tests {
             required_host_mode: true,
         };
         assert_eq!(options.configuration().network, expected);
+    }
+
+    /// What decides whether a relay may be asked directly must be what is then connected to.
+    #[test]
+    fn protected_is_what_is_not_connected_to_directly() {
+        const HASH: &str = "smp://LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI=";
+        for hosts in ["a.example,abc.onion", "abc.onion,a.example", "a.example", "abc.onion", "1.2.3.4"] {
+            let server = Server::parse(&format!("{HASH}@{hosts}")).unwrap();
+            for host_mode in [HostMode::Public, HostMode::Onion] {
+                for required_host_mode in [false, true] {
+                    for socks in [None, Some(SocksMode::Onion), Some(SocksMode::Always)] {
+                        let policy = NetworkPolicy {
+                            host_mode,
+                            required_host_mode,
+                            socks_proxy: socks.map(|_| ([127, 0, 0, 1], 9050).into()),
+                            socks_mode: socks.unwrap_or_default(),
+                            ..NetworkPolicy::default()
+                        };
+                        let Ok(routes) = policy.routes(&server.address(), 5223) else { continue };
+                        let hidden = routes.iter().all(|route| route.is_through_socks());
+                        let protected = network(&policy).protects(&server.address());
+                        assert_eq!(protected, hidden, "{hosts} {policy:?}");
+                    }
+                }
+            }
+        }
     }
 }
