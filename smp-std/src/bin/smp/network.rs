@@ -35,6 +35,11 @@ enum Hosts {
 }
 
 impl Network {
+    /// Whether each relay shall have a circuit of its own.
+    pub(crate) const fn isolates_relays(&self) -> bool {
+        self.socks_isolate
+    }
+
     /// Sets the options.
     pub(crate) fn apply(&self, options: &mut Options) {
         let network = &mut options.network;

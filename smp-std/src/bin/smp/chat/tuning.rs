@@ -13,6 +13,10 @@ use crate::network::Network;
 pub(crate) struct Tuning {
     #[command(flatten)]
     pub(crate) network: Network,
+    /// Give the SOCKS5 proxy no name, for one that knows no users, as that of ssh. Otherwise it gets one for whatever has a
+    /// connection of its own (--session-mode), and Tor keeps these apart.
+    #[arg(long, requires = "socks", conflicts_with = "socks_isolate", help_heading = "Network")]
+    pub(crate) socks_no_names: bool,
     /// When to send through a relay of yours that hides your IP address from the other side's relay.
     #[arg(long, value_name = "MODE", help_heading = "Network")]
     pub(crate) proxy_mode: Option<ProxyWord>,
@@ -41,6 +45,7 @@ impl Tuning {
     /// Sets the options.
     pub(crate) fn apply(&self, options: &mut AgentOptions) {
         self.network.apply(&mut options.client);
+        options.isolate_sessions = !self.socks_no_names;
         options.client.versions = self.smp_versions.unwrap_or(options.client.versions);
         let agent = &mut options.configuration;
         agent.agent_versions = self.agent_versions.unwrap_or(agent.agent_versions);
@@ -48,7 +53,8 @@ impl Tuning {
         agent.client_versions = self.client_versions.unwrap_or(agent.client_versions);
         agent.routing.mode = self.proxy_mode.map_or(agent.routing.mode, ProxyMode::from);
         agent.routing.fallback = self.fallback.map_or(agent.routing.fallback, Fallback::from);
-        agent.session_mode = self.session_mode.map_or(agent.session_mode, SessionMode::from);
+        let apart = if self.network.isolates_relays() { SessionMode::Server } else { agent.session_mode };
+        agent.session_mode = self.session_mode.map_or(apart, SessionMode::from);
     }
 }
 
@@ -171,6 +177,23 @@ mod tests {
         assert_eq!(texts, ["3-5", "7-9", "2", "1-3"]);
         assert_eq!((agent.routing.mode, agent.routing.fallback), (ProxyMode::Always, Fallback::No));
         assert_eq!(agent.session_mode, SessionMode::Entity);
+    }
+
+    #[test]
+    fn socks_proxies_are_told_names_unless_they_know_none() {
+        let options = |line: &str| {
+            let line: Line = clap::Parser::try_parse_from(line.split_whitespace()).map_err(|error| error.kind())?;
+            let mut options = AgentOptions::default();
+            line.tuning.apply(&mut options);
+            Ok::<_, clap::error::ErrorKind>((options.isolate_sessions, options.configuration.session_mode))
+        };
+        assert_eq!(options("chat --socks 127.0.0.1:1"), Ok((true, SessionMode::Session)));
+        assert_eq!(options("chat --socks 127.0.0.1:1 --socks-isolate"), Ok((true, SessionMode::Server)));
+        let both = "chat --socks 127.0.0.1:1 --socks-isolate --session-mode entity";
+        assert_eq!(options(both), Ok((true, SessionMode::Entity)));
+        assert_eq!(options("chat --socks 127.0.0.1:1 --socks-no-names"), Ok((false, SessionMode::Session)));
+        assert!(options("chat --socks-no-names").is_err());
+        assert!(options("chat --socks 127.0.0.1:1 --socks-no-names --socks-isolate").is_err());
     }
 
     #[test]
