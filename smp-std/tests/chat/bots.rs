@@ -1,8 +1,12 @@
 //! Two bots talk JSON over two relays.
 
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use super::programs::{Bot, Relay, user};
+use super::programs::{Bot, PATIENCE, Relay, smp_chat, succeed, user};
 
 /// Connects two bots; gives the connection of each.
 fn connect(alice: &mut Bot, bob: &mut Bot, invite: serde_json::Value) -> (String, String) {
@@ -112,4 +116,35 @@ fn who_uses_an_invitation_may_be_let_in_by_hand() {
     assert_eq!(alice.wait(|line| line.get("error").is_some())["error"]["code"], "bad_line");
     assert_eq!(alice.ask(json!({ "command": "stop" }))["reply"], "done");
     alice.end();
+}
+
+/// Nobody reads what the program writes: it waits, and can be stopped all the same.
+#[test]
+fn a_program_whose_lines_nobody_reads_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    succeed(&data, &["init", "--server", "smp://LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI=@localhost:5223"]);
+    let mut child = smp_chat(&data, &["--json"]).stdin(Stdio::piped()).spawn().unwrap();
+    // The first character of its first line: it listens for signals by now.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    // More than a pipe holds comes back, but no more than two hold goes in.
+    let line = json!({ "command": "connections", "id": "x".repeat(1000) }).to_string();
+    for _ in 0..100 {
+        writeln!(child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not stop");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(130));
 }

@@ -9,6 +9,7 @@ mod input;
 mod json;
 mod live;
 mod once;
+mod output;
 mod passphrase;
 mod qr;
 mod screen;
@@ -17,7 +18,7 @@ mod talk;
 mod terminal;
 mod tuning;
 
-use std::io::{BufReader, Write as _, stdin, stdout};
+use std::io::{BufReader, stdin, stdout};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -29,6 +30,7 @@ use backend::Events as _;
 use book::Book;
 use folder::Folder;
 use live::Live;
+use output::Output;
 use screen::Screen;
 use talk::{Flow, Links, Talk};
 use tuning::Tuning;
@@ -191,11 +193,8 @@ async fn json(folder: &Folder, arguments: TalkArguments) -> Result<(), Failure> 
     let mut lines = input::lines(BufReader::new(stdin()));
     let automatic = if arguments.manual { json::Automatic::NOTHING } else { json::Automatic::of(&settings) };
     let servers = settings::server_list(&settings.servers)?;
-    let write = |line: &serde_json::Value| {
-        let mut out = stdout().lock();
-        let written = writeln!(out, "{line}").and_then(|()| out.flush());
-        written.map_err(|error| Failure::new(OTHER, format_args!("standard output: {error}")))
-    };
+    let output = Output::new(stdout());
+    let write = async |line: &serde_json::Value| output.line(line.to_string()).await;
     let mut session = json::Session::new(live.clone(), Book::new(storage), settings, automatic, write);
     session.begin(servers, !arguments.no_subscribe).await?;
     let result = tokio::select! {

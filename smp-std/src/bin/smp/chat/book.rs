@@ -21,6 +21,7 @@ const LAST_EVENT: [u8; 2] = [APPLICATION, 2];
 const CONTACTS: [u8; 2] = [APPLICATION, 3];
 const HISTORY: [u8; 2] = [APPLICATION, 4];
 const REQUESTS: [u8; 2] = [APPLICATION, 5];
+const DRAFTS: [u8; 2] = [APPLICATION, 6];
 
 /// How many records are read at a time.
 const PAGE: usize = 256;
@@ -115,6 +116,16 @@ pub(crate) struct Entry {
     pub(crate) text: Option<String>,
 }
 
+/// A message that is handed to the agent, and has no number here yet. It is written before, so that one that the agent
+/// took is not missing from the history when the program is killed right then; the agent tells later what became of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Draft {
+    pub(crate) time: i64,
+    pub(crate) text: String,
+    /// The number of a message that was sent after it: its own is lower, if it has one.
+    pub(crate) before: Option<u64>,
+}
+
 /// Changes that are made together.
 #[derive(Default)]
 pub(crate) struct Batch(Vec<Change>);
@@ -148,6 +159,15 @@ impl Batch {
 
     pub(crate) fn entry(&mut self, connection: ConnectionId, message: MessageId, entry: &Entry) {
         self.put(entry_key(connection, message), entry);
+    }
+
+    /// The drafts of a conversation from now on.
+    pub(crate) fn drafts(&mut self, connection: ConnectionId, drafts: &[Draft]) {
+        let key = key(DRAFTS, connection.as_bytes());
+        match drafts {
+            [] => self.0.push(Change::Delete { key }),
+            drafts => self.put(key, &drafts),
+        }
     }
 
     fn forget_entry(&mut self, connection: ConnectionId, message: MessageId) {
@@ -184,6 +204,20 @@ impl<S: Storage> Book<S> {
 
     pub(crate) fn entry(&mut self, connection: ConnectionId, message: MessageId) -> Result<Option<Entry>, Failure> {
         self.read(&entry_key(connection, message))
+    }
+
+    /// What was handed to the agent in a conversation and is not known to have been taken, the oldest first.
+    pub(crate) fn drafts(&mut self, connection: ConnectionId) -> Result<Vec<Draft>, Failure> {
+        Ok(self.read(&key(DRAFTS, connection.as_bytes()))?.unwrap_or_default())
+    }
+
+    /// Forgets all of it: another program sends now, and hears what becomes of messages.
+    pub(crate) fn forget_drafts(&mut self) -> Result<(), Failure> {
+        let mut batch = Batch::default();
+        for (connection, _) in self.all::<Vec<Draft>>(&DRAFTS)? {
+            batch.drafts(ConnectionId::from_bytes(connection), &[]);
+        }
+        if batch.0.is_empty() { Ok(()) } else { self.commit(batch) }
     }
 
     /// The last messages of a conversation, at most so many, the oldest first.

@@ -57,7 +57,7 @@ pub(crate) struct Session<C, S, W> {
     automatic: Automatic,
     /// Invitations with a choice of their own, until the program ends.
     allow: HashMap<ConnectionId, bool>,
-    /// Takes each line; fails when nobody reads any more.
+    /// Takes each line, and waits until it is written; fails when nobody reads any more.
     write: W,
 }
 
@@ -72,7 +72,7 @@ impl<C, S, W> Session<C, S, W>
 where
     C: Commands,
     S: Storage,
-    W: FnMut(&Value) -> Result<(), Failure>,
+    W: AsyncFnMut(&Value) -> Result<(), Failure>,
 {
     pub(crate) fn new(commands: C, book: Book<S>, settings: Settings, automatic: Automatic, write: W) -> Self {
         Self { commands, book, settings, automatic, allow: HashMap::new(), write }
@@ -80,6 +80,8 @@ where
 
     /// Takes the relays of the settings, and receives if it shall.
     pub(crate) async fn begin(&mut self, servers: ServerList, subscribe: bool) -> Result<(), Failure> {
+        // From now on the other program hears what becomes of messages.
+        self.book.forget_drafts()?;
         let commands =
             [Some(Command::SetServers { user: super::USER, servers }), subscribe.then_some(Command::SubscribeAll)];
         for command in commands.into_iter().flatten() {
@@ -95,7 +97,8 @@ where
         events: &mut impl Events,
     ) -> Result<(), Failure> {
         let release = env!("CARGO_PKG_VERSION");
-        (self.write)(&json!({ "event": "hello", "version": VERSION, "program": "smp chat", "release": release }))?;
+        (self.write)(&json!({ "event": "hello", "version": VERSION, "program": "smp chat", "release": release }))
+            .await?;
         loop {
             tokio::select! {
                 line = lines.recv() => match line {
@@ -117,7 +120,7 @@ where
             Input::Line(line) if line.trim().is_empty() => return Ok(Flow::Continue),
             Input::Line(line) => line,
             Input::Unreadable => {
-                self.answer(None, Err(Problem::new("bad_line", "the line is too long, or not UTF-8").into()))?;
+                self.answer(None, Err(Problem::new("bad_line", "the line is too long, or not UTF-8").into())).await?;
                 return Ok(Flow::Continue);
             }
         };
@@ -128,7 +131,7 @@ where
             Ok(Action::Stop) => (Ok(json!({ "reply": "done" })), Flow::Stop),
             Ok(action) => (self.act(action).await, Flow::Continue),
         };
-        self.answer(id, answer)?;
+        self.answer(id, answer).await?;
         Ok(flow)
     }
 
@@ -174,16 +177,16 @@ where
         }
     }
 
-    fn answer(&mut self, id: Option<Value>, answer: Result<Value, Refused>) -> Result<(), Failure> {
+    async fn answer(&mut self, id: Option<Value>, answer: Result<Value, Refused>) -> Result<(), Failure> {
         let mut line = answer.unwrap_or_else(|Refused(error)| json!({ "error": error }));
         if let Some(id) = id {
             line["id"] = id;
         }
-        (self.write)(&line)
+        (self.write)(&line).await
     }
 
     async fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        (self.write)(&event::event(event))?;
+        (self.write)(&event::event(event)).await?;
         let info = content::encode_profile(&self.settings.name);
         match &event.kind {
             EventKind::Confirmation { connection, .. }
@@ -218,7 +221,7 @@ where
         };
         line["automatic"] = name.into();
         line["event_id"] = event.id.map(|id| id.0).into();
-        (self.write)(&line)
+        (self.write)(&line).await
     }
 }
 

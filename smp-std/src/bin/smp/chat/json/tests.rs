@@ -10,7 +10,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/chat-json.m
 async fn session(automatic: Automatic, script: Script, lines: &[&str], told: Vec<Event>) -> (Vec<Value>, Vec<Command>) {
     let (commands, log) = double::commands(script);
     let mut written = Vec::new();
-    let write = |line: &Value| {
+    let write = async |line: &Value| {
         written.push(line.clone());
         Ok(())
     };

@@ -5,15 +5,16 @@ use smp_agent::event::{RatchetSync, SwitchPhase};
 use smp_agent::policy::server::Server;
 use smp_agent::storage::Storage;
 use smp_agent::{
-    Command, ConnectionError, ConnectionId, ConnectionOptions, Event, EventKind, InvitationId, MessageId, Reply,
+    Command, ConnectionError, ConnectionId, ConnectionOptions, Event, EventKind, InvitationId, MessageId, Refusal,
+    Reply,
 };
 
-use super::super::backend::Commands;
-use super::super::book::{Batch, Contact, Delivery, Entry, Request, Stage};
+use super::super::backend::{Commands, Rejection};
+use super::super::book::{Batch, Contact, Delivery, Draft, Entry, Request, Stage};
 use super::super::content;
 use super::super::terminal::{beginning, one_line};
 use super::{Talk, show};
-use crate::failure::Failure;
+use crate::failure::{Failure, OTHER};
 
 impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
     /// Takes an event: writes down what follows from it, prints it, answers it, and acknowledges it, in this order. After
@@ -55,13 +56,23 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
         let Some((_, request)) = requests.into_iter().find(|(id, _)| *id == invitation) else { return Ok(()) };
         let info = content::encode_profile(&self.settings.name);
         let options = ConnectionOptions::default();
-        let reply = self.ask(Command::Accept { invitation, info, options }).await?;
         let mut batch = Batch::default();
-        batch.forget_request(invitation);
-        if let Some(Reply::Connection(connection)) = reply {
-            let contact = Contact { name: request.name, named: false, stage: Stage::Connecting, link: None };
-            batch.contact(connection, &contact);
+        match self.commands.command(Command::Accept { invitation, info, options }).await {
+            Ok(Reply::Connection(connection)) => {
+                let contact = Contact { name: request.name, named: false, stage: Stage::Connecting, link: None };
+                batch.contact(connection, &contact);
+            }
+            Ok(_) => {}
+            Err(Rejection::Refused(refusal)) => {
+                self.say(format!("! {refusal}"));
+                // Whatever else is in the way may go away, and the request is still there then.
+                if refusal != Refusal::NoInvitation {
+                    return Ok(());
+                }
+            }
+            Err(stopped) => return Err(Failure::new(OTHER, stopped)),
         }
+        batch.forget_request(invitation);
         self.book.commit(batch)
     }
 
@@ -166,6 +177,11 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
                 if !relays.is_empty() {
                     lines.push(format!("deleted; a queue stays behind at {}", relays.join(", ")));
                 }
+                // What was told after /delete, or what another program deleted.
+                self.book.forget_history(connection)?;
+                batch.forget_contact(connection);
+                batch.drafts(connection, &[]);
+                self.current = self.current.filter(|current| *current != connection);
                 return Ok(lines);
             }
             EventKind::Failed { error, .. } => {
@@ -213,7 +229,7 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
         batch: &mut Batch,
     ) -> Result<Option<String>, Failure> {
         self.waiting.remove(&(connection, message));
-        let Some(mut entry) = self.book.entry(connection, message)? else { return Ok(None) };
+        let Some(mut entry) = self.sent_entry(connection, message, delivery, batch)? else { return Ok(None) };
         let text = beginning(entry.text.as_deref().unwrap_or_default());
         // A receipt can come before the relay's answer.
         if delivery != Delivery::Sent || entry.delivery == Delivery::Waiting {
@@ -222,6 +238,39 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
             return Ok(Some(format!("{} {name}: {text}", delivery.mark())));
         }
         Ok(None)
+    }
+
+    /// The entry of a message that was sent. What the program was about to send when it was killed has none yet.
+    fn sent_entry(
+        &mut self,
+        connection: ConnectionId,
+        message: MessageId,
+        delivery: Delivery,
+        batch: &mut Batch,
+    ) -> Result<Option<Entry>, Failure> {
+        let known = self.book.entry(connection, message)?;
+        // The agent tells of each message once whether it was sent, in their order; what was received may be told twice.
+        if delivery == Delivery::Received {
+            return Ok(known);
+        }
+        let mut drafts = self.book.drafts(connection)?;
+        if drafts.is_empty() {
+            return Ok(known);
+        }
+        let count = drafts.len();
+        // Those before a message that was sent later were never taken.
+        drafts.retain(|draft| draft.before.is_none_or(|later| message.0 < later));
+        let found = match known {
+            None if !drafts.is_empty() => {
+                let Draft { time, text, .. } = drafts.remove(0);
+                Some(Entry { time, delivery: Delivery::Waiting, text: Some(text) })
+            }
+            known => known,
+        };
+        if drafts.len() != count {
+            batch.drafts(connection, &drafts);
+        }
+        Ok(found)
     }
 
     fn relays(&mut self, kind: &EventKind) -> Vec<String> {

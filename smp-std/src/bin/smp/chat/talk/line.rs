@@ -5,8 +5,8 @@ use smp_agent::storage::Storage;
 use smp_agent::{Command, ConnectionId, ConnectionOptions, LinkRequest, PostQuantum, Reply};
 
 use super::super::backend::{Commands, Rejection};
-use super::super::book::{Batch, Contact, Delivery, Entry, Stage};
-use super::super::terminal::handle;
+use super::super::book::{Batch, Contact, Delivery, Draft, Entry, Stage};
+use super::super::terminal::{beginning, handle};
 use super::super::{USER, content};
 use super::names::{Typed, parse};
 use super::{Flow, Talk, show};
@@ -51,6 +51,13 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
         let connected: Vec<ConnectionId> = connected.map(|(connection, _)| connection).collect();
         if let [only] = connected[..] {
             self.current = Some(only);
+        }
+        for (connection, contact) in self.book.contacts()? {
+            for draft in self.book.drafts(connection)? {
+                let (name, text) = (&contact.name, beginning(&draft.text));
+                self.say(format!("! {name}: the program was stopped when it was about to send: {text}"));
+                self.say(format!("! {name}: if it was taken, a tick will tell"));
+            }
         }
         self.say("/help lists the commands");
         Ok(())
@@ -140,14 +147,24 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
     }
 
     async fn send(&mut self, connection: ConnectionId, text: &str) -> Result<(), Failure> {
+        let time = show::now();
+        let earlier = self.book.drafts(connection)?;
+        let draft = Draft { time, text: text.to_owned(), before: None };
+        let mut batch = Batch::default();
+        batch.drafts(connection, &[&earlier[..], &[draft]].concat());
+        self.book.commit(batch)?;
         let command = Command::Send { connection, body: content::encode_text(text), notify: true };
-        if let Some(Reply::Message(message)) = self.ask(command).await? {
-            let entry = Entry { time: show::now(), delivery: Delivery::Waiting, text: Some(text.to_owned()) };
-            let mut batch = Batch::default();
+        let reply = self.ask(command).await?;
+        let mut batch = Batch::default();
+        if let Some(Reply::Message(message)) = reply {
+            let entry = Entry { time, delivery: Delivery::Waiting, text: Some(text.to_owned()) };
             batch.entry(connection, message, &entry);
-            self.book.commit(batch)?;
+            let earlier = earlier.into_iter().map(|draft| Draft { before: draft.before.or(Some(message.0)), ..draft });
+            batch.drafts(connection, &earlier.collect::<Vec<_>>());
+        } else {
+            batch.drafts(connection, &earlier);
         }
-        Ok(())
+        self.book.commit(batch)
     }
 
     /// Makes an invitation. The link comes with an event.
@@ -271,6 +288,7 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
         self.book.forget_history(connection)?;
         let mut batch = Batch::default();
         batch.forget_contact(connection);
+        batch.drafts(connection, &[]);
         self.book.commit(batch)?;
         if self.current == Some(connection) {
             self.current = None;

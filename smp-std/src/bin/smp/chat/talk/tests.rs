@@ -260,6 +260,95 @@ async fn what_is_refused_is_said() {
 }
 
 #[tokio::test]
+async fn a_request_that_cannot_be_accepted_now_stays() {
+    let no_server = || Err(Rejection::Refused(Refusal::NoServer));
+    let mut scene = Scene::start(vec![Ok(Reply::Done), no_server(), connection(BOB)].into());
+    let (invitation, info) = (InvitationId::from_bytes([1; 12]), Content(b"Bob".to_vec()));
+    let request = EventKind::Request { connection: CAROL, invitation, info, servers: vec![], post_quantum: false };
+    scene.event(1, request).await;
+    assert!(scene.line("/accept Bob").await.starts_with('!'));
+    assert!(scene.line("/contacts").await.contains("Bob (asks at your address)"));
+    scene.line("/accept Bob").await;
+    assert!(scene.line("/contacts").await.contains("Bob (connecting)"));
+    // Done before a crash: then it is over.
+    let gone = vec![Ok(Reply::Done), Err(Rejection::Refused(Refusal::NoInvitation))];
+    let mut scene = Scene::start(gone.into());
+    let info = Content(b"Bob".to_vec());
+    let request = EventKind::Request { connection: CAROL, invitation, info, servers: vec![], post_quantum: false };
+    scene.event(1, request).await;
+    scene.line("/accept Bob").await;
+    assert!(!scene.line("/contacts").await.contains("asks"));
+}
+
+/// Events that were on their way when a conversation was deleted bring it back, until the agent says that it is gone.
+#[tokio::test]
+async fn a_conversation_is_deleted_at_the_latest_when_the_agent_says_so() {
+    let disk = Disk::default();
+    let mut scene = Scene::new(disk.clone(), settings(), vec![].into());
+    scene.event(1, info(BOB, "Bob")).await;
+    scene.line("/delete Bob").await;
+    scene.event(2, message(BOB, 1, "late")).await;
+    scene.event(3, connected(BOB)).await;
+    scene.event(4, EventKind::Deleted { connection: BOB, failures: vec![] }).await;
+    assert_eq!(disk.records.lock().len(), 1, "the number of the last event");
+    assert_eq!(scene.talk.prompt().unwrap(), "> ");
+}
+
+/// The program is killed between the agent's commit and its own. What the agent has is in the history, and nothing else.
+#[tokio::test]
+async fn what_was_sent_is_in_the_history_wherever_the_program_was_killed() {
+    let sent = |message| EventKind::Sent { connection: BOB, message: MessageId(message), proxied: false };
+    for (cut, taken) in [(0, false), (1, false), (1, true), (2, true)] {
+        let records = Arc::new(Mutex::new(MemoryStorage::default()));
+        let mut first = Scene::new(Disk { records: Arc::clone(&records), commits: None }, settings(), vec![].into());
+        first.event(1, info(BOB, "Bob")).await;
+        first.event(2, connected(BOB)).await;
+        let commits = Some(Arc::new(Mutex::new(cut)));
+        let disk = Disk { records: Arc::clone(&records), commits };
+        let script: Script = match taken {
+            true => vec![Ok(Reply::Message(MessageId(4)))],
+            false => vec![Err(Rejection::Stopped("killed".into()))],
+        }
+        .into();
+        let mut second = Scene::new(disk, settings(), script);
+        let result = second.talk.line("@Bob one").await;
+        assert_eq!(result.is_ok(), cut == 2);
+        assert_eq!(second.log.take().len(), usize::from(cut > 0), "nothing is sent that could not be written");
+
+        let disk = Disk { records: Arc::clone(&records), commits: None };
+        let mut third = Scene::new(disk.clone(), settings(), vec![Ok(Reply::Message(MessageId(5)))].into());
+        third.talk.greet().unwrap();
+        assert_eq!(third.printed().contains("about to send: one"), cut == 1);
+        third.line("@Bob two").await;
+        if taken {
+            assert_eq!(third.event(3, sent(4)).await, "✓ Bob: one", "{cut}");
+        }
+        assert_eq!(third.event(4, sent(5)).await, "✓ Bob: two");
+        let expected: Vec<_> = ["one", "two"].into_iter().skip(usize::from(!taken)).collect();
+        let expected: Vec<_> = expected.into_iter().map(|text| (Some(text.to_owned()), Delivery::Sent)).collect();
+        assert_eq!(third.history(BOB), expected, "cut at {cut}, {taken}");
+        // Nothing is left over.
+        assert!(third.talk.book.drafts(BOB).unwrap().is_empty());
+        assert_eq!(third.event(5, sent(9)).await, "", "sent by another program");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_or_sent_by_another_program_leaves_no_draft() {
+    let disk = Disk::default();
+    let refused = Err(Rejection::Refused(Refusal::Prohibited));
+    let mut scene = Scene::new(disk.clone(), settings(), vec![Ok(Reply::Done), refused].into());
+    scene.event(1, info(BOB, "Bob")).await;
+    assert!(scene.line("@Bob one").await.starts_with('!'));
+    assert!(scene.talk.book.drafts(BOB).unwrap().is_empty());
+    let mut batch = Batch::default();
+    batch.drafts(BOB, &[super::super::book::Draft { time: 1, text: "x".into(), before: None }]);
+    scene.talk.book.commit(batch).unwrap();
+    Book::new(disk).forget_drafts().unwrap();
+    assert!(scene.talk.book.drafts(BOB).unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_deleted_conversation_leaves_nothing() {
     let disk = Disk::default();
     let mut scene = Scene::new(disk.clone(), settings(), vec![].into());
