@@ -10,7 +10,7 @@ use crate::error::ConnectionError;
 use crate::id::{ConnectionId, EventId, InvitationId, MessageId};
 use crate::policy::integrity::Integrity;
 use crate::policy::server::Server;
-use crate::request::Failure;
+use crate::request::{Blocked, Failure};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -297,6 +297,18 @@ pub enum EventKind {
         /// The relay.
         server: Server,
     },
+    /// The operator of a relay blocked a queue (`BLOCKED`). It is told once; what waits for the queue is not sent, and
+    /// nothing is tried again by itself. When the operator opens the queue, the next message or subscription succeeds.
+    QueueBlocked {
+        /// The connection.
+        connection: ConnectionId,
+        /// Whether it is a queue of this side, which receives; the peer's otherwise.
+        receiving: bool,
+        /// The relay.
+        server: Server,
+        /// Why.
+        blocked: Blocked,
+    },
     /// A connection was deleted, with the queues that could be deleted (`DEL_RCVQS`, `DEL_CONNS`).
     Deleted {
         /// The connection.
@@ -344,6 +356,7 @@ impl EventKind {
             | Self::Redundancy { connection, .. }
             | Self::SubscriptionEnded { connection }
             | Self::QueueDeleted { connection, .. }
+            | Self::QueueBlocked { connection, .. }
             | Self::Deleted { connection, .. }
             | Self::Failed { connection, .. } => Some(*connection),
             Self::Up { .. } | Self::Down { .. } => None,

@@ -298,15 +298,49 @@ pub enum Reason {
     TooLarge,
     /// There is no message to acknowledge.
     NoMessage,
-    /// The operator of the relay blocked the queue.
-    Blocked,
+    /// `BLOCKED`: the operator of the relay blocked the queue. It may be opened again.
+    Blocked(Blocked),
     /// The relay answered something that is no answer to this.
     Unexpected,
     /// The relay refused for another reason.
     Refused,
 }
 
+/// What the operator of a relay says of a queue that it blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Why.
+    pub reason: BlockingReason,
+    /// What users shall be told of the relay, from version 18 of the session on.
+    pub notice: Option<Notice>,
+}
+
+/// Why an operator blocked a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlockingReason {
+    /// Unwanted messages.
+    Spam,
+    /// What was sent or shown through it.
+    Content,
+}
+
+/// An operator's notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// For how many seconds it holds; `None` for good.
+    pub ttl: Option<i64>,
+}
+
 impl Failure {
+    /// Why the operator of the relay blocked the queue it is about, if that is what failed.
+    #[must_use]
+    pub const fn blocked(&self) -> Option<Blocked> {
+        match (self.by, self.reason) {
+            (Reporter::Relay, Reason::Blocked(blocked)) => Some(blocked),
+            _ => None,
+        }
+    }
+
     /// A failure of the relay, or of the own connection to it.
     #[must_use]
     pub const fn of_relay(reason: Reason) -> Self {
@@ -350,7 +384,10 @@ impl fmt::Display for Failure {
             Reason::Quota => "the queue is full",
             Reason::TooLarge => "the message is too large",
             Reason::NoMessage => "no message to acknowledge",
-            Reason::Blocked => "the operator blocked the queue",
+            Reason::Blocked(Blocked { reason: BlockingReason::Spam, .. }) => "the operator blocked the queue as spam",
+            Reason::Blocked(Blocked { reason: BlockingReason::Content, .. }) => {
+                "the operator blocked the queue for its content"
+            }
             Reason::Unexpected => "answered something else",
             Reason::Refused => "refused",
         })?;
@@ -383,6 +420,15 @@ pub enum RelayEvent {
         session: SessionKey,
         /// The recipient's id of the queue.
         queue: Vec<u8>,
+    },
+    /// `ERR BLOCKED`: the operator of the relay has blocked the queue.
+    QueueBlocked {
+        /// The connection it came over.
+        session: SessionKey,
+        /// The recipient's id of the queue.
+        queue: Vec<u8>,
+        /// Why.
+        blocked: Blocked,
     },
     /// The connection ended, and with it its subscriptions. Requests that were under way fail by themselves.
     Disconnected(SessionKey),

@@ -7,7 +7,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use smp_agent::policy::server::Server;
 use smp_agent::request::{
-    AccessKey, Answer, CreatedQueue, Failure, LinkData, NewLink, NewQueue, Operation, QueueAccess, Reason,
+    AccessKey, Answer, Blocked, BlockingReason, CreatedQueue, Failure, LinkData, NewLink, NewQueue, Operation,
+    QueueAccess, Reason,
 };
 use smp_agent::time::{SECOND, Time};
 use smp_crypto::delivery;
@@ -114,6 +115,7 @@ impl Story {
             }
             Push::Ended(_) => (connection, Vec::new(), "END".into()),
             Push::Deleted(_) => (connection, Vec::new(), "DELD".into()),
+            Push::Blocked(..) => (connection, Vec::new(), "BLOCKED".into()),
         });
         read.collect()
     }
@@ -126,6 +128,8 @@ impl Story {
         Operation::Acknowledge { queue: queue.access.clone(), message_id: message_id.to_vec() }
     }
 }
+
+const SPAM: Blocked = Blocked { reason: BlockingReason::Spam, notice: None };
 
 #[test]
 fn messages_come_one_after_the_other_and_again_until_they_are_acknowledged() {
@@ -298,8 +302,8 @@ fn old_messages_expire_and_operators_block_queues() {
     assert!(story.texts(&queue).is_empty(), "the old one is still to be acknowledged");
     story.done(1, &story.acknowledge(&queue, &old));
     assert_eq!(story.texts(&queue), [(1, "new".into())]);
-    story.relay.block(&queue.created.sender_id);
-    assert_eq!(story.send(&queue, None, "more").expect_err("blocked").reason, Reason::Blocked);
+    story.relay.block(&queue.created.sender_id, Some(SPAM));
+    assert_eq!(story.send(&queue, None, "more").expect_err("blocked").reason, Reason::Blocked(SPAM));
     assert_eq!(
         story.refused(
             1,
@@ -308,7 +312,7 @@ fn old_messages_expire_and_operators_block_queues() {
                 sender_key: AuthorizationKey::Ed25519(queue.access.key.public()),
             }
         ),
-        Reason::Blocked
+        Reason::Blocked(SPAM)
     );
     story.done(1, &Operation::Delete(queue.access.clone()));
 }

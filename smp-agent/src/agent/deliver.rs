@@ -134,6 +134,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.finish(work);
                 if let Some(queue) = connection.send_queue_mut(number) {
                     queue.full_since = None;
+                    queue.blocked = None;
                 }
                 self.failing.remove(&(id, number));
                 self.complete(id, &mut connection, number, message, outgoing, Outcome::Delivered { proxied })?;
@@ -159,6 +160,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         mut outgoing: Outgoing,
         failure: Failure,
     ) -> Result<(), S> {
+        self.send_queue_blocked(id, connection, number, &failure)?;
         let introduction = matches!(outgoing.kind, OutgoingKind::Confirmation { .. } | OutgoingKind::Invitation { .. });
         let session = connection.send_queue(number).map(|queue| self.session(connection.user, &queue.server, id));
         if let Some(session) = &session
@@ -190,7 +192,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         if age > expiry {
             self.finish(work);
-            return self.expire(id, connection, number, expiry, failure);
+            return self.fail_waiting(id, connection, number, Some(expiry), failure);
         }
         if failure.reason == Reason::Quota {
             let now = self.now;
@@ -243,10 +245,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         failure: Failure,
     ) -> Result<(), S> {
         // With others left, one that is gone is no loss.
-        let gone = matches!(failure.reason, Reason::NotAuthorized | Reason::Blocked);
+        let gone = matches!(failure.reason, Reason::NotAuthorized | Reason::Blocked(_));
         let others = connection.send_queues.iter().any(|queue| queue.number != number && queue.is_usable());
         if gone && others && connection.stage == Stage::Connected {
             return self.send_queue_gone(id, connection, number);
+        }
+        let introduction = matches!(outgoing.kind, OutgoingKind::Confirmation { .. } | OutgoingKind::Invitation { .. });
+        if failure.blocked().is_some() && !introduction {
+            return self.fail_waiting(id, connection, number, None, failure);
         }
         self.complete(id, connection, number, message, outgoing, Outcome::Failed(DeliveryProblem::Failed(failure)))
     }
@@ -260,13 +266,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    /// All messages of a queue that are older than allowed fail.
-    fn expire(
+    /// All messages of a queue fail, or those that are older than so many milliseconds.
+    fn fail_waiting(
         &mut self,
         id: ConnectionId,
         connection: &mut Connection,
         number: u32,
-        expiry: u64,
+        expiry: Option<u64>,
         failure: Failure,
     ) -> Result<(), S> {
         let waiting: Vec<MessageId> =
@@ -274,7 +280,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let mut failed = Vec::new();
         for message in waiting {
             let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? else { continue };
-            if self.now.since(outgoing.created) <= expiry {
+            if expiry.is_some_and(|expiry| self.now.since(outgoing.created) <= expiry) {
                 break;
             }
             if matches!(outgoing.kind, OutgoingKind::Application) && !outgoing.delivered && outgoing.waiting <= 1 {
@@ -288,7 +294,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if failed.is_empty() {
             return Ok(());
         }
-        self.notify(EventKind::NotSent { connection: id, messages: failed, problem: DeliveryProblem::Expired })
+        let problem = if expiry.is_some() { DeliveryProblem::Expired } else { DeliveryProblem::Failed(failure) };
+        self.notify(EventKind::NotSent { connection: id, messages: failed, problem })
     }
 
     /// A queue is done with a message; when all are, nothing of it is left here.

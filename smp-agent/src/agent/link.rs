@@ -284,6 +284,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         } else {
             queue.link = None;
         }
+        self.receive_queue_blocked(id, &mut connection, number, &failure)?;
         self.save(id, connection)?;
         self.fail(id, ConnectionError::Relay(failure))
     }

@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod blocked;
 mod commands;
 mod deliver;
 mod enqueue;

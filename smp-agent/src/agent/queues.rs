@@ -94,6 +94,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             tried: Default::default(),
             suspended: None,
             held: None,
+            blocked: None,
             since: self.now,
         });
         number
@@ -121,6 +122,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             switch: None,
             full_since: None,
             disabled: false,
+            blocked: None,
         });
         Some(number)
     }
@@ -320,6 +322,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 }
             }
             Err(failure) => {
+                self.send_queue_blocked(id, &mut connection, number, &failure)?;
                 let session =
                     connection.send_queue(number).map(|queue| self.session(connection.user, &queue.server, id));
                 if session.is_some_and(|session| self.goes_directly(work, &session, &failure)) {
@@ -362,6 +365,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     if let Some(queue) = connection.receive_queue_mut(number) {
                         queue.secure_with = None;
                     }
+                    self.receive_queue_blocked(id, &mut connection, number, &failure)?;
                     self.fail(id, ConnectionError::Relay(failure))?;
                     self.new_queue_failed(id, &mut connection, number)?;
                 }
@@ -377,8 +381,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         number: u32,
         result: core::result::Result<Answer, Failure>,
     ) -> Result<(), S> {
-        if let Err(failure) = result
-            && matches!(self.next(work, &failure), Next::Later)
+        if let Err(failure) = &result
+            && matches!(self.next(work, failure), Next::Later)
         {
             return Ok(());
         }
@@ -387,6 +391,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let Some(mut connection) = self.load(id) else { return Ok(()) };
         if let Some(queue) = connection.receive_queue_mut(number) {
             queue.acknowledging = false;
+            if result.is_ok() {
+                queue.blocked = None;
+            }
+        }
+        if let Err(failure) = &result {
+            self.receive_queue_blocked(id, &mut connection, number, failure)?;
         }
         self.hear(id, &connection, number);
         self.save(id, connection)

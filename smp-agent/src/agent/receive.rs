@@ -31,7 +31,7 @@ use crate::policy::session::SessionKey;
 use crate::record::{
     Acknowledgement, Connection, EventRecord, OutgoingKind, QueueStatus, ReceivedFrom, ReplyQueue, Secret, Stage,
 };
-use crate::request::{Delivery, RelayEvent};
+use crate::request::{Delivery, Failure, Reason, RelayEvent};
 use crate::storage::Storage;
 use crate::table::Key;
 
@@ -64,6 +64,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 let Some((id, number)) = self.find_queue(&session, queue) else { return Ok(()) };
                 self.unsubscribe(id, number);
                 self.notify(EventKind::SubscriptionEnded { connection: id })
+            }
+            RelayEvent::QueueBlocked { session, queue, blocked } => {
+                let Some((id, number)) = self.find_queue(&session, queue) else { return Ok(()) };
+                self.subscription_refused(id, number, Failure::of_relay(Reason::Blocked(blocked)))
             }
             RelayEvent::QueueDeleted { session, queue } => {
                 let Some((id, number)) = self.find_queue(&session, queue) else { return Ok(()) };

@@ -182,8 +182,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// A relay refuses to deliver from a queue.
     pub(super) fn subscription_refused(&mut self, id: ConnectionId, number: u32, failure: Failure) -> Result<(), S> {
         let Some(mut connection) = self.load(id) else { return Ok(()) };
-        let gone = matches!(failure.reason, Reason::NotAuthorized | Reason::Blocked);
+        let blocked = self.receive_queue_blocked(id, &mut connection, number, &failure)?;
+        let gone = matches!(failure.reason, Reason::NotAuthorized | Reason::Blocked(_));
         if gone && connection.deleting.is_none() && self.receive_queue_lost(id, &mut connection, number)? {
+            return self.save(id, connection);
+        }
+        if blocked {
             return self.save(id, connection);
         }
         self.fail(id, ConnectionError::Relay(failure))

@@ -231,6 +231,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.unsubscribed.insert(session.clone());
             }
         }
+        self.open_again(&receiving)?;
         self.hear_of_session(&receiving);
         if !up.is_empty() {
             let connections = up.into_iter().collect();

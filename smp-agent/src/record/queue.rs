@@ -13,7 +13,7 @@ use smp_proto::version::ClientVersion;
 use super::Secret;
 use crate::id::EventId;
 use crate::policy::server::Server;
-use crate::request::{AccessKey, LinkData, QueueAccess};
+use crate::request::{AccessKey, Blocked, LinkData, QueueAccess};
 use crate::time::Time;
 
 /// What a queue is for.
@@ -167,6 +167,8 @@ pub(crate) struct ReceiveQueue {
     pub(crate) suspended: Option<bool>,
     /// The number of its last message, which waits for earlier ones of other queues.
     pub(crate) held: Option<i64>,
+    /// Why the operator of its relay has blocked it, as the application was told.
+    pub(crate) blocked: Option<Blocked>,
     /// When it was wanted, and later when the connection was made, or when another one took its place.
     pub(crate) since: Time,
 }
@@ -248,6 +250,8 @@ pub(crate) struct SendQueue {
     pub(crate) full_since: Option<Time>,
     /// Nothing can be sent to it any more.
     pub(crate) disabled: bool,
+    /// Why the operator of its relay has blocked it, as the application was told.
+    pub(crate) blocked: Option<Blocked>,
 }
 
 impl SendQueue {

@@ -136,7 +136,7 @@ impl App {
             EventKind::Message { message, .. } => message.integrity != Integrity::Ok,
             EventKind::Receipt { intact, .. } => !intact,
             EventKind::NotSent { .. } | EventKind::Failed { .. } | EventKind::QueueDeleted { .. } => true,
-            EventKind::SubscriptionEnded { .. } => true,
+            EventKind::SubscriptionEnded { .. } | EventKind::QueueBlocked { .. } => true,
             _ => false,
         };
         if bad && !self.manners.expects_failures {

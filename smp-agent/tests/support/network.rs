@@ -2,7 +2,9 @@
 
 use smp_agent::policy::server::Server;
 use smp_agent::policy::session::SessionKey;
-use smp_agent::request::{Answer, Delivery, Failure, Operation, Reason, RelayEvent, Reporter, Request, RequestId};
+use smp_agent::request::{
+    Answer, Blocked, Delivery, Failure, Operation, Reason, RelayEvent, Reporter, Request, RequestId,
+};
 use smp_agent::time::SECOND;
 
 use super::party::{Link, UnderWay, Way};
@@ -214,6 +216,12 @@ impl World {
         result
     }
 
+    /// The operator of a relay blocks a queue, or opens it again.
+    pub fn block(&mut self, relay: usize, sender_id: &[u8], blocked: Option<Blocked>) {
+        self.relays[relay].relay.block(sender_id, blocked);
+        self.push_all();
+    }
+
     /// Sends what relays say without being asked on its way.
     pub(super) fn push_all(&mut self) {
         for relay in 0..self.relays.len() {
@@ -249,6 +257,7 @@ impl World {
             }
             Push::Ended(queue) => RelayEvent::SubscriptionEnded { session, queue },
             Push::Deleted(queue) => RelayEvent::QueueDeleted { session, queue },
+            Push::Blocked(queue, blocked) => RelayEvent::QueueBlocked { session, queue, blocked },
         };
         self.input(party, |agent, now| agent.relay_event(now, event));
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use smp_agent::policy::server::Server;
-use smp_agent::request::{AccessKey, Answer, CreatedQueue, Failure, NewQueue, Operation, QueueAccess, Reason};
+use smp_agent::request::{AccessKey, Answer, Blocked, CreatedQueue, Failure, NewQueue, Operation, QueueAccess, Reason};
 use smp_agent::time::Time;
 use smp_crypto::hash::sender_id;
 use smp_crypto::key::{AuthorizationKey, X25519SecretKey};
@@ -52,6 +52,8 @@ pub enum Push {
     Ended(Vec<u8>),
     /// `DELD`.
     Deleted(Vec<u8>),
+    /// `ERR BLOCKED`.
+    Blocked(Vec<u8>, Blocked),
 }
 
 /// A relay.
@@ -159,10 +161,14 @@ impl Relay {
         self.links.clear();
     }
 
-    /// Blocks a queue, as an operator may.
-    pub fn block(&mut self, sender_id: &[u8]) {
+    /// Blocks a queue, or opens it again, as an operator may.
+    pub fn block(&mut self, sender_id: &[u8], blocked: Option<Blocked>) {
         let id = self.senders.get(sender_id).expect("a queue with this sender's id");
-        self.queues.get_mut(id).expect("the same queue").blocked = true;
+        let queue = self.queues.get_mut(id).expect("the same queue");
+        queue.blocked = blocked;
+        if let (Some(blocked), Some(subscriber)) = (blocked, queue.subscriber) {
+            self.pushes.push((subscriber, Push::Blocked(id.clone(), blocked)));
+        }
     }
 
     /// Forgets messages that have waited for too long.
@@ -262,7 +268,10 @@ impl Relay {
     /// The same for commands that blocked queues refuse.
     fn own_open(&mut self, caller: Caller, access: &QueueAccess) -> Result<&mut Queue, Failure> {
         let queue = self.own(caller, access)?;
-        if queue.blocked { Err(Failure::of_relay(Reason::Blocked)) } else { Ok(queue) }
+        match queue.blocked {
+            Some(blocked) => Err(Failure::of_relay(Reason::Blocked(blocked))),
+            None => Ok(queue),
+        }
     }
 
     fn secure(&mut self, caller: Caller, access: &QueueAccess, key: &AuthorizationKey) -> Result<Answer, Failure> {
@@ -275,6 +284,9 @@ impl Relay {
         let Some(queue) = self.senders.get(&access.id).and_then(|id| self.queues.get_mut(id)) else {
             return Err(NOT_AUTHORIZED);
         };
+        if let Some(blocked) = queue.blocked {
+            return Err(Failure::of_relay(Reason::Blocked(blocked)));
+        }
         let mode = queue.mode;
         let result = queue.secure_by_sender(caller.party, &access.key).map(|()| Answer::Done);
         if mode != Some(QueueMode::Messaging) {

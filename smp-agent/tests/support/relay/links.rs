@@ -80,8 +80,8 @@ impl Relay {
         let Some(queue) = self.links.get(link_id).and_then(|id| self.queues.get_mut(id)) else {
             return Err(NOT_AUTHORIZED);
         };
-        if queue.blocked {
-            return Err(Failure::of_relay(Reason::Blocked));
+        if let Some(blocked) = queue.blocked {
+            return Err(Failure::of_relay(Reason::Blocked(blocked)));
         }
         queue.secure_by_sender(caller.party, key)?;
         let (_, data) = queue.link.clone().ok_or(NOT_AUTHORIZED)?;
@@ -98,8 +98,8 @@ impl Relay {
         if !open {
             return Err(NOT_AUTHORIZED);
         }
-        if queue.blocked {
-            return Err(Failure::of_relay(Reason::Blocked));
+        if let Some(blocked) = queue.blocked {
+            return Err(Failure::of_relay(Reason::Blocked(blocked)));
         }
         let (_, data) = queue.link.clone().ok_or(NOT_AUTHORIZED)?;
         Ok(Answer::Link { sender_id: queue.sender_id.clone(), data })

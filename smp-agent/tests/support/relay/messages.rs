@@ -60,8 +60,8 @@ impl Relay {
         if queue.suspended {
             return Err(NOT_AUTHORIZED);
         }
-        if queue.blocked {
-            return Err(Failure::of_relay(Reason::Blocked));
+        if let Some(blocked) = queue.blocked {
+            return Err(Failure::of_relay(Reason::Blocked(blocked)));
         }
         if queue.mode == Some(QueueMode::Messaging)
             && queue.sender_key.is_some()

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, VecDeque};
 
-use smp_agent::request::{AccessKey, Failure, LinkData};
+use smp_agent::request::{AccessKey, Blocked, Failure, LinkData};
 use smp_agent::time::{SECOND, Time};
 use smp_crypto::delivery::{self, SEALED_LENGTH};
 use smp_crypto::key::AuthorizationKey;
@@ -40,7 +40,7 @@ pub struct Queue {
     /// Its link and the data behind it.
     pub link: Option<(Vec<u8>, LinkData)>,
     pub(super) recipient_key: AccessKey,
-    pub(super) blocked: bool,
+    pub(super) blocked: Option<Blocked>,
     /// Who has secured it as its sender.
     pub(super) secured_by: Option<usize>,
     /// Whether a message was accepted that the sender's key authorized.
@@ -64,7 +64,7 @@ impl Queue {
             subscriber: None,
             link: None,
             recipient_key,
-            blocked: false,
+            blocked: None,
             secured_by: None,
             signed: false,
             outstanding: None,

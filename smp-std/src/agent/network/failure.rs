@@ -36,9 +36,9 @@
 //! | every other error of the transport | [`Reason::Refused`] |
 //! | another `PROXY PROTOCOL` error | as that error of a relay |
 
-use smp_agent::request::{Failure, Reason, Reporter};
+use smp_agent::request::{Blocked, BlockingReason, Failure, Notice, Reason, Reporter};
 use smp_proto::smp::SmpError;
-use smp_proto::smp::error::TransportError;
+use smp_proto::smp::error::{self, TransportError};
 
 use crate::client::{ClientError, HandshakeFailure, ProxyFailure};
 
@@ -116,9 +116,20 @@ fn of_answer(error: &SmpError<'_>) -> Reason {
         SmpError::Quota => Reason::Quota,
         SmpError::LargeMessage => Reason::TooLarge,
         SmpError::NoMessage => Reason::NoMessage,
-        SmpError::Blocked(_) => Reason::Blocked,
+        SmpError::Blocked(blocked) => Reason::Blocked(of_block(blocked)),
         SmpError::Internal | SmpError::Store(_) | SmpError::Block => Reason::Unavailable,
         _ => Reason::Refused,
+    }
+}
+
+/// What an operator says of a queue it blocked.
+pub(super) fn of_block(blocked: &smp_proto::smp::error::Blocked) -> Blocked {
+    Blocked {
+        reason: match blocked.reason {
+            error::BlockingReason::Spam => BlockingReason::Spam,
+            error::BlockingReason::Content => BlockingReason::Content,
+        },
+        notice: blocked.notice.map(|notice| Notice { ttl: notice.ttl }),
     }
 }
 
@@ -169,7 +180,16 @@ mod tests {
             (answered("QUOTA"), Reason::Quota, false),
             (answered("LARGE_MSG"), Reason::TooLarge, false),
             (answered("NO_MSG"), Reason::NoMessage, false),
-            (answered("BLOCKED reason=spam"), Reason::Blocked, false),
+            (
+                answered("BLOCKED reason=spam"),
+                Reason::Blocked(Blocked { reason: BlockingReason::Spam, notice: None }),
+                false,
+            ),
+            (
+                answered("BLOCKED reason=content,notice={\"ttl\":60}"),
+                Reason::Blocked(Blocked { reason: BlockingReason::Content, notice: Some(Notice { ttl: Some(60) }) }),
+                false,
+            ),
             (answered("INTERNAL"), Reason::Unavailable, true),
             (answered("STORE disk full"), Reason::Unavailable, true),
             (answered("BLOCK"), Reason::Unavailable, true),

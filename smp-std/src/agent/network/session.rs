@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use smp_agent::policy::session::SessionKey;
 use smp_agent::request::{Answer, Delivery, Failure, RelayEvent, RequestId};
+use smp_proto::smp::SmpError;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -169,7 +170,14 @@ fn relay_event(session: &SessionKey, event: Event) -> Option<RelayEvent> {
             Some(RelayEvent::SubscriptionEnded { session, queue: queue.as_bytes().to_vec() })
         }
         Event::QueueDeleted(queue) => Some(RelayEvent::QueueDeleted { session, queue: queue.as_bytes().to_vec() }),
-        // Queues that are blocked refuse the next command about them; notifications were not asked for.
+        Event::Error(Some(queue), error) => match error.get() {
+            SmpError::Blocked(blocked) => {
+                let blocked = failure::of_block(&blocked);
+                Some(RelayEvent::QueueBlocked { session, queue: queue.as_bytes().to_vec(), blocked })
+            }
+            _ => None,
+        },
+        // Notifications were not asked for.
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use smp_agent::event::Links;
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::{ConnectionId, Event, EventKind, MessageId};
 
-use super::words::{connection_error, failure, problem, put_bytes, put_content, server, servers, word};
+use super::words::{block, connection_error, failure, problem, put_bytes, put_content, server, servers, word};
 
 /// The line for an event.
 pub(super) fn event(event: &Event) -> Value {
@@ -132,6 +132,12 @@ fn kind(kind: &EventKind, object: &mut Map<String, Value>) -> &'static str {
         EventKind::QueueDeleted { server: relay, .. } => {
             put("server", server(relay).into());
             "queue_deleted"
+        }
+        EventKind::QueueBlocked { receiving, server: relay, blocked, .. } => {
+            put("receiving", (*receiving).into());
+            put("server", server(relay).into());
+            put("blocked", block(blocked));
+            "queue_blocked"
         }
         EventKind::Deleted { failures, .. } => {
             let failures =

@@ -132,6 +132,7 @@ fn everything_is_described() {
         ("error.rs", "LinkProblem"),
         ("request.rs", "Reason"),
         ("request.rs", "Reporter"),
+        ("request.rs", "BlockingReason"),
         ("summary.rs", "ConnectionState"),
         ("event.rs", "SwitchPhase"),
         ("event.rs", "RatchetSync"),

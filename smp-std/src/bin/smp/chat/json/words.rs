@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use serde_json::{Map, Value, json};
 use smp_agent::event::{Content, DeliveryProblem};
 use smp_agent::policy::server::Server;
+use smp_agent::request::{Blocked, Reason};
 use smp_agent::{ConnectionError, ConnectionSummary, Failure, Refusal};
 use smp_proto::wire::{Base64, base64_url_decode};
 
@@ -59,12 +60,25 @@ pub(super) fn servers(list: &[Server]) -> Vec<String> {
 }
 
 pub(super) fn failure(failure: &Failure) -> Value {
-    json!({
+    let mut object = json!({
         "by": word(&failure.by),
         "reason": word(&failure.reason),
         "temporary": failure.is_temporary(),
         "message": failure.to_string(),
-    })
+    });
+    if let Reason::Blocked(blocked) = &failure.reason {
+        object["blocked"] = block(blocked);
+    }
+    object
+}
+
+/// What an operator says of a queue it blocked.
+pub(super) fn block(blocked: &Blocked) -> Value {
+    let mut object = json!({ "reason": word(&blocked.reason) });
+    if let Some(notice) = blocked.notice {
+        object["notice"] = json!({ "ttl": notice.ttl });
+    }
+    object
 }
 
 pub(super) fn problem(problem: &DeliveryProblem) -> Value {
@@ -112,7 +126,7 @@ mod tests {
     use super::*;
     use smp_agent::error::LinkProblem;
     use smp_agent::event::RatchetSync;
-    use smp_agent::request::{Reason, Reporter};
+    use smp_agent::request::{BlockingReason, Notice, Reporter};
 
     #[test]
     fn words_are_names_of_variants() {
@@ -149,6 +163,10 @@ mod tests {
         assert_eq!(error["code"], "relay");
         assert_eq!(error["failure"]["by"], "proxy");
         assert_eq!(error["failure"]["temporary"], true);
+        let blocked = Blocked { reason: BlockingReason::Content, notice: Some(Notice { ttl: Some(60) }) };
+        let blocked = failure(&Failure::of_relay(Reason::Blocked(blocked)));
+        assert_eq!(blocked["reason"], "blocked");
+        assert_eq!(blocked["blocked"], json!({ "reason": "content", "notice": { "ttl": 60 } }));
         let error = connection_error(&ConnectionError::Link(LinkProblem::Hash));
         assert_eq!((&error["code"], &error["problem"]), (&"link".into(), &"hash".into()));
         assert_eq!(refusal(&Refusal::Ratchet(RatchetSync::Started))["ratchet"], "started");

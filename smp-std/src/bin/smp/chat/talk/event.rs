@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use smp_agent::event::{RatchetSync, SwitchPhase};
 use smp_agent::policy::server::Server;
+use smp_agent::request::BlockingReason;
 use smp_agent::storage::Storage;
 use smp_agent::{
     Command, ConnectionError, ConnectionId, ConnectionOptions, Event, EventKind, InvitationId, MessageId, Refusal,
@@ -171,6 +172,15 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
             }
             EventKind::QueueDeleted { server, .. } => {
                 lines.push(format!("! {name}: {} has deleted a queue", host(server)));
+            }
+            EventKind::QueueBlocked { receiving, server, blocked, .. } => {
+                let whose = if *receiving { "your queue" } else { "the other side's queue" };
+                let why = match blocked.reason {
+                    BlockingReason::Spam => "as spam",
+                    BlockingReason::Content => "for its content",
+                };
+                let then = if *receiving { format!("; /switch {name} moves it") } else { String::new() };
+                lines.push(format!("! {name}: the operator of {} has blocked {whose} {why}{then}", host(server)));
             }
             EventKind::Deleted { failures, .. } => {
                 let relays: Vec<String> = failures.iter().map(|(server, _)| host(server)).collect();

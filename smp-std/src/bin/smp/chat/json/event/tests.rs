@@ -2,7 +2,7 @@ use super::*;
 use crate::chat::json::request::tests::variants;
 use smp_agent::event::{Content, DeliveryProblem, RatchetSync, ReceivedMessage, SwitchPhase};
 use smp_agent::policy::server::Server;
-use smp_agent::request::Reason;
+use smp_agent::request::{Blocked, BlockingReason, Reason};
 use smp_agent::{ConnectionError, EventId, Failure, InvitationId};
 
 const SERVER: &str = "smp://LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI=@a.example";
@@ -66,6 +66,12 @@ pub(in crate::chat::json) fn examples() -> Vec<EventKind> {
         EventKind::Down { server: server.clone(), connections: vec![connection] },
         EventKind::SubscriptionEnded { connection },
         EventKind::QueueDeleted { connection, server: server.clone() },
+        EventKind::QueueBlocked {
+            connection,
+            receiving: true,
+            server: server.clone(),
+            blocked: Blocked { reason: BlockingReason::Spam, notice: None },
+        },
         EventKind::Deleted { connection, failures: vec![(server, failure)] },
         EventKind::Failed { connection, error: ConnectionError::Relay(failure) },
     ]
@@ -106,6 +112,7 @@ fn members_have_their_values() {
     assert_eq!(told("ratchet")["state"], "required");
     assert_eq!(told("up")["connections"], json!(["AQEBAQEBAQEBAQEB"]));
     assert_eq!(told("deleted")["failures"][0]["server"], SERVER);
+    assert_eq!(told("queue_blocked")["blocked"], json!({ "reason": "spam" }));
     assert_eq!(told("failed")["error"]["code"], "relay");
     assert_eq!(told("link_ready")["short_link"], "short");
 }
