@@ -52,6 +52,9 @@ pub struct Configuration {
     pub quota_expiry: u64,
     /// How long hashes of received messages and records of sent ones are kept, in milliseconds.
     pub retention: u64,
+    /// How many received messages of each connection are remembered at most, in 9 bytes each, to know their copies. A copy
+    /// of an earlier one is dropped all the same, and the application told of it.
+    pub remembered_messages: u32,
     /// How long a request to an address can be accepted or rejected before it is forgotten, and an invitation that was
     /// read be joined, in milliseconds.
     pub request_expiry: u64,
@@ -94,6 +97,7 @@ impl Default for Configuration {
             message_expiry: 2 * DAY,
             quota_expiry: 7 * DAY,
             retention: 21 * DAY,
+            remembered_messages: 262_144,
             request_expiry: 180 * DAY,
             cleanup_interval: 5 * MINUTE,
             deletion_attempts: 10,

@@ -101,7 +101,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let key = Key::received(id, ReceivedHashes::bucket(&hash));
         let mut hashes = self.transaction.get::<ReceivedHashes>(&key)?.unwrap_or_default();
         hashes.forget_before(self.oldest_day());
-        hashes.insert(&hash, self.now.day());
+        hashes.insert(&hash, self.now.day(), self.configuration.remembered_messages);
         self.transaction.put(&key, &hashes)
     }
 }

@@ -4,8 +4,14 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::MAX_VALUE_LENGTH;
+
 /// How many octets of a hash are kept, beside the one that chooses the record.
 const LENGTH: usize = 7;
+/// The most hashes in a record: no value of a storage may be longer.
+const MAX_HASHES: usize = MAX_VALUE_LENGTH / (2 + LENGTH) - 16;
+/// In how many records the hashes of a connection are.
+const RECORDS: u32 = 256;
 /// An entry: the day in which the message came, modulo 2^16, and octets of its hash.
 type Entry = [u8; 2 + LENGTH];
 
@@ -37,8 +43,11 @@ impl ReceivedHashes {
         self.entries().any(|[_, _, known @ ..]| known == octets)
     }
 
-    /// Adds a salted hash of this day.
-    pub(crate) fn insert(&mut self, hash: &[u8; 32], day: u32) {
+    /// Adds a salted hash of this day. The oldest are forgotten when so many messages of the connection are remembered.
+    pub(crate) fn insert(&mut self, hash: &[u8; 32], day: u32, remembered: u32) {
+        let most = usize::try_from(remembered / RECORDS).unwrap_or(MAX_HASHES).clamp(1, MAX_HASHES);
+        let excess = self.entries().count().saturating_add(1).saturating_sub(most);
+        self.0.drain(..excess.saturating_mul(2 + LENGTH).min(self.0.len()));
         let [_, _, high, low] = day.to_be_bytes();
         self.0.extend([high, low]);
         self.0.extend(Self::octets(hash));
@@ -74,7 +83,7 @@ mod tests {
         let mut hashes = ReceivedHashes::default();
         // Over the day on which the days wrap.
         for number in 0..100 {
-            hashes.insert(&hash(number), 65_500 + u32::from(number));
+            hashes.insert(&hash(number), 65_500 + u32::from(number), u32::MAX);
         }
         assert_eq!(hashes.0.len(), 900);
         assert!((0..100).all(|number| hashes.contains(&hash(number))) && !hashes.contains(&hash(100)));
@@ -84,5 +93,24 @@ mod tests {
         assert!(hashes.forget_before(65_600) && hashes.is_empty());
         assert!(!hashes.forget_before(65_601));
         assert_eq!(ReceivedHashes::bucket(&[5; 32]), 5);
+    }
+
+    #[test]
+    fn no_flood_makes_a_record_too_long() {
+        let hash = |number: u32| {
+            let mut hash = [9; 32];
+            hash[4..8].copy_from_slice(&number.to_be_bytes());
+            hash
+        };
+        for (remembered, most) in [(0, 1), (256 * 50, 50), (u32::MAX, 7_000)] {
+            let mut hashes = ReceivedHashes::default();
+            for number in 0..10_000 {
+                hashes.insert(&hash(number), 1, remembered);
+            }
+            let kept = (0..10_000).filter(|number| hashes.contains(&hash(*number))).count();
+            assert!(kept >= most && kept <= most + 300, "{kept} of {most}");
+            assert!(hashes.contains(&hash(9_999)) && !hashes.contains(&hash(0)));
+            assert!(crate::transaction::encode::<_, core::convert::Infallible>(&hashes).is_ok());
+        }
     }
 }
