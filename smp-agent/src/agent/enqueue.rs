@@ -152,6 +152,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(message)
     }
 
+    /// Whether a message was not delivered to all queues yet.
+    pub(super) fn is_waiting(&mut self, id: ConnectionId, message: Option<MessageId>) -> Result<bool, S> {
+        match message {
+            Some(message) => Ok(self.transaction.bytes(&Key::outgoing(id, message))?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// Makes a further queue wait for a message that waits already.
     pub(super) fn also_to(&mut self, id: ConnectionId, message: MessageId, queue: u32) -> Result<(), S> {
         let Some(mut outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? else { return Ok(()) };

@@ -23,7 +23,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     ) -> Result<(), S> {
         let key = Key::sent(id, number);
         if self.transaction.bytes(&key)?.is_none() {
-            self.take_early_receipt(id, connection, number)?;
+            self.take_early_receipt(id, connection, number, hash)?;
         }
         let Some(sent) = self.transaction.get::<SentRecord>(&key)? else { return Ok(()) };
         let intact = sent.hash == hash;
@@ -34,15 +34,22 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// A receipt that is here before the relay's answer shows that the message was delivered: the answer was lost, or a
-    /// copy in another queue is still on its way and not needed any more.
-    fn take_early_receipt(&mut self, id: ConnectionId, connection: &mut Connection, number: i64) -> Result<(), S> {
+    /// copy in another queue is still on its way and not needed any more. With another hash it is about another message,
+    /// whose number was used again after a storage was restored.
+    fn take_early_receipt(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: i64,
+        hash: &[u8],
+    ) -> Result<(), S> {
         let queues: alloc::vec::Vec<u32> = connection.send_queues.iter().map(|queue| queue.number).collect();
         for queue in queues {
             let Some(waiting) = self.waiting.get(&(id, queue)) else { continue };
             // Only what was tried can have arrived, which is the first of each queue.
             let Some(message) = waiting.front().copied() else { continue };
             let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? else { continue };
-            if outgoing.number == number && outgoing.kind == OutgoingKind::Application {
+            if outgoing.number == number && outgoing.hash == hash && outgoing.kind == OutgoingKind::Application {
                 self.hurry(&Work::Deliver(id, queue));
                 self.delivered_unanswered(id, connection, queue, message, outgoing)?;
             }

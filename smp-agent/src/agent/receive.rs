@@ -199,10 +199,17 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         {
             return Ok(Then::Acknowledge);
         }
-        if let Some(queue) = copy.receive_queue(number).and_then(|queue| queue.address()) {
+        let Some(queue) = copy.receive_queue(number) else { return Ok(Then::Acknowledge) };
+        if self.is_waiting(id, queue.continue_message)? {
+            return Ok(Then::Acknowledge);
+        }
+        if let Some(queue) = queue.address() {
             let reference = smp_proto::agent::QueueReference { server: queue.server, sender_id: queue.sender_id };
             let message = Message::QuotaContinue(reference);
-            self.send_message(id, connection, OutgoingKind::Continue, message, Manner::QUIET)?;
+            let message = self.send_message(id, connection, OutgoingKind::Continue, message, Manner::QUIET)?;
+            if let Some(queue) = connection.receive_queue_mut(number) {
+                queue.continue_message = Some(message);
+            }
         }
         Ok(Then::Acknowledge)
     }
@@ -545,6 +552,18 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         first: bool,
     ) -> Result<(), S> {
         let id = arrival.id;
+        let about_queues = matches!(
+            message,
+            Message::QuotaContinue(_)
+                | Message::AddQueues(_)
+                | Message::QueueKeys(_)
+                | Message::UseQueues(_)
+                | Message::TestQueues(_)
+        );
+        // Who was not let in has no say about where to send, and is not answered.
+        if about_queues && !matches!(connection.stage, Stage::Allowed | Stage::Greeting | Stage::Connected) {
+            return self.fail(id, ConnectionError::Prohibited);
+        }
         match message {
             Message::Application(_) => Ok(()),
             Message::Hello => self.hello_received(id, connection),

@@ -11,7 +11,7 @@ use smp_proto::uri::QueueAddress;
 use smp_proto::version::ClientVersion;
 
 use super::Secret;
-use crate::id::EventId;
+use crate::id::{EventId, MessageId};
 use crate::policy::server::Server;
 use crate::request::{AccessKey, Blocked, LinkData, QueueAccess};
 use crate::time::Time;
@@ -155,6 +155,8 @@ pub(crate) struct ReceiveQueue {
     pub(crate) last: Option<Acknowledgement>,
     /// Whether the relay is to be told that the last message was taken.
     pub(crate) acknowledging: bool,
+    /// The last message that told the sender that there is room again.
+    pub(crate) continue_message: Option<MessageId>,
     /// Whether it is subscribed to as soon as possible.
     pub(crate) subscribe: bool,
     /// Whether it is to be deleted at the relay.
@@ -246,6 +248,8 @@ pub(crate) struct SendQueue {
     /// The queue it takes the place of.
     pub(crate) replaces: Option<u32>,
     pub(crate) switch: Option<SendSwitch>,
+    /// The last message that told the recipient of the keys for it.
+    pub(crate) key_message: Option<MessageId>,
     /// When it was full last, and since when: nothing of it can be told from the relay otherwise.
     pub(crate) full_since: Option<Time>,
     /// Nothing can be sent to it any more.

@@ -14,6 +14,7 @@ pub mod envelopes;
 pub mod faults;
 pub mod network;
 pub mod party;
+pub mod puppet;
 pub mod relay;
 pub mod replay;
 pub mod run;

@@ -99,6 +99,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// QKEY.
     fn send_queue_key(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
         let Some(queue) = connection.send_queue(number).cloned() else { return Ok(()) };
+        if self.is_waiting(id, queue.key_message)? {
+            // A peer that asks again and again fills nothing.
+            return Ok(());
+        }
         let address = QueueAddress {
             server: queue.server.address(),
             sender_id: QueueId::new(&queue.sender_id).map_err(|_| Error::Record)?,
@@ -109,7 +113,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let keys = [QueueKey { queue: info, sender_key: AuthorizationKey::Ed25519(queue.key.public()) }];
         let keys = NonEmptyList::new(&keys).map_err(|_| Error::Record)?;
         let kind = OutgoingKind::QueueKey { queue: number };
-        self.send_message(id, connection, kind, Message::QueueKeys(keys), Manner::QUIET).map(drop)
+        let message = self.send_message(id, connection, kind, Message::QueueKeys(keys), Manner::QUIET)?;
+        if let Some(queue) = connection.send_queue_mut(number) {
+            queue.key_message = Some(message);
+        }
+        Ok(())
     }
 
     /// QKEY is at the peer's relay.
