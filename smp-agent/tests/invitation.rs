@@ -4,7 +4,10 @@
 mod support;
 
 use smp_agent::command::ConnectionOptions;
-use support::stories::{A, B, plain};
+use smp_agent::event::EventKind;
+use smp_agent::time::DAY;
+use support::Fault;
+use support::stories::{A, B, Pair, plain, two_parties};
 
 #[test]
 fn two_who_share_an_invitation_talk() {
@@ -15,4 +18,37 @@ fn two_who_share_an_invitation_talk() {
     world.run_until_quiet();
     assert_eq!(world.texts(pair, B), ["hello"]);
     assert_eq!(world.texts(pair, A), ["hello yourself"]);
+}
+
+#[test]
+fn who_was_let_in_is_connected_whatever_the_relay_says_of_the_answer() {
+    // B's answer has come to A, and nobody told B; then A's relay is away for longer than B tries.
+    let mut world = two_parties(2, |_, setup| {
+        setup.manners.allow = false;
+        setup.proxies = vec![2];
+    });
+    let (inviting, links) = world.invite(A, ConnectionOptions::default(), None);
+    let joining = world.join(B, &links.full, ConnectionOptions::default());
+    let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+    world.run_until(|world| world.parties[B].transcript.commands().iter().any(|line| line.starts_with("SEND")));
+    world.faults.lost_answers = 1_000;
+    world.run_until(|world| {
+        world.parties[A].app.of(inviting).any(|kind| matches!(kind, EventKind::Confirmation { .. }))
+    });
+    world.faults.lost_answers = 0;
+    world.at(world.now, Fault::Down(0));
+    world.run_for(1);
+    let info = b"A".to_vec();
+    world.command(A, smp_agent::Command::Allow { connection: inviting, info });
+    world.run_until(|world| world.are_connected(pair));
+    world.run_for(3 * DAY);
+    world.at(world.now, Fault::Up(0));
+    world.run_for(1);
+    world.tell(pair, A, "hello");
+    world.tell(pair, B, "hello yourself");
+    let events: Vec<_> = world.parties[B].app.of(joining).collect();
+    let place = |wanted: fn(&EventKind) -> bool| events.iter().position(|kind| wanted(kind)).expect("it was told");
+    assert!(
+        place(|kind| matches!(kind, EventKind::Joined { .. })) < place(|kind| matches!(kind, EventKind::Info { .. }))
+    );
 }

@@ -19,7 +19,7 @@ use crate::error::ConnectionError;
 use crate::event::{DeliveryProblem, EventKind};
 use crate::id::{ConnectionId, MessageId};
 use crate::policy::back_off::{MessageBackOff, Pace};
-use crate::record::{Connection, Outgoing, OutgoingKind, SendQueue, SentRecord, Stage};
+use crate::record::{Connection, Outgoing, OutgoingKind, QueueStatus, SendQueue, SentRecord, Stage};
 use crate::request::{Answer, Failure, Operation, Reason, Reporter};
 use crate::storage::Storage;
 use crate::table::Key;
@@ -228,6 +228,25 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
+    /// The initiator has answered before its relay: it has the own confirmation. Where that went to several queues, those
+    /// whose relays have not answered still have to learn who sends.
+    pub(super) fn confirmation_arrived(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
+        let queues: Vec<u32> = connection.send_queues.iter().map(|queue| queue.number).collect();
+        for number in queues {
+            let Some(message) = self.waiting.get(&(id, number)).and_then(|messages| messages.front().copied()) else {
+                continue;
+            };
+            let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? else { continue };
+            if outgoing.waiting <= 1 && !outgoing.delivered && matches!(outgoing.kind, OutgoingKind::Confirmation { .. })
+            {
+                self.hurry(&Work::Deliver(id, number));
+                let outcome = Outcome::Delivered { proxied: false };
+                self.complete(id, connection, number, message, outgoing, outcome)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the recipient may have secured a queue that this side did not.
     fn may_be_secured(&self, connection: &Connection, number: u32, outgoing: &Outgoing) -> bool {
         matches!(outgoing.kind, OutgoingKind::Confirmation { .. })
@@ -358,6 +377,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             }
             (OutgoingKind::Application, _) => Ok(()),
             (OutgoingKind::Confirmation { parameters }, Outcome::Delivered { .. }) => {
+                self.confirmation_delivered(id, connection, number, parameters.is_some())
+            }
+            (OutgoingKind::Confirmation { parameters }, Outcome::Failed(_))
+                if matches!(connection.stage, Stage::Greeting | Stage::Connected)
+                    && connection.send_queues.iter().all(|queue| queue.status < QueueStatus::Confirmed) =>
+            {
+                // It was answered: one of the queues has it, though no relay has said so.
                 self.confirmation_delivered(id, connection, number, parameters.is_some())
             }
             (OutgoingKind::Confirmation { .. }, Outcome::Failed(problem)) => {

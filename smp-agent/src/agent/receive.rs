@@ -408,6 +408,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let Ok(AgentMessage::ConnectionInfo(info)) = AgentMessage::from_bytes(&opened.plaintext) else {
             return self.dropped(id, ConnectionError::Message);
         };
+        self.confirmation_arrived(id, connection)?;
         self.raise_version(connection, introduction.version);
         connection.received_number = 1;
         connection.received_hash = sha256(&[&opened.plaintext]).to_vec();
