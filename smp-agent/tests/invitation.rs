@@ -52,3 +52,25 @@ fn who_was_let_in_is_connected_whatever_the_relay_says_of_the_answer() {
         place(|kind| matches!(kind, EventKind::Joined { .. })) < place(|kind| matches!(kind, EventKind::Info { .. }))
     );
 }
+
+#[test]
+fn who_let_somebody_in_is_connected_when_that_one_speaks() {
+    // A's confirmation has come to B, and nobody told A; then B's relay is away for longer than A tries.
+    let mut world = two_parties(3, |_, setup| setup.proxies = vec![2]);
+    let (inviting, links) = world.invite(A, ConnectionOptions::default(), None);
+    let joining = world.join(B, &links.full, ConnectionOptions::default());
+    let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+    world.run_until(|world| world.parties[A].transcript.commands().iter().any(|line| line.starts_with("SEND")));
+    world.faults.lost_answers = 1_000;
+    world.run_until(|world| world.parties[B].app.is_connected(joining));
+    world.faults.lost_answers = 0;
+    world.at(world.now, Fault::Down(1));
+    world.run_for(1);
+    assert!(!world.are_connected(pair));
+    world.tell(pair, B, "are you there");
+    world.run_for(3 * DAY);
+    assert!(world.are_connected(pair));
+    world.at(world.now, Fault::Up(1));
+    world.run_for(1);
+    world.tell(pair, A, "I am");
+}

@@ -228,7 +228,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
-    /// The initiator has answered before its relay: it has the own confirmation. Where that went to several queues, those
+    /// The peer has answered before its relay: it has the own confirmation. Where that went to several queues, those
     /// whose relays have not answered still have to learn who sends.
     pub(super) fn confirmation_arrived(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
         let queues: Vec<u32> = connection.send_queues.iter().map(|queue| queue.number).collect();
@@ -237,7 +237,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 continue;
             };
             let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? else { continue };
-            if outgoing.waiting <= 1 && !outgoing.delivered && matches!(outgoing.kind, OutgoingKind::Confirmation { .. })
+            if outgoing.waiting <= 1
+                && !outgoing.delivered
+                && matches!(outgoing.kind, OutgoingKind::Confirmation { .. })
             {
                 self.hurry(&Work::Deliver(id, number));
                 let outcome = Outcome::Delivered { proxied: false };

@@ -104,7 +104,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     ) -> Result<Then, S> {
         let Some(queue) = connection.receive_queue_mut(arrival.queue) else { return Ok(Then::Acknowledge) };
         queue.held = Some(number);
-        let Opened { plaintext, post_quantum, first } = opened;
+        let Opened { plaintext, post_quantum, first, .. } = opened;
         let held = Held { time: arrival.time, post_quantum, first, since: self.now, plaintext };
         self.transaction.put(&Key::held(arrival.id, arrival.queue), &held)?;
         Ok(Then::Hold)
@@ -159,7 +159,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let message_id = queue.last.as_ref().map(|last| last.message_id.clone()).unwrap_or_default();
         let Some(Held { time, post_quantum, first, plaintext, .. }) = held else { return Ok(()) };
         let arrival = Arrival { id, queue: number, message_id: &message_id, time };
-        let opened = Opened { plaintext, post_quantum, first };
+        let opened = Opened { plaintext, post_quantum, first, answers: false };
         let (mark, undo, before) = (self.transaction.mark(), self.undo.len(), connection.clone());
         let then = match self.take_opened(&arrival, connection, &opened) {
             // What would have followed from it is not possible.

@@ -22,6 +22,8 @@ pub(super) struct Opened {
     pub(super) post_quantum: bool,
     /// Whether the ratchet could not send before this message.
     pub(super) first: bool,
+    /// Whether the peer answers with it to what it was sent.
+    pub(super) answers: bool,
 }
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
@@ -75,7 +77,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let had_late = !late.is_empty();
         let first = !ratchet.can_send();
         let opened = match ratchet.decrypt(&mut late, &mut self.random, message) {
-            Ok(opened) => Opened { plaintext: opened.message.to_vec(), post_quantum: opened.encapsulated, first },
+            Ok(opened) => Opened {
+                plaintext: opened.message.to_vec(),
+                post_quantum: opened.encapsulated,
+                first,
+                answers: opened.advanced,
+            },
             Err(DecryptError::Ratchet(error)) => return Ok(Err(error)),
             Err(DecryptError::Store(never)) => match never {},
         };

@@ -481,6 +481,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.remember_received(id, &hash)?;
         self.queue_active(id, connection, arrival.queue)?;
         self.ratchet_works(id, connection)?;
+        if opened.answers && connection.stage == Stage::Allowed {
+            self.confirmation_arrived(id, connection)?;
+        }
         let Ok(AgentMessage::Sequenced { number, .. }) = AgentMessage::from_bytes(&opened.plaintext) else {
             return self.dropped(id, ConnectionError::Message);
         };

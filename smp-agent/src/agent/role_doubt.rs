@@ -104,7 +104,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Err(DecryptError::Ratchet(_)) => return Ok(None),
             Err(DecryptError::Store(never)) => match never {},
         };
-        let mut opened = Opened { plaintext, post_quantum, first };
+        let mut opened = Opened { plaintext, post_quantum, first, answers: false };
         let keys = Resynchronization::from_bytes(&record.keys).map_err(|_| Error::Record)?;
         let parameters = AgreedParameters::from_bytes(&record.peer).map_err(|_| Error::Record)?;
         // When both sides took the sender's role at the same moment, both can read both: the hashes tell which one stays.
