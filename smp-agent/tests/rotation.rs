@@ -285,6 +285,61 @@ fn a_move_survives_a_crash_at_every_commit() {
     }
 }
 
+/// One side replaces the ratchet, at any moment of a move.
+#[test]
+fn a_move_goes_on_under_a_new_ratchet() {
+    for (starts, wait) in [A, B].into_iter().flat_map(|side| (0..20).map(move |step| (side, step * 80))) {
+        let mut world = world(12, |_, setup| setup.manners.expects_failures = true);
+        let pair = world.connect(ConnectionOptions::default());
+        world.tell(pair, A, "before");
+        world.tell(pair, B, "before");
+        switch(&mut world, pair, A);
+        world.run_for(wait);
+        world.command(starts, Command::Resynchronize { connection: pair.connections[starts], force: true });
+        world.run_for(HOUR);
+        assert_eq!(completed(&world, pair, A), 1, "{starts} {wait} {}", world.describe());
+        world.tell(pair, A, "after");
+        world.tell(pair, B, "after");
+        assert_eq!(known(&world, pair), [1; 4], "{starts} {wait}");
+    }
+}
+
+/// The side that is to send to the new queue has an old copy of its storage from then on.
+#[test]
+fn a_move_ends_when_the_peer_has_forgotten_it() {
+    for wait in (0..14).map(|step| step * 100) {
+        let mut world = world(13, |_, setup| {
+            setup.manners = Manners { expects_failures: true, resynchronize: true, ..Manners::default() }
+        });
+        let pair = world.connect(ConnectionOptions::default());
+        world.tell(pair, A, "before");
+        world.tell(pair, B, "before");
+        world.settle();
+        let old = world.parties[B].storage.copy();
+        switch(&mut world, pair, A);
+        world.run_for(wait);
+        if phases(&world, pair, B, false).contains(&SwitchPhase::Secured) {
+            // From now on A may hear from nobody but who knows the new queue.
+            break;
+        }
+        world.restore(B, old);
+        world.run_for(MINUTE);
+        world.send(pair, A, "perhaps lost");
+        world.run_for(DAY);
+        world.tell(pair, A, "after");
+        world.tell(pair, B, "after");
+        // Done, or given up, or still to be given up: it can be tried again.
+        let connection = pair.connections[A];
+        let _ = world.try_command(A, Command::AbortSwitch { connection });
+        world.run_for(HOUR);
+        let before = phases(&world, pair, A, true).len();
+        switch(&mut world, pair, A);
+        world.run_for(HOUR);
+        assert_eq!(phases(&world, pair, A, true)[before..], WHOLE, "{wait} {}", world.describe());
+        world.tell(pair, B, "at last");
+    }
+}
+
 /// A conversation in a bad world, with moves.
 fn converse(seed: u64) {
     let mut world = plain(seed);

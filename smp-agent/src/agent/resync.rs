@@ -96,6 +96,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         self.send_ratchet_key(id, connection, &keys)?;
         self.replace_ratchet(id, &ratchet)?;
+        forget_told(connection);
         let mut record = NewRatchet::new(stored_keys(&keys)?);
         record.peer.clone_from(&pending.peer);
         self.keep_new_ratchet(id, &record)?;
@@ -199,6 +200,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             self.send_ratchet_key(id, connection, keys)?;
         }
         self.replace_ratchet(id, &ratchet)?;
+        forget_told(connection);
         self.set_sync(id, connection, RatchetSync::Agreed)?;
         self.forget_new_ratchet(id, connection);
         match role {
@@ -284,6 +286,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             RatchetSync::Agreed if connection.role_doubt.is_none() => self.forget_new_ratchet(id, connection),
             RatchetSync::Agreed => {}
         }
+        // What was said of queues last may be among what could not be read.
+        super::rotate::say_again(connection);
         if connection.role_doubt.is_some()
             && let Some(mut record) = self.transaction.get::<NewRatchet>(&Key::resynchronization(id))?
         {
@@ -324,6 +328,16 @@ impl NewRatchet {
     /// Whether it is only keys of the peer's, for a new start.
     fn is_unanswered(&self) -> bool {
         self.keys.is_empty()
+    }
+}
+
+/// What was said under another ratchet and still waits will not be read.
+fn forget_told(connection: &mut Connection) {
+    for queue in &mut connection.send_queues {
+        queue.key_message = None;
+    }
+    for queue in &mut connection.receive_queues {
+        queue.continue_message = None;
     }
 }
 

@@ -5,6 +5,8 @@
 mod receiver;
 mod sender;
 
+pub(super) use receiver::say_again;
+
 use smp_proto::agent::QueueReference;
 
 use crate::policy::server::Server;

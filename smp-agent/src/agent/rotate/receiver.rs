@@ -22,7 +22,7 @@ use crate::error::{ConnectionError, Error, Refusal};
 use crate::event::{EventKind, SwitchPhase};
 use crate::id::ConnectionId;
 use crate::policy::server::Server;
-use crate::record::{Connection, Mode, OutgoingKind, QueueStatus, ReceiveSwitch, Secret, Stage};
+use crate::record::{Connection, Mode, OutgoingKind, QueueStatus, ReceiveQueue, ReceiveSwitch, Secret, Stage};
 use crate::storage::Storage;
 use crate::time::{MINUTE, Time};
 
@@ -189,7 +189,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let coming: Vec<_> = coming.map(|queue| (queue.number, queue.status)).collect();
         for (number, status) in coming {
             let told = match (progress(connection, number), status) {
-                (Some(ReceiveSwitch::Started), QueueStatus::New) => self.send_added(id, connection, number),
+                (Some(ReceiveSwitch::Started), _) => self.send_added(id, connection, number),
                 (Some(ReceiveSwitch::SendingAdd), QueueStatus::Secured) => self.send_use(id, connection, number),
                 _ => continue,
             };
@@ -259,6 +259,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let Some(queue) = connection.receive_queue_mut(number) else { return Ok(()) };
         if queue.status != QueueStatus::New || queue.deleting {
             // Said twice, or too late.
+            let others = queue.envelope_secret != agreed_with(queue, &key);
+            if others && queue.is_coming() {
+                // The peer has forgotten the keys that the relay knows.
+                self.new_queue_failed(id, connection, number)?;
+            }
             return Ok(());
         }
         if !queue.is_coming() || !sending {
@@ -267,11 +272,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if !self.configuration.client_versions.contains(key.queue.version) {
             return self.fail(id, ConnectionError::Version);
         }
-        let sender = X25519PublicKey(key.queue.queue.dh_key.0);
-        let Ok(agreed) = queue.envelope_key().diffie_hellman(&sender) else {
-            return self.fail(id, ConnectionError::Crypto);
-        };
-        queue.envelope_secret = Some(Secret(*agreed.as_bytes()));
+        let Some(agreed) = agreed_with(queue, &key) else { return self.fail(id, ConnectionError::Crypto) };
+        queue.envelope_secret = Some(agreed);
         queue.version = queue.version.min(key.queue.version.0);
         queue.status = QueueStatus::Confirmed;
         queue.secure_with = Some(spki(&key.sender_key));
@@ -326,6 +328,23 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             queue.untested = false;
         }
         Ok(())
+    }
+}
+
+/// What is agreed with who will send into a queue; nothing with a key of small order.
+fn agreed_with(queue: &ReceiveQueue, key: &QueueKey<'_>) -> Option<Secret> {
+    let sender = X25519PublicKey(key.queue.queue.dh_key.0);
+    let agreed = queue.envelope_key().diffie_hellman(&sender).ok()?;
+    Some(Secret(*agreed.as_bytes()))
+}
+
+/// The peer is told again of queues that come: under the last ratchet it may not have read it.
+pub(in crate::agent) fn say_again(connection: &mut Connection) {
+    let coming = connection.receiving().filter(|queue| queue.is_coming());
+    for number in coming.map(|queue| queue.number).collect::<Vec<_>>() {
+        if matches!(progress(connection, number), Some(ReceiveSwitch::SendingAdd | ReceiveSwitch::SendingUse)) {
+            set_progress(connection, number, Some(ReceiveSwitch::Started));
+        }
     }
 }
 

@@ -99,8 +99,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// QKEY.
     fn send_queue_key(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
         let Some(queue) = connection.send_queue(number).cloned() else { return Ok(()) };
-        if self.is_waiting(id, queue.key_message)? {
-            // A peer that asks again and again fills nothing.
+        // A peer that asks again and again fills nothing; nor would it read what follows the keys for a new ratchet under the
+        // old one. It asks again then.
+        if self.is_waiting(id, queue.key_message)? || !self.is_synchronized(connection) {
             return Ok(());
         }
         let address = QueueAddress {
