@@ -3,7 +3,8 @@
 
 mod support;
 
-use smp_agent::command::ConnectionOptions;
+use smp_agent::command::{Command, ConnectionOptions};
+use smp_agent::event::RatchetSync;
 use smp_agent::time::{HOUR, MINUTE};
 use support::party::Setup;
 use support::stories::{A, B, Pair};
@@ -110,5 +111,29 @@ fn bad_networks_with_several_relays() {
         for side in [A, B] {
             assert!(world.texts(pair, side).is_sorted(), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn a_new_ratchet_waits_for_no_relay_that_is_away() {
+    for down in 0..4 {
+        let mut world = four_relays(7);
+        for party in &mut world.parties {
+            party.app.manners.expects_failures = true;
+        }
+        let pair = world.connect(redundant());
+        talk(&mut world, pair, &["one"]);
+        world.at(world.now, Fault::Down(down));
+        world.run_for(MINUTE);
+        world.command(A, Command::Resynchronize { connection: pair.connections[A], force: true });
+        world.run_until_within(MINUTE, |world| {
+            [A, B].iter().all(|side| {
+                let agent = world.parties[*side].agent.as_ref().expect("it runs");
+                agent.connection(pair.connections[*side]).expect("a connection").ratchet == RatchetSync::Ok
+            })
+        });
+        let begun = world.now;
+        talk(&mut world, pair, &["two"]);
+        assert!(world.now.since(begun) < MINUTE, "{down}");
     }
 }

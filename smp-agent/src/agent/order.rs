@@ -125,6 +125,16 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
+    /// Gives out what was sent before a message that waits for nothing.
+    pub(super) fn release_before(&mut self, id: ConnectionId, connection: &mut Connection, end: i64) -> Result<(), S> {
+        while let Some((number, queue)) = Self::earliest_held(connection)
+            && number < end
+        {
+            self.release(id, connection, queue)?;
+        }
+        Ok(())
+    }
+
     /// Gives out what has waited in vain.
     pub(super) fn release_late(
         &mut self,

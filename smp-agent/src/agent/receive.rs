@@ -484,10 +484,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if opened.answers && connection.stage == Stage::Allowed {
             self.confirmation_arrived(id, connection)?;
         }
-        let Ok(AgentMessage::Sequenced { number, .. }) = AgentMessage::from_bytes(&opened.plaintext) else {
+        let Ok(AgentMessage::Sequenced { number, message, .. }) = AgentMessage::from_bytes(&opened.plaintext) else {
             return self.dropped(id, ConnectionError::Message);
         };
-        if self.comes_early(id, connection, arrival.queue, number) {
+        // Nothing that was sent before the first message under a new ratchet can be read any more, and the peer waits.
+        let begins = matches!(message, Message::Ready(_));
+        if begins {
+            self.release_before(id, connection, number)?;
+        } else if self.comes_early(id, connection, arrival.queue, number) {
             return self.hold_back(arrival, connection, number, opened);
         }
         self.take_opened(arrival, connection, &opened)
