@@ -19,7 +19,7 @@ use smp_crypto::delivery;
 use smp_crypto::hash::sha256;
 use smp_crypto::key::{X25519PublicKey, X25519SecretKey};
 use smp_crypto::queue_envelope::{self, EnvelopeHeader, SealedEnvelope};
-use smp_crypto::ratchet::{BodyKind, Joiner, Ratchet, Sending, SkippedStore};
+use smp_crypto::ratchet::{BodyKind, Joiner, Ratchet, Resynchronization, Sending, SkippedStore, key_hash};
 use smp_crypto::secret_box::{BoxKey, Nonce};
 use smp_proto::agent::{AgentEnvelope, AgentMessage, AgreedParameters, ConnectionRequest, EnvelopeContent, Message};
 use smp_proto::id::{MessageId, QueueId};
@@ -27,7 +27,7 @@ use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::message::{ClientMessage, Delivery as Content};
 use smp_proto::smp::recipient::QueueMode;
 use smp_proto::uri::{QueueAddress, QueueInfo};
-use smp_proto::version::{AgentVersion, ClientVersion, VersionRange};
+use smp_proto::version::{AgentVersion, ClientVersion, RatchetVersion, VersionRange};
 use smp_proto::wire::{Decode, Encode, NonEmptyList};
 
 use super::party::USER;
@@ -79,6 +79,23 @@ pub enum Said {
     Unreadable,
 }
 
+/// How a released peer replaces its ratchet.
+pub struct Resync {
+    /// Whether it compares octets as signed numbers.
+    pub signed: bool,
+    /// The keys it has started with.
+    started: Option<Resynchronization>,
+    /// Whether it has a new ratchet, and no message has shown yet that it works.
+    pub agreed: bool,
+}
+
+impl Resync {
+    /// A peer that knows how, with one of the two orders.
+    pub fn new(signed: bool) -> Self {
+        Self { signed, started: None, agreed: false }
+    }
+}
+
 /// An agent and its peer.
 pub struct Puppet {
     agent: Option<Agent<CuttingStorage, ChaCha20Rng>>,
@@ -91,6 +108,8 @@ pub struct Puppet {
     pub connection: ConnectionId,
     joiner: Option<Joiner>,
     pub ratchet: Option<Ratchet>,
+    /// What the peer does with keys for a new ratchet, if anything.
+    pub resync: Option<Resync>,
     late: SkippedStore<64>,
     pub number: i64,
     pub hash: Vec<u8>,
@@ -140,6 +159,7 @@ impl Puppet {
             connection: ConnectionId::from_bytes([0; 12]),
             joiner: None,
             ratchet: None,
+            resync: None,
             late: SkippedStore::new(),
             number: 0,
             hash: Vec::new(),
@@ -335,9 +355,11 @@ impl Puppet {
         let content = sealed.open(secret).expect("the key of the queue");
         let mut content = content.body.to_vec();
         let (envelope, rest) = AgentEnvelope::split(&mut content).expect("an envelope of an agent");
+        let could_send = self.ratchet.as_ref().is_some_and(Ratchet::can_send);
         let said = match envelope.content {
             EnvelopeContent::RatchetKey { parameters, .. } => {
                 let mut buffer = [0; AgreedParameters::MAX_LENGTH];
+                self.take_keys(&parameters);
                 Said::Keys(parameters.to_slice(&mut buffer).unwrap().to_vec())
             }
             _ => match self.ratchet.as_mut().map(|ratchet| ratchet.decrypt(&mut self.late, &mut self.random, rest)) {
@@ -345,8 +367,58 @@ impl Puppet {
                 _ => Said::Unreadable,
             },
         };
+        if let (Said::Message(plaintext), Some(resync)) = (&said, &mut self.resync) {
+            resync.agreed = false;
+            let message = AgentMessage::from_bytes(plaintext).expect("a message");
+            if matches!(message, AgentMessage::Sequenced { message: Message::Ready(_), .. }) && !could_send {
+                self.put_ready();
+            }
+        }
         self.said.push((place, said));
         Ok(Answer::Done)
+    }
+
+    /// Starts to replace the ratchet.
+    pub fn start_resync(&mut self) {
+        let keys = Resynchronization::start(&mut self.random, RatchetVersion::MAX, false);
+        self.put_keys(&keys);
+        self.resync.as_mut().expect("it knows how").started = Some(keys);
+    }
+
+    /// A key message takes a number.
+    pub fn put_keys(&mut self, keys: &Resynchronization) {
+        self.put_content(0, EnvelopeContent::RatchetKey { parameters: keys.parameters(), info: b"R" });
+        self.number += 1;
+        self.hash = sha256(&[b"R"]).to_vec();
+    }
+
+    fn put_ready(&mut self) {
+        let message = self.next_message(Message::Ready(1));
+        self.put(0, &message);
+    }
+
+    /// The agent's keys for a new ratchet (wire reference of the ratchet, section 14.2, but for keys that come again).
+    fn take_keys(&mut self, parameters: &AgreedParameters<'_>) {
+        let Some(resync) = &mut self.resync else { return };
+        assert!(!resync.agreed, "a peer would ask its user to start again");
+        resync.agreed = true;
+        let signed = resync.signed;
+        let keys = match resync.started.take() {
+            Some(keys) => keys,
+            None => {
+                let keys = Resynchronization::start(&mut self.random, RatchetVersion::MAX, false);
+                self.put_keys(&keys);
+                keys
+            }
+        };
+        let order = |hash: [u8; 32]| hash.map(|octet| if signed { octet ^ 0x80 } else { octet });
+        self.late = SkippedStore::new();
+        if order(key_hash(&keys.parameters())) <= order(key_hash(parameters)) {
+            self.ratchet = Some(keys.receiver(parameters, false).unwrap());
+        } else {
+            self.ratchet = Some(keys.sender(parameters, &mut self.random).unwrap());
+            self.put_ready();
+        }
     }
 
     /// A new queue of the peer's at a relay; its place.
