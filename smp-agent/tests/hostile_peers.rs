@@ -4,10 +4,13 @@
 
 mod support;
 
-use smp_agent::event::EventKind;
+use smp_agent::error::ConnectionError;
+use smp_agent::event::{EventKind, RatchetSync};
+use smp_agent::policy::integrity::Integrity;
+use smp_agent::storage::Storage;
 use smp_agent::time::{DAY, HOUR};
 use smp_crypto::hash::sha256;
-use smp_proto::agent::{AddedQueue, AgentMessage, Message, QueueReference, QueueUse, Receipt};
+use smp_proto::agent::{AddedQueue, AgentMessage, Message, QueueKey, QueueReference, QueueUse, Receipt};
 use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
 use smp_proto::uri::{QueueInfo, QueueUri};
 use smp_proto::version::{ClientVersion, VersionRange};
@@ -192,4 +195,179 @@ fn any_key_of_a_sender_is_passed_on() {
         puppet.say(Message::Application(b"one"));
         assert_eq!(puppet.texts(), ["one"]);
     }
+}
+
+/// How many records of a table there are.
+fn records(puppet: &Puppet, table: u8) -> usize {
+    puppet.storage.copy().scan(&[table], None, usize::MAX).unwrap().len()
+}
+
+#[test]
+fn a_confirmation_that_is_refused_leaves_nothing_behind() {
+    const RATCHET: u8 = 4;
+    const SKIPPED: u8 = 6;
+    let mut puppet = Puppet::invited(7, 1);
+    puppet.prepare_to_join();
+    for _ in 0..20 {
+        // Not sent: the keys of these are kept for later.
+        puppet.encrypt(b"Ilate", 14_832);
+    }
+    puppet.confirm(b"Ino queues", None);
+    assert!(failures(&puppet).contains(&ConnectionError::Message));
+    assert_eq!((records(&puppet, RATCHET), records(&puppet, SKIPPED)), (0, 0));
+    // Somebody else is still welcome.
+    puppet.join(1);
+    puppet.allow();
+    puppet.say(Message::Application(b"one"));
+    assert_eq!(puppet.texts(), ["one"]);
+}
+
+fn failures(puppet: &Puppet) -> Vec<ConnectionError> {
+    let errors = puppet.events.iter().filter_map(|kind| match kind {
+        EventKind::Failed { error, .. } => Some(*error),
+        _ => None,
+    });
+    errors.collect()
+}
+
+#[test]
+fn what_cannot_be_read_fills_nothing_faster_than_the_application_takes_it() {
+    let mut puppet = Puppet::connected(8, 1);
+    puppet.acknowledges = false;
+    for _ in 0..50 {
+        puppet.put(0, &[7; 15_000]);
+    }
+    puppet.settle();
+    assert_eq!(puppet.waiting(0), 50);
+    let size = puppet.storage.copy().size();
+    puppet.wait(HOUR);
+    assert_eq!((puppet.waiting(0), puppet.storage.copy().size()), (50, size));
+    puppet.restart();
+    assert_eq!(puppet.waiting(0), 50);
+    puppet.acknowledges = true;
+    puppet.settle();
+    assert_eq!(puppet.waiting(0), 0);
+    puppet.say(Message::Application(b"one"));
+    assert_eq!((puppet.texts(), puppet.summary().ratchet), (vec!["one".to_owned()], RatchetSync::Ok));
+}
+
+#[test]
+fn a_message_comes_again_in_any_way() {
+    let mut puppet = Puppet::connected(9, 1);
+    puppet.acknowledges = false;
+    let one = puppet.next_message(Message::Application(b"one"));
+    for _ in 0..3 {
+        puppet.put(0, &one);
+    }
+    puppet.settle();
+    puppet.restart();
+    puppet.acknowledges = true;
+    puppet.settle();
+    assert_eq!((puppet.texts(), puppet.waiting(0)), (vec!["one".to_owned()], 0));
+    for _ in 0..3 {
+        puppet.put(0, &one);
+        puppet.settle();
+        puppet.restart();
+        puppet.put(0, &one);
+    }
+    puppet.settle();
+    assert!(puppet.texts().is_empty() && failures(&puppet).is_empty());
+    puppet.say(Message::Hello);
+    puppet.say(Message::Hello);
+    puppet.say(Message::Ready(7));
+    puppet.say(Message::Application(b""));
+    assert_eq!(puppet.texts(), [""]);
+    assert!(puppet.count("H") == 0 && puppet.count("E") == 0);
+}
+
+#[test]
+fn numbers_and_hashes_may_be_anything() {
+    let mut puppet = Puppet::connected(10, 2);
+    for number in [5, i64::MAX - 1, i64::MAX - 1, i64::MIN + 1, -1, 0, 7] {
+        puppet.number = number;
+        puppet.hash = vec![3; number.unsigned_abs() as usize % 256];
+        puppet.say(Message::Application(b"x"));
+        // What comes early waits for the other queue.
+        puppet.wait(HOUR);
+    }
+    let integrity: Vec<Integrity> = puppet
+        .events
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::Message { message, .. } => Some(message.integrity),
+            _ => None,
+        })
+        .collect();
+    let skipped = |first, last| Integrity::Skipped { first, last };
+    assert_eq!(
+        integrity,
+        [
+            skipped(2, 5),
+            skipped(7, i64::MAX - 1),
+            Integrity::Duplicate,
+            Integrity::BadId { number: i64::MIN + 2 },
+            skipped(i64::MIN + 3, -1),
+            Integrity::BadHash,
+            skipped(2, 7),
+        ]
+    );
+}
+
+#[test]
+fn a_message_far_ahead_is_lost_and_those_before_it_are_not() {
+    let mut puppet = Puppet::connected(11, 1);
+    let messages: Vec<_> = (0..600).map(|_| puppet.next_message(Message::Application(b"x"))).collect();
+    puppet.put(0, &messages[599]);
+    puppet.settle();
+    assert_eq!(puppet.summary().ratchet, RatchetSync::Required);
+    puppet.put(0, &messages[500]);
+    puppet.put(0, &messages[3]);
+    puppet.put(0, &messages[3]);
+    puppet.put(0, &messages[599]);
+    puppet.settle();
+    assert_eq!((puppet.texts().len(), puppet.summary().ratchet), (3, RatchetSync::Ok));
+    puppet.say(Message::Application(b"x"));
+    puppet.send("x");
+    assert_eq!((puppet.texts().len(), puppet.count("M")), (4, 1));
+}
+
+#[test]
+fn a_peer_names_thousands_of_queues_and_wrong_ones() {
+    let mut puppet = Puppet::connected(12, 1);
+    // Its own queues, one in the place of the other and beside the others.
+    for number in 0..60 {
+        let new = puppet.new_queue(5);
+        let replaced = match number % 3 {
+            0 => None,
+            1 => Some(0),
+            _ => Some(new - 1),
+        };
+        add(&mut puppet, new, replaced);
+        assert!(puppet.summary().sending.len() <= 8);
+    }
+    // Those that are not there.
+    let absent = puppet.new_queue(6);
+    use_queue(&mut puppet, absent);
+    assert_eq!(failures(&puppet).last(), Some(&ConnectionError::Queue));
+    // One of the agent's, as a new one and to be used.
+    let request = puppet.request();
+    let address = request.queue().queue();
+    let queue = QueueUri::new(VersionRange::CLIENT, &address).unwrap();
+    let added = [AddedQueue { queue, replaced: None }];
+    puppet.say(Message::AddQueues(NonEmptyList::new(&added).unwrap()));
+    let used = [QueueUse { queue: QueueReference::from(&address), primary: true }];
+    puppet.say(Message::UseQueues(NonEmptyList::new(&used).unwrap()));
+    let keys = [QueueKey {
+        queue: QueueInfo { version: ClientVersion::MAX, queue: address },
+        sender_key: AuthorizationKey::Ed25519(Ed25519PublicKey([1; 32])),
+    }];
+    puppet.say(Message::QueueKeys(NonEmptyList::new(&keys).unwrap()));
+    puppet.wait(10 * DAY);
+    assert!(puppet.summary().sending.len() <= 8);
+    assert_eq!(puppet.summary().receiving.len(), 1);
+    puppet.send("one");
+    assert!(puppet.said.iter().any(|(place, said)| *place == 0 && matches!(said, Said::Message(_))));
+    assert_eq!(puppet.said.last().map(|(place, _)| *place), Some(0));
+    puppet.say(Message::Application(b"two"));
+    assert_eq!(puppet.texts(), ["two"]);
 }

@@ -45,6 +45,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.save_ratchet(id, ratchet)
     }
 
+    /// A ratchet was made from what turned out to be no answer.
+    pub(super) fn forget_ratchet(&mut self, id: ConnectionId) {
+        self.transaction.delete(&Key::ratchet(id));
+        self.transaction.delete(&Key::skipped(id));
+    }
+
     /// The keys of an invitation.
     pub(super) fn initiator(&mut self, id: ConnectionId) -> Result<Option<Initiator>, S> {
         let stored = self.transaction.get::<Vec<u8>>(&Key::agreement(id))?;

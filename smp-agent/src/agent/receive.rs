@@ -343,7 +343,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         let Ok(AgentMessage::ConnectionInfoReply { queues, info }) = AgentMessage::from_bytes(&opened.plaintext) else {
             // The keys stay usable for the right answer.
-            self.transaction.delete(&Key::ratchet(id));
+            self.forget_ratchet(id);
             return self.dropped(id, ConnectionError::Message);
         };
         let own = self.configuration.client_versions;
@@ -367,7 +367,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             })
             .collect();
         if queues.is_empty() {
-            self.transaction.delete(&Key::ratchet(id));
+            self.forget_ratchet(id);
             return self.dropped(id, ConnectionError::Version);
         }
         self.remember_received(id, hash)?;
