@@ -363,6 +363,19 @@ impl Failure {
         matches!(self.reason, Reason::Host | Reason::Version)
     }
 
+    /// Whether what is done in the background is tried again after this failure: it may succeed when it is.
+    ///
+    /// Beside what is temporary and what is of the host, that is whatever a proxy says, since another one may do better and
+    /// none may decide what becomes of a message, and a wrong identity, which everybody shows who stands in the way for a
+    /// while: the page of a network that wants a password is enough.
+    #[must_use]
+    pub const fn is_tried_again(&self) -> bool {
+        !matches!(self.by, Reporter::Relay)
+            || self.is_temporary()
+            || self.is_of_host()
+            || matches!(self.reason, Reason::Identity)
+    }
+
     /// Whether it is known that the operation was not executed.
     #[must_use]
     pub const fn is_not_executed(&self) -> bool {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A moment: milliseconds since the Unix epoch.
 ///
-/// The agent takes moments that go back for the latest one it has seen. It measures waits with them, and keeps them to
-/// know after a restart how old things are.
+/// The agent measures waits with them, and keeps them to know after a restart how old things are. When the clock is set
+/// back, time goes on for the agent from where it was; a clock that only wavers, by less than a minute, is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub u64);
 

@@ -10,7 +10,7 @@ use smp_proto::wire::NonEmptyList;
 use super::enqueue::Manner;
 use super::{Agent, Result};
 use crate::command::{Command, Reply};
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::id::{ConnectionId, EventId, MessageId};
 use crate::policy::server::{ServerList, UserId};
 use crate::record::{Connection, EventRecord, OutgoingKind, ReceivedFrom, Stage};
@@ -91,7 +91,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     fn set_servers(&mut self, user: UserId, servers: ServerList) -> Result<Reply, S> {
-        self.transaction.put(&Key::user(user), &servers)?;
+        self.transaction.put(&Key::user(user), &servers).map_err(|error| match error {
+            // More than a storage takes in one record.
+            Error::Record => Refusal::TooLarge.into(),
+            error => error,
+        })?;
         self.users.insert(user, servers);
         Ok(Reply::Done)
     }

@@ -14,7 +14,7 @@ use smp_proto::smp::message::ClientMessage;
 use smp_proto::wire::{Decode, Writer};
 
 use super::work::{Attempt, Work};
-use super::{Agent, Result};
+use super::{Agent, Result, Undo};
 use crate::error::ConnectionError;
 use crate::event::{DeliveryProblem, EventKind};
 use crate::id::{ConnectionId, MessageId};
@@ -23,6 +23,9 @@ use crate::record::{Connection, Outgoing, OutgoingKind, QueueStatus, SendQueue, 
 use crate::request::{Answer, Failure, Operation, Reason, Reporter};
 use crate::storage::Storage;
 use crate::table::Key;
+
+/// How many messages one event tells of at most.
+const MESSAGES_IN_EVENT: usize = 1_000;
 
 /// What became of a message in one queue.
 #[derive(Clone, Copy)]
@@ -83,6 +86,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if attempt.is_none() {
             // The user's relays have changed: none is left that the routing allows to send through.
             let failure = Failure { by: Reporter::Proxy, reason: Reason::Host };
+            let expiry = self.configuration.message_expiry;
+            if self.now.since(outgoing.created) > expiry {
+                self.finish(work);
+                let Some(mut connection) = self.load(id) else { return Ok(None) };
+                self.fail_waiting(id, &mut connection, number, Some(expiry), failure)?;
+                self.save_if_there(id, connection)?;
+                return Ok(None);
+            }
             self.notify(EventKind::Waiting { connection: id, message, failure })?;
         }
         Ok(attempt.map(|attempt| Attempt { message: Some(message), ..attempt }))
@@ -106,15 +117,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// A queue does not wait for a message any more.
     pub(super) fn forget_delivery(&mut self, id: ConnectionId, queue: u32, message: MessageId) {
         self.transaction.delete(&Key::delivery(id, queue, message));
-        if let Some(messages) = self.waiting.get_mut(&(id, queue)) {
-            if messages.front() == Some(&message) {
-                messages.pop_front();
-            } else {
-                messages.retain(|waiting| *waiting != message);
-            }
-            if messages.is_empty() {
-                self.waiting.remove(&(id, queue));
-            }
+        if self.remove_waiting(id, queue, message) {
+            self.undo.push(Undo::WaitsNot(id, queue, message));
         }
     }
 
@@ -171,11 +175,14 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if !introduction && self.falls_back(work, id, connection, number, &failure)? {
             return Ok(());
         }
+        // A clock that was wrong then does not let it wait for ever.
+        outgoing.created = outgoing.created.min(self.now);
         let age = self.now.since(outgoing.created);
-        let temporary = failure.is_temporary() || failure.is_of_host();
         let (pace, expiry) = match failure.reason {
-            Reason::Quota if !introduction => (Pace::Slow, self.configuration.quota_expiry),
-            _ if temporary => (Pace::Fast, self.configuration.message_expiry),
+            Reason::Quota if !introduction && failure.by == Reporter::Relay => {
+                (Pace::Slow, self.configuration.quota_expiry)
+            }
+            _ if failure.is_tried_again() => (Pace::Fast, self.configuration.message_expiry),
             Reason::NotAuthorized
                 if self.may_be_secured(connection, number, &outgoing) && self.signed.insert(work.clone()) =>
             {
@@ -194,7 +201,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             self.finish(work);
             return self.fail_waiting(id, connection, number, Some(expiry), failure);
         }
-        if failure.reason == Reason::Quota {
+        if pace == Pace::Slow {
             let now = self.now;
             if let Some(queue) = connection.send_queue_mut(number) {
                 queue.full_since.get_or_insert(now);
@@ -203,8 +210,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let intervals = self.configuration.delivery;
         let back_off = outgoing.back_off.get_or_insert_with(|| MessageBackOff::new(&intervals));
         let pause = back_off.advance(pace, &intervals);
-        let tell = (failure.reason == Reason::Quota || failure.is_of_host())
-            && matches!(outgoing.kind, OutgoingKind::Application);
+        let tell = !failure.is_temporary() && matches!(outgoing.kind, OutgoingKind::Application);
         self.transaction.put(&Key::outgoing(id, message), &outgoing)?;
         self.retry_after(work, pause);
         if tell {
@@ -312,11 +318,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.complete(id, connection, number, message, outgoing, Outcome::Failed(problem))?;
             }
         }
-        if failed.is_empty() {
-            return Ok(());
-        }
         let problem = if expiry.is_some() { DeliveryProblem::Expired } else { DeliveryProblem::Failed(failure) };
-        self.notify(EventKind::NotSent { connection: id, messages: failed, problem })
+        // As many as any storage takes in one record.
+        for messages in failed.chunks(MESSAGES_IN_EVENT) {
+            self.notify(EventKind::NotSent { connection: id, messages: messages.to_vec(), problem })?;
+        }
+        Ok(())
     }
 
     /// A queue is done with a message; when all are, nothing of it is left here.

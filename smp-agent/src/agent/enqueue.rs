@@ -146,8 +146,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.transaction.put(&Key::outgoing(id, message), &outgoing)?;
         for queue in queues {
             self.transaction.put(&Key::delivery(id, *queue, message), &())?;
-            self.waiting.entry((id, *queue)).or_default().push_back(message);
-            self.undo.push(Undo::Waiting(id, *queue));
+            self.insert_waiting(id, *queue, message);
+            self.undo.push(Undo::Waits(id, *queue, message));
         }
         Ok(message)
     }
@@ -166,12 +166,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         outgoing.waiting = outgoing.waiting.saturating_add(1);
         self.transaction.put(&Key::outgoing(id, message), &outgoing)?;
         self.transaction.put(&Key::delivery(id, queue, message), &())?;
-        let waiting = self.waiting.entry((id, queue)).or_default();
-        let place = waiting.partition_point(|other| *other < message);
-        waiting.insert(place, message);
-        if place.saturating_add(1) == waiting.len() {
-            self.undo.push(Undo::Waiting(id, queue));
-        }
+        self.insert_waiting(id, queue, message);
+        self.undo.push(Undo::Waits(id, queue, message));
         Ok(())
     }
 }

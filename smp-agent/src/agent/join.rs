@@ -124,7 +124,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if self.choose_servers(user, 1, &[]).is_empty() {
             return Err(Refusal::NoServer.into());
         }
-        let link = self.complete_link(link)?;
+        let (link, place) = self.complete_link(link)?;
+        if !self.has_way_to(user, &place.server) {
+            return Err(Refusal::NoServer.into());
+        }
         connection.stage = Stage::Reading { link, join: Some(Joining { info, target: Target::Unknown }) };
         self.save(id, connection)?;
         Ok(Reply::Connection(id))

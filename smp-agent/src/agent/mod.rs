@@ -50,6 +50,8 @@ use work::{Flight, Progress, Work};
 
 /// How long an application is believed that there is no network, in milliseconds.
 const OFFLINE_LIMIT: u64 = 30 * MINUTE;
+/// A clock that goes back by no more than this, in milliseconds, is waited for.
+const JITTER: u64 = MINUTE;
 /// How many event numbers are reserved at once.
 const EVENT_BLOCK: u64 = 1_024;
 
@@ -69,6 +71,10 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     /// An earlier failure of the storage.
     stopped: bool,
     now: Time,
+    /// The latest moment that was given, since the clock was set back last.
+    given: Time,
+    /// By how much the clock was set back since the agent was opened, in milliseconds.
+    set_back: u64,
     state: State,
     next_event: u64,
     next_request: u64,
@@ -96,6 +102,8 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     signed: BTreeSet<Work>,
     /// When something was last known of a receive queue, of connections that have several.
     heard: BTreeMap<(ConnectionId, u32), Time>,
+    /// Receive queues whose relay has delivered a message before the last one was acknowledged: it has to do so again.
+    ahead: BTreeSet<(ConnectionId, u32)>,
     /// Send queues that have failed lately, and until when others are preferred.
     failing: BTreeMap<(ConnectionId, u32), Time>,
     next_cleanup: Time,
@@ -110,7 +118,16 @@ pub struct Agent<S: Storage, R: CryptoRng> {
 /// How to take back a change in memory.
 enum Undo {
     Connection(ConnectionId, Option<Box<Connection>>),
-    Waiting(ConnectionId, u32),
+    /// A queue waits for a message.
+    Waits(ConnectionId, u32, MessageId),
+    /// A queue does not wait for a message any more.
+    WaitsNot(ConnectionId, u32, MessageId),
+    /// An event took this number, when numbers below that one were reserved. Numbers that are reserved in memory alone
+    /// would be given again after a restart, to other events.
+    Event {
+        number: u64,
+        reserved: u64,
+    },
 }
 
 impl<S: Storage, R: CryptoRng> core::fmt::Debug for Agent<S, R> {
@@ -164,17 +181,19 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         })
     }
 
-    /// When [`advance`](Self::advance) has something to do.
+    /// When [`advance`](Self::advance) has something to do, by the clock as it was given last. Where a clock may be set
+    /// back it is called now and then all the same: the agent cannot know otherwise.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let work = self.due.first().map(|(due, _)| *due);
         let subscriptions = self.subscriptions_due.first().map(|(due, _)| *due);
         let online = self.offline_since.map(|since| since.after(OFFLINE_LIMIT));
-        if let Some(online) = online {
+        let next = match online {
             // Nothing else can be done before.
-            return Some(online.min(self.next_cleanup));
-        }
-        [work, subscriptions, Some(self.next_cleanup)].into_iter().flatten().min()
+            Some(online) => Some(online.min(self.next_cleanup)),
+            None => [work, subscriptions, Some(self.next_cleanup)].into_iter().flatten().min(),
+        };
+        next.map(|next| Time(next.0.saturating_sub(self.set_back)))
     }
 
     /// Makes everything durable that follows from the inputs since the last commit, and lets its requests and events
@@ -238,7 +257,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if self.stopped {
             return Err(Error::Stopped);
         }
-        self.now = self.now.max(now);
+        self.take_time(now);
         let mark = self.transaction.mark();
         let undo = self.undo.len();
         let result = act(self);
@@ -251,6 +270,17 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             Err(_) => self.stopped = true,
         }
         result
+    }
+
+    /// Time goes on from where it was when a clock was set back: nothing stands still until it is that late again.
+    fn take_time(&mut self, given: Time) {
+        let back = self.given.since(given);
+        if back > JITTER {
+            self.set_back = self.set_back.saturating_add(back);
+            self.given = given;
+        }
+        self.given = self.given.max(given);
+        self.now = self.now.max(given.after(self.set_back));
     }
 
     /// Does something that no command asked for, and that may turn out to be impossible: then nothing of it is done, and
@@ -294,14 +324,32 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             match self.undo.pop() {
                 Some(Undo::Connection(id, Some(connection))) => drop(self.connections.insert(id, *connection)),
                 Some(Undo::Connection(id, None)) => drop(self.connections.remove(&id)),
-                Some(Undo::Waiting(id, queue)) => {
-                    if let Some(messages) = self.waiting.get_mut(&(id, queue)) {
-                        messages.pop_back();
-                    }
+                Some(Undo::Waits(id, queue, message)) => drop(self.remove_waiting(id, queue, message)),
+                Some(Undo::WaitsNot(id, queue, message)) => self.insert_waiting(id, queue, message),
+                Some(Undo::Event { number, reserved }) => {
+                    self.next_event = number;
+                    self.state.events_below = reserved;
                 }
                 None => {}
             }
         }
+    }
+
+    /// Lets a queue wait for a message, in its place.
+    fn insert_waiting(&mut self, id: ConnectionId, queue: u32, message: MessageId) {
+        let waiting = self.waiting.entry((id, queue)).or_default();
+        let place = waiting.partition_point(|other| *other < message);
+        waiting.insert(place, message);
+    }
+
+    /// Lets a queue not wait for a message any more; whether it did.
+    fn remove_waiting(&mut self, id: ConnectionId, queue: u32, message: MessageId) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&(id, queue)) else { return false };
+        let found = waiting.binary_search(&message).ok().and_then(|place| waiting.remove(place)).is_some();
+        if waiting.is_empty() {
+            self.waiting.remove(&(id, queue));
+        }
+        found
     }
 
     /// Stores a connection.
@@ -329,6 +377,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             self.transaction.notices.push(Notice::Passing(kind));
             return Ok(None);
         }
+        self.undo.push(Undo::Event { number: self.next_event, reserved: self.state.events_below });
         if self.next_event >= self.state.events_below {
             self.state.events_below = self.next_event.saturating_add(EVENT_BLOCK);
             self.transaction.put(&Key::state(), &self.state)?;
@@ -343,5 +392,68 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// Tells the application that something about a connection failed.
     fn fail(&mut self, connection: ConnectionId, error: ConnectionError) -> Result<(), S> {
         self.notify(EventKind::Failed { connection, error })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::error::Refusal;
+    use crate::storage::MemoryStorage;
+
+    const NOW: Time = Time(1_700_000_000_000);
+
+    fn open(storage: MemoryStorage) -> Agent<MemoryStorage, ChaCha20Rng> {
+        Agent::open(storage, Configuration::default(), ChaCha20Rng::seed_from_u64(1), NOW).unwrap()
+    }
+
+    fn continued() -> EventKind {
+        let connection = ConnectionId::from_bytes([1; 12]);
+        EventKind::LinkDeleted { connection }
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_number_to_be_given_twice() {
+        let mut agent = open(MemoryStorage::default());
+        agent.commit().unwrap();
+        let refused: Result<(), MemoryStorage> = agent.input(NOW, |agent| {
+            agent.notify(continued())?;
+            Err(Refusal::Prohibited.into())
+        });
+        assert_eq!(refused, Err(Error::Refused(Refusal::Prohibited)));
+        agent.input(NOW, |agent| agent.notify(continued())).unwrap();
+        agent.commit().unwrap();
+        let first = agent.poll().unwrap().unwrap().id;
+        // The process ends, and the application has acknowledged nothing.
+        let mut agent = open(agent.into_storage());
+        agent.input(NOW, |agent| agent.notify(continued())).unwrap();
+        agent.commit().unwrap();
+        let ids = [agent.poll().unwrap().unwrap().id, agent.poll().unwrap().unwrap().id];
+        assert!(ids[0] == first && ids[1] > first, "{first:?} {ids:?}");
+        assert_eq!(agent.poll().unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_queues_waiting_as_before() {
+        let mut agent = open(MemoryStorage::default());
+        let id = ConnectionId::from_bytes([1; 12]);
+        for message in [2, 4, 6] {
+            agent.insert_waiting(id, 1, MessageId(message));
+        }
+        let before = agent.waiting.clone();
+        let refused: Result<(), MemoryStorage> = agent.input(NOW, |agent| {
+            agent.forget_delivery(id, 1, MessageId(2));
+            agent.forget_delivery(id, 1, MessageId(6));
+            agent.forget_delivery(id, 1, MessageId(4));
+            agent.insert_waiting(id, 1, MessageId(5));
+            agent.undo.push(Undo::Waits(id, 1, MessageId(5)));
+            Err(Refusal::Prohibited.into())
+        });
+        assert!(refused.is_err());
+        assert_eq!(agent.waiting, before);
     }
 }

@@ -48,6 +48,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             configuration,
             stopped: false,
             now,
+            given: now,
+            set_back: 0,
             state,
             next_event,
             next_request: 1,
@@ -66,6 +68,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             direct: BTreeSet::new(),
             signed: BTreeSet::new(),
             heard: BTreeMap::new(),
+            ahead: BTreeSet::new(),
             failing: BTreeMap::new(),
             next_cleanup,
             cleanup: Cleanup::default(),
@@ -87,7 +90,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         })?;
         self.for_each(Table::Connection, |agent, key, value| {
             let id = connection_id(key).ok_or(Error::Record)?;
-            let connection: Connection = decode(value)?;
+            let mut connection: Connection = decode(value)?;
+            connection.forget_future(agent.now);
             for queue in connection.receive_queues.iter().filter(|queue| queue.is_created()) {
                 agent.queues.insert((queue.server.clone(), queue.recipient_id.clone()), (id, queue.number));
             }

@@ -146,7 +146,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             let Some(held) = self.transaction.get::<Held>(&Key::held(id, queue))? else {
                 return Err(Error::Record);
             };
-            match self.expectation_of_others(id, connection, queue, held.since) {
+            // A clock that was wrong then does not count.
+            let since = if held.since > self.now { Time::default() } else { held.since };
+            match self.expectation_of_others(id, connection, queue, since) {
                 Expectation::Nothing => self.release(id, connection, queue)?,
                 Expectation::Until(time) => {
                     sooner(due, time);

@@ -93,7 +93,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             deleting: false,
             failed_deletions: 0,
             tried: Default::default(),
-            suspended: None,
+            suspended: connection.suspended.then_some(false),
             held: None,
             blocked: None,
             since: self.now,
@@ -132,6 +132,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// Whether it is time for a queue: who joins secures the other's queue first, so that an invitation that is gone
     /// costs no queue; and a queue with a link knows the addresses of the others.
     pub(super) fn may_create(&self, connection: &Connection, queue: &ReceiveQueue) -> bool {
+        if connection.stage == Stage::Failed {
+            return false;
+        }
         if let Stage::Joining(joining) = &connection.stage
             && matches!(joining.target, Target::Invitation { .. })
             && connection.send_queues.iter().all(SendQueue::wants_key)
@@ -270,8 +273,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let mut tried = core::mem::take(&mut queue.tried);
         let other = self.choose_other_server(user, &used, &mut tried);
         let fresh = tried.len() > known;
+        // No two relays see the same key.
+        let key = AccessKey::new(&Ed25519SecretKey::generate(&mut self.random));
         let secret = Secret(*X25519SecretKey::generate(&mut self.random).as_bytes());
         if let Some(queue) = connection.receive_queue_mut(number) {
+            queue.key = key;
             queue.delivery = secret;
             queue.link = None;
             queue.tried = tried;
@@ -399,6 +405,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         if let Err(failure) = &result {
             self.receive_queue_blocked(id, &mut connection, number, failure)?;
+        }
+        if self.ahead.remove(&(id, number)) {
+            self.subscribe_again(id, &connection, number);
         }
         self.hear(id, &connection, number);
         self.save(id, connection)

@@ -29,8 +29,8 @@ use crate::storage::Storage;
 use crate::table::Key;
 
 /// Where the data of a link is.
-struct Place {
-    server: Server,
+pub(super) struct Place {
+    pub(super) server: Server,
     /// Tells relays apart that use the same ids.
     fingerprint: [u8; 32],
     link_id: Vec<u8>,
@@ -39,7 +39,10 @@ struct Place {
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     pub(super) fn read_link(&mut self, user: UserId, link: &str) -> Result<Reply, S> {
-        let link = self.complete_link(&ShortLink::parse(link).map_err(|_| Refusal::Link)?)?;
+        let (link, place) = self.complete_link(&ShortLink::parse(link).map_err(|_| Refusal::Link)?)?;
+        if !self.has_way_to(user, &place.server) {
+            return Err(Refusal::NoServer.into());
+        }
         let stage = Stage::Reading { link, join: None };
         let (id, connection) = self.new_connection(user, stage, false, ConnectionOptions::default());
         self.save(id, connection)?;
@@ -47,10 +50,10 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// The text of a link with all that is needed to read it.
-    pub(super) fn complete_link(&self, link: &ShortLink) -> Result<String, S> {
+    pub(super) fn complete_link(&self, link: &ShortLink) -> Result<(String, Place), S> {
         let link = link.restore(&self.preset_servers()).map_err(|_| Refusal::Link)?;
-        place(&link).ok_or(Refusal::Link)?;
-        Ok(link.to_string())
+        let place = place(&link).ok_or(Refusal::Link)?;
+        Ok((link.to_string(), place))
     }
 
     pub(super) fn prepare_link_reading(&mut self, work: &Work, id: ConnectionId) -> Result<Option<Attempt>, S> {
@@ -62,7 +65,16 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         } else {
             Operation::ReadAddress { link_id: place.link_id }
         };
-        Ok(self.sending(work, session, operation))
+        let attempt = self.sending(work, session, operation);
+        let Some(connection) = self.load(id) else { return Ok(None) };
+        let expired = self.now.since(connection.created) > self.configuration.message_expiry;
+        let only_shown = matches!(connection.stage, Stage::Reading { join: None, .. });
+        if attempt.is_none() && (expired || only_shown) {
+            // The user's relays have changed, and none is left to send through.
+            self.finish(work);
+            self.reading_failed(id, connection, ConnectionError::NoServer)?;
+        }
+        Ok(attempt)
     }
 
     /// What is being read, and for whom.
@@ -136,9 +148,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let only_shown = matches!(connection.stage, Stage::Reading { join: None, .. });
         // Who looks at a link wants to know that its relay cannot be reached; who joins can wait.
         let out_of_reach = failure.is_of_host() && failure.by != Reporter::Proxy && only_shown;
+        // Nor will it pass by itself that a relay or a proxy refuses it, or is another one.
+        let refused = only_shown && !failure.is_temporary() && !failure.is_of_host();
         let old_relay = failure.reason == Reason::Version && failure.by == Reporter::Relay;
         let expired = self.now.since(connection.created) > self.configuration.message_expiry;
-        let given_up = out_of_reach || old_relay || expired;
+        let given_up = out_of_reach || refused || old_relay || expired;
         if !given_up && matches!(self.next(work, &failure), Next::Later) {
             return Ok(());
         }

@@ -62,20 +62,28 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             RelayEvent::Disconnected(session) => self.take_disconnected(&session),
             RelayEvent::SubscriptionEnded { session, queue } => {
                 let Some((id, number)) = self.find_queue(&session, queue) else { return Ok(()) };
-                self.unsubscribe(id, number);
+                // It ends once, however often a relay says so.
+                if !self.unsubscribe(id, number) {
+                    return Ok(());
+                }
                 self.notify(EventKind::SubscriptionEnded { connection: id })
             }
             RelayEvent::QueueBlocked { session, queue, blocked } => {
                 let Some((id, number)) = self.find_queue(&session, queue) else { return Ok(()) };
+                let known = self.connections.get(&id).and_then(|connection| connection.receive_queue(number));
+                // Whatever else a relay says of it, as often as it likes.
+                if known.is_none_or(|queue| queue.blocked.is_some()) {
+                    return Ok(());
+                }
                 self.subscription_refused(id, number, Failure::of_relay(Reason::Blocked(blocked)))
             }
             RelayEvent::QueueDeleted { session, queue } => {
                 let Some((id, number)) = self.find_queue(&session, queue) else { return Ok(()) };
                 let Some(mut connection) = self.load(id) else { return Ok(()) };
-                if connection.receive_queue(number).is_some_and(|queue| queue.deleting) {
+                if connection.receive_queue(number).is_some_and(|queue| queue.deleting) || !self.unsubscribe(id, number)
+                {
                     return Ok(());
                 }
-                self.unsubscribe(id, number);
                 self.queue_gone(id, &mut connection, number)?;
                 self.save_if_there(id, connection)
             }
@@ -102,6 +110,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 queue.acknowledging = true;
                 return self.save(id, connection);
             }
+            return Ok(());
+        }
+        if queue.held.is_some() || queue.last.as_ref().is_some_and(|last| last.event.is_some()) {
+            // The relay goes on without having been told to: the last message waits for the application or for earlier
+            // ones, and its place is needed until then. This one is asked for afterwards.
+            self.ahead.insert((id, number));
             return Ok(());
         }
         let (mark, undo, first_event) = (self.transaction.mark(), self.undo.len(), self.next_event);

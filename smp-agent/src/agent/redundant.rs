@@ -244,8 +244,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if queue.held.is_some() && connection.deleting.is_none() {
             self.release(id, connection, number)?;
         }
-        self.unsubscribe(id, number);
+        let _ = self.unsubscribe(id, number);
         self.heard.remove(&(id, number));
+        self.ahead.remove(&(id, number));
         connection.receive_queues.retain(|queue| queue.number != number);
         if !connection.receive_queues.iter().any(|queue| queue.primary)
             && let Some(queue) = connection.receive_queues.iter_mut().find(|queue| queue.stays())
@@ -344,7 +345,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         number: u32,
         failure: &Failure,
     ) -> Result<bool, S> {
-        let passes = failure.is_temporary() || failure.is_of_host() || failure.reason == Reason::Quota;
+        let passes = failure.is_tried_again() || failure.reason == Reason::Quota;
         if self.configuration.redundancy != RedundancyPolicy::First || !passes {
             return Ok(false);
         }
@@ -362,7 +363,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             if !is_for_any(&outgoing.kind, number) {
                 return Ok(false);
             }
-            if !self.waiting.get(&(id, next)).is_some_and(|messages| messages.contains(&message)) {
+            if self.waiting.get(&(id, next)).is_none_or(|messages| messages.binary_search(&message).is_err()) {
                 self.also_to(id, message, next)?;
             }
             if let Some(outgoing) = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))? {

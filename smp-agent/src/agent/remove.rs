@@ -21,7 +21,7 @@ use crate::command::Reply;
 use crate::error::Refusal;
 use crate::event::EventKind;
 use crate::id::{ConnectionId, MessageId};
-use crate::record::{Connection, Invitation, OneTimeLink, Outgoing, OutgoingKind, ReceivedHashes, SentRecord};
+use crate::record::{Connection, Invitation, OneTimeLink, Outgoing, OutgoingKind, ReceivedHashes, SentRecord, Stage};
 use crate::request::{Answer, Failure, Reason};
 use crate::storage::Storage;
 use crate::table::{Key, OF_CONNECTIONS, Table};
@@ -67,13 +67,17 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     fn stop_receiving(&mut self, id: ConnectionId, connection: &Connection) {
         for queue in &connection.receive_queues {
-            self.unsubscribe(id, queue.number);
+            let _ = self.unsubscribe(id, queue.number);
         }
     }
 
     /// Whether messages are still delivered before the deletion goes on.
     pub(super) fn delivers_first(&self, id: ConnectionId, connection: &Connection) -> bool {
         let Some((since, true)) = connection.deleting else { return false };
+        if connection.stage == Stage::Failed {
+            // Nothing is delivered any more.
+            return false;
+        }
         let waits = |number| self.waiting.get(&(id, number)).is_some_and(|messages| !messages.is_empty());
         self.now.since(since) < DELIVERY_LIMIT && connection.send_queues.iter().any(|queue| waits(queue.number))
     }
@@ -97,8 +101,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             && failure.reason != Reason::NotAuthorized
         {
             queue.failed_deletions = queue.failed_deletions.saturating_add(1);
-            let again = failure.is_temporary() || failure.is_of_host();
-            if again && queue.failed_deletions < self.configuration.deletion_attempts {
+            if failure.is_tried_again() && queue.failed_deletions < self.configuration.deletion_attempts {
                 let failed = queue.failed_deletions;
                 self.retry_deletion(work, failed);
                 return self.save(id, connection);

@@ -73,18 +73,29 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    /// A queue does not receive any more.
-    pub(super) fn unsubscribe(&mut self, id: ConnectionId, queue: u32) {
-        let Some(connection) = self.connections.get(&id) else { return };
-        let Some(server) = connection.receive_queue(queue).map(|queue| queue.server.clone()) else { return };
-        let session = self.session(connection.user, &server, id);
-        if let Some(subscriptions) = self.subscriptions.get_mut(&session) {
-            subscriptions.active.remove(&(id, queue));
-            subscriptions.pending.remove(&(id, queue));
-            if subscriptions.is_idle() {
-                self.forget_session(&session);
-            }
+    /// Asks a relay to deliver the first message of a queue again.
+    pub(super) fn subscribe_again(&mut self, id: ConnectionId, connection: &Connection, number: u32) {
+        let Some(queue) = connection.receive_queue(number) else { return };
+        let session = self.session(connection.user, &queue.server, id);
+        if let Some(subscriptions) = self.subscriptions.get_mut(&session)
+            && subscriptions.active.remove(&(id, number))
+        {
+            subscriptions.pending.insert((id, number));
+            self.unsubscribed.insert(session);
         }
+    }
+
+    /// A queue does not receive any more; whether it did, or was about to.
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, queue: u32) -> bool {
+        let Some(connection) = self.connections.get(&id) else { return false };
+        let Some(server) = connection.receive_queue(queue).map(|queue| queue.server.clone()) else { return false };
+        let session = self.session(connection.user, &server, id);
+        let Some(subscriptions) = self.subscriptions.get_mut(&session) else { return false };
+        let received = subscriptions.active.remove(&(id, queue)) | subscriptions.pending.remove(&(id, queue));
+        if subscriptions.is_idle() {
+            self.forget_session(&session);
+        }
+        received
     }
 
     /// Nothing receives over a session any more.
@@ -210,7 +221,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     up.insert(queue.0);
                     receiving.push(queue);
                 }
-                Some(Err(failure)) if !failure.is_temporary() && !failure.is_of_host() => {
+                Some(Err(failure)) if !failure.is_tried_again() => {
                     subscriptions.pending.remove(&queue);
                     lost.push((queue, failure));
                 }

@@ -179,10 +179,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     ) {
         let number = queue.number;
         if !queue.is_created() {
-            if queue.deleting {
-                // What is under way may still be created, and has to be deleted then.
-                let under_way = self.is_under_way(&Work::Create(id, number));
-                wanted.push(if under_way { Work::Create(id, number) } else { Work::Delete(id, number) });
+            // What is under way may still be created, and has to be known then to be deleted.
+            if self.is_under_way(&Work::Create(id, number)) {
+                wanted.push(Work::Create(id, number));
+            } else if queue.deleting {
+                wanted.push(Work::Delete(id, number));
             } else if self.may_create(connection, queue) {
                 wanted.push(Work::Create(id, number));
             }
@@ -438,9 +439,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    /// The rule for what is no message: temporary failures and those of hosts are tried again.
+    /// The rule for what is no message.
     pub(super) fn next(&mut self, work: &Work, failure: &Failure) -> Next {
-        if failure.is_temporary() || failure.is_of_host() {
+        if failure.is_tried_again() {
             self.retry(work);
             Next::Later
         } else {

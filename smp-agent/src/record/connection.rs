@@ -11,7 +11,7 @@ use crate::command::{ConnectionOptions, LinkRequest};
 use crate::event::RatchetSync;
 use crate::policy::server::{Server, UserId};
 use crate::request::Failure;
-use crate::time::Time;
+use crate::time::{DAY, Time};
 
 /// Where a connection stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +168,20 @@ impl Connection {
             kept_queues: Vec::new(),
             add_after: now,
             additions: 0,
+        }
+    }
+
+    /// Nothing has happened later than now, whatever a clock said that was wrong then.
+    pub(crate) fn forget_future(&mut self, now: Time) {
+        let soon = now.after(DAY);
+        self.created = self.created.min(now);
+        self.add_after = self.add_after.min(soon);
+        self.role_doubt = self.role_doubt.map(|doubt| doubt.min(soon));
+        if let Some((since, _)) = &mut self.deleting {
+            *since = now.min(*since);
+        }
+        for queue in &mut self.receive_queues {
+            queue.since = queue.since.min(now);
         }
     }
 

@@ -101,6 +101,9 @@ impl World {
         if place.unreachable {
             return Err((failed(Reason::Host), 50));
         }
+        if let Some(reason) = place.barred {
+            return Err((failed(reason), 50));
+        }
         self.last_connection += 1;
         let link = Link {
             number: self.last_connection,
@@ -184,6 +187,9 @@ impl World {
             if to_proxy.no_proxy {
                 return Err(Failure { by: Reporter::Proxy, reason: Reason::Unavailable });
             }
+            if let Some(reason) = to_proxy.refuses_as_proxy {
+                return Err(Failure { by: Reporter::Proxy, reason });
+            }
             by = Reporter::ProxyAboutRelay;
             if !to_relay.up {
                 return Err(Failure { by, reason: Reason::Network });
@@ -223,7 +229,7 @@ impl World {
     }
 
     /// Sends what relays say without being asked on its way.
-    pub(super) fn push_all(&mut self) {
+    pub fn push_all(&mut self) {
         for relay in 0..self.relays.len() {
             for (connection, push) in std::mem::take(&mut self.relays[relay].relay.pushes) {
                 let Some(party) = (0..self.parties.len()).find(|party| self.stands(*party, connection)) else {

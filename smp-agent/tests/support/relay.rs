@@ -70,6 +70,10 @@ pub struct Relay {
     pub repeats: bool,
     /// What no correct agent would have done.
     pub violations: Vec<String>,
+    /// So many messages it takes and forgets at once, as no honest relay does.
+    pub swallows: usize,
+    /// The keys of all queues that it was asked to create.
+    pub asked_for: Vec<AccessKey>,
     /// What connections are to be told.
     pub pushes: Vec<(ConnectionNumber, Push)>,
     queues: BTreeMap<Vec<u8>, Queue>,
@@ -95,6 +99,8 @@ impl Relay {
             password: None,
             repeats: false,
             violations: Vec::new(),
+            swallows: 0,
+            asked_for: Vec::new(),
             pushes: Vec::new(),
             queues: BTreeMap::new(),
             senders: BTreeMap::new(),
@@ -171,6 +177,24 @@ impl Relay {
         }
     }
 
+    /// Delivers the next message of each queue without having been told that the last one was taken, as no honest relay
+    /// does.
+    pub fn go_ahead(&mut self) {
+        for (id, queue) in &mut self.queues {
+            let Some(subscriber) = queue.subscriber.filter(|_| queue.messages.len() > 1) else { continue };
+            queue.messages.pop_front();
+            if let Some((message_id, body)) = queue.deliver() {
+                self.pushes.push((subscriber, Push::Message { queue: id.clone(), message_id, body }));
+            }
+        }
+    }
+
+    /// Says something about each queue to who is subscribed.
+    pub fn say(&mut self, what: impl Fn(&[u8]) -> Push) {
+        let queues = self.queues.iter().filter_map(|(id, queue)| Some((queue.subscriber?, what(id))));
+        self.pushes.extend(queues);
+    }
+
     /// Forgets messages that have waited for too long.
     pub fn expire(&mut self, before: Time) {
         self.queues.values_mut().for_each(|queue| queue.expire(before));
@@ -191,6 +215,7 @@ impl Relay {
         if caller.proxied {
             self.violation(caller, "NEW through a proxy");
         }
+        self.asked_for.push(new.key.clone());
         if self.password.is_some() && self.password != new.password {
             return Err(NOT_AUTHORIZED);
         }

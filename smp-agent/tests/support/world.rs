@@ -9,7 +9,7 @@ use smp_agent::command::{Command, Reply};
 use smp_agent::error::{Error, Refusal};
 use smp_agent::policy::server::Server;
 use smp_agent::policy::session::SessionKey;
-use smp_agent::request::{Answer, Failure, Operation, RelayEvent, RequestId};
+use smp_agent::request::{Answer, Failure, Operation, Reason, RelayEvent, RequestId};
 use smp_agent::storage::MemoryStorage;
 use smp_agent::time::{SECOND, Time};
 
@@ -42,6 +42,10 @@ pub struct Place {
     pub(super) unreachable: bool,
     pub(super) unreachable_from_proxies: bool,
     pub(super) no_proxy: bool,
+    /// What it says as a proxy instead of forwarding anything.
+    pub refuses_as_proxy: Option<Reason>,
+    /// Why no new connection to it can be made, for another reason than those above.
+    pub barred: Option<Reason>,
 }
 
 /// How many lines of its history a world keeps.
@@ -103,6 +107,8 @@ impl World {
             unreachable: false,
             unreachable_from_proxies: false,
             no_proxy: false,
+            refuses_as_proxy: None,
+            barred: None,
         });
         number
     }
@@ -221,7 +227,7 @@ impl World {
     }
 
     /// Gives an agent something and takes what follows from it.
-    pub(super) fn input(&mut self, party: usize, give: impl FnOnce(&mut TestAgent, Time) -> Result<(), Error<Failed>>) {
+    pub fn input(&mut self, party: usize, give: impl FnOnce(&mut TestAgent, Time) -> Result<(), Error<Failed>>) {
         let now = self.now;
         let Some(agent) = &mut self.parties[party].agent else { return };
         match give(agent, now) {

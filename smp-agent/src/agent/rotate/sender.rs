@@ -183,7 +183,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let mut messages: Vec<MessageId> =
             from.filter_map(|queue| self.waiting.get(&(id, queue))).flatten().copied().collect();
         if let Some(waiting) = self.waiting.get(&(id, number)) {
-            messages.retain(|message| !waiting.contains(message));
+            messages.retain(|message| waiting.binary_search(message).is_err());
         }
         messages.sort_unstable();
         messages.dedup();

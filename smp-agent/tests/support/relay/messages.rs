@@ -74,6 +74,10 @@ impl Relay {
         if queue.full {
             return Err(Failure::of_relay(Reason::Quota));
         }
+        if self.swallows > 0 {
+            self.swallows -= 1;
+            return Ok(Answer::Done);
+        }
         let was_empty = queue.messages.is_empty();
         queue.full = queue.messages.len() >= self.quota;
         let content = (!queue.full).then(|| (notification, body.to_vec()));
