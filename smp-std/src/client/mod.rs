@@ -71,7 +71,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::net::{ClientTls, TlsStream, share};
+use crate::net::{ClientAlpn, ClientTls, TlsStream, share};
 
 pub use carrier::{LinkParts, ResolvedName, SenderCommands};
 pub use commands::{
@@ -232,8 +232,9 @@ pub async fn open(
     fingerprint: &[u8; 32],
     options: &Options,
 ) -> Result<Opened, ClientError> {
-    let routes = options.network.routes(server, Scheme::Smp.default_port())?;
-    let tls = ClientTls::new(options.alpn);
+    let (default_port, alpn) = manner(server, options);
+    let routes = options.network.routes(server, default_port)?;
+    let tls = ClientTls::new(alpn);
     let started = Instant::now();
     let deadline = started.checked_add(options.connect_time_out).unwrap_or(started);
     let mut last = ClientError::NoUsableHost;
@@ -257,4 +258,36 @@ pub async fn open(
         }
     }
     Err(last)
+}
+
+/// Where web sites are.
+const WEB_PORT: u16 = 443;
+
+/// The port for an address without one, and what is offered in the TLS handshake.
+fn manner(server: &ServerAddress<'_>, options: &Options) -> (u16, ClientAlpn) {
+    match options.network.web_port.covers(server) {
+        true => (WEB_PORT, ClientAlpn::Http11),
+        false => (Scheme::Smp.default_port(), options.alpn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::WebPort;
+    use smp_proto::address::ServerUri;
+
+    #[test]
+    fn relays_on_the_web_port_are_greeted_as_web_sites_are() {
+        let server = |hosts: &str| -> ServerUri {
+            format!("smp://LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI=@{hosts}").parse().unwrap()
+        };
+        let mut options = Options::default();
+        assert_eq!(manner(&server("a.example").address(), &options), (5223, ClientAlpn::Smp));
+        options.network.web_port = WebPort::All;
+        assert_eq!(manner(&server("a.example").address(), &options), (443, ClientAlpn::Http11));
+        assert_eq!(manner(&server("a.example:443").address(), &options), (5223, ClientAlpn::Smp));
+        options.alpn = ClientAlpn::Absent;
+        assert_eq!(manner(&server("a.example:5224").address(), &options), (5223, ClientAlpn::Absent));
+    }
 }

@@ -98,6 +98,43 @@ impl fmt::Debug for SocksLogin {
     }
 }
 
+/// For which relays port 443 is used, where many networks let nothing else through, if their address names no port (wire
+/// reference of the agent, section 21). They are offered `http/1.1` only, so that a connection looks like one to a web
+/// site; a relay that does not listen there cannot be reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebPort {
+    /// For none.
+    #[default]
+    Off,
+    /// For all.
+    All,
+    /// For those whose first host is one of these names or below one of them.
+    Domains(Vec<String>),
+}
+
+impl WebPort {
+    /// Whether it is for the relay of an address.
+    #[must_use]
+    pub fn covers(&self, server: &ServerAddress<'_>) -> bool {
+        match (self, server.hosts.iter().next()) {
+            _ if !server.port.is_default() => false,
+            (Self::Off, _) => false,
+            (Self::All, _) => true,
+            (Self::Domains(domains), Some(Host::Domain(name))) => domains.iter().any(|domain| is_below(name, domain)),
+            (Self::Domains(_), _) => false,
+        }
+    }
+}
+
+/// Whether a name is a domain or below it; a dot in front of the domain means the same.
+fn is_below(name: &str, domain: &str) -> bool {
+    let domain = domain.strip_prefix('.').unwrap_or(domain);
+    let Some(start) = name.len().checked_sub(domain.len()).filter(|_| !domain.is_empty()) else { return false };
+    let (Some(rest), Some(end)) = (name.get(..start), name.get(start..)) else { return false };
+    end.eq_ignore_ascii_case(domain) && (rest.is_empty() || rest.ends_with('.'))
+}
+
 /// How servers may be reached. The default connects directly, wherever an address leads.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -113,6 +150,8 @@ pub struct NetworkPolicy {
     pub socks_login: SocksLogin,
     /// What the proxy is used for.
     pub socks_mode: SocksMode,
+    /// For which relays whose address names no port 443 is used.
+    pub web_port: WebPort,
     /// Whether to connect into this machine and the network around it. Those who connect on behalf of strangers must not.
     /// Checked on the address that is then connected to. Of names that a SOCKS5 proxy resolves only those are refused that
     /// are local by their form, such as `localhost`, or another way to write an address: where the others lead, the proxy
@@ -128,6 +167,7 @@ impl Default for NetworkPolicy {
             socks_proxy: None,
             socks_login: SocksLogin::default(),
             socks_mode: SocksMode::default(),
+            web_port: WebPort::default(),
             allow_private_addresses: true,
         }
     }

@@ -22,7 +22,7 @@ mod tls;
 mod verify;
 
 pub use config::{Alpn, ClientAlpn, ClientTls, ServerTls};
-pub use dial::{HostMode, NetworkPolicy, Route, SocksLogin, SocksMode};
+pub use dial::{HostMode, NetworkPolicy, Route, SocksLogin, SocksMode, WebPort};
 pub use error::NetError;
 pub use socks::SocksError;
 pub use stream::{Ready, TlsStream};

@@ -150,7 +150,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn interactive(folder: &Folder, arguments: TalkArguments) -> Result<(), Failure> {
     let mut interrupts = Interrupts::listen();
     let (storage, settings) = folder.open()?;
-    let (live, mut events) = Live::start(storage.clone(), &arguments.tuning)?;
+    let (live, mut events) = Live::start(storage.clone(), &settings, &arguments.tuning)?;
     let (mut screen, printer) = Screen::open()?;
     let links = Links::Here { columns: terminal::columns() };
     let mut talk = Talk::new(live.clone(), Book::new(storage), settings, links, printer);
@@ -189,7 +189,7 @@ async fn interactive(folder: &Folder, arguments: TalkArguments) -> Result<(), Fa
 async fn json(folder: &Folder, arguments: TalkArguments) -> Result<(), Failure> {
     let mut interrupts = Interrupts::listen();
     let (storage, settings) = folder.open()?;
-    let (live, mut events) = Live::start(storage.clone(), &arguments.tuning)?;
+    let (live, mut events) = Live::start(storage.clone(), &settings, &arguments.tuning)?;
     let mut lines = input::lines(BufReader::new(stdin()));
     let automatic = if arguments.manual { json::Automatic::NOTHING } else { json::Automatic::of(&settings) };
     let servers = settings::server_list(&settings.servers)?;

@@ -27,6 +27,36 @@ fn ways(policy: &NetworkPolicy, hosts: &str) -> Vec<String> {
     routes.iter().map(text).collect()
 }
 
+#[test]
+fn the_web_port_is_for_relays_that_name_none() {
+    let domains = |names: &[&str]| WebPort::Domains(names.iter().map(|name| (*name).to_owned()).collect());
+    let two = domains(&["example.com", ".Example.net"]);
+    for (web_port, hosts, expected) in [
+        (&WebPort::Off, "a.example", false),
+        (&WebPort::All, "a.example", true),
+        (&WebPort::All, "10.0.0.1", true),
+        (&WebPort::All, "abc.onion", true),
+        (&WebPort::All, "a.example:5223", false),
+        (&WebPort::All, "a.example:443", false),
+        (&two, "example.com", true),
+        (&two, "smp1.EXAMPLE.com,abc.onion", true),
+        (&two, "smp1.example.com:5223", false),
+        (&two, "a.b.example.net", true),
+        (&two, "badexample.com", false),
+        (&two, "example.com.evil.example", false),
+        (&two, "abc.onion,smp1.example.com", false),
+        (&two, "com", false),
+        (&domains(&["", "."]), "example.com", false),
+    ] {
+        assert_eq!(web_port.covers(&server(hosts).address()), expected, "{web_port:?} {hosts}");
+    }
+    for (text, web_port) in
+        [(r#""off""#, WebPort::Off), (r#""all""#, WebPort::All), (r#"{"domains":["a"]}"#, domains(&["a"]))]
+    {
+        assert_eq!(serde_json::from_str::<WebPort>(text).unwrap(), web_port);
+    }
+}
+
 fn policy(host_mode: HostMode, required: bool, socks: Option<SocksMode>) -> NetworkPolicy {
     NetworkPolicy {
         host_mode,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use smp_proto::address::ServerUri;
+use smp_std::net::WebPort;
 
 use super::book::{Batch, Book};
 use super::folder::Folder;
@@ -34,6 +35,10 @@ pub(crate) struct Arguments {
     /// Who runs which of these relays.
     #[arg(long, value_name = "NAME=HOST[,HOST...]", value_parser = parse_operator)]
     operator: Vec<Operator>,
+    /// Reach relays whose address names no port at port 443, where many networks let nothing else through, and look like a
+    /// visitor of a web site there: all of them, or those of some domains.
+    #[arg(long, value_name = "all|DOMAIN[,DOMAIN...]", value_parser = parse_web_port)]
+    web_port: Option<WebPort>,
     /// Do not tell senders that their messages arrived.
     #[arg(long)]
     no_receipts: bool,
@@ -59,6 +64,17 @@ fn parse_operator(text: &str) -> Result<Operator, String> {
         return Err("an operator has a name and hosts: NAME=HOST,HOST".to_owned());
     }
     Ok(Operator { name: name.to_owned(), hosts })
+}
+
+fn parse_web_port(text: &str) -> Result<WebPort, String> {
+    if text == "all" {
+        return Ok(WebPort::All);
+    }
+    let domains: Vec<String> = text.split(',').map(str::to_owned).collect();
+    if domains.iter().any(|domain| domain.trim_start_matches('.').is_empty() || domain.contains([':', '/', '@'])) {
+        return Err("the word all, or domains: DOMAIN,DOMAIN".to_owned());
+    }
+    Ok(WebPort::Domains(domains))
 }
 
 pub(crate) fn run(folder: &Folder, arguments: Arguments) -> Result<(), Failure> {
@@ -93,6 +109,7 @@ fn settings(arguments: Arguments) -> Result<Settings, Failure> {
         receipts: !arguments.no_receipts,
         auto_allow: !arguments.ask_invited,
         auto_accept: arguments.accept_all,
+        web_port: arguments.web_port.unwrap_or_default(),
     })
 }
 
@@ -133,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn the_web_port_is_for_all_relays_or_for_some() {
+        let web_port = |words: &[&str]| parse(&[&["--server", "smp:@a"], words].concat()).unwrap().web_port;
+        assert_eq!(web_port(&[]), WebPort::Off);
+        assert_eq!(web_port(&["--web-port", "all"]), WebPort::All);
+        let two = WebPort::Domains(vec!["a.example".into(), ".b.example".into()]);
+        assert_eq!(web_port(&["--web-port", "a.example,.b.example"]), two);
+    }
+
+    #[test]
     fn what_cannot_work_is_refused() {
         for words in [
             &[][..],
@@ -142,6 +168,9 @@ mod tests {
             &["--server", "smp:@a", "--operator", "=a"],
             &["--server", "smp:@a", "--operator", "one="],
             &["--server", "xftp://x@a"],
+            &["--server", "smp:@a", "--web-port", ""],
+            &["--server", "smp:@a", "--web-port", "a.example,"],
+            &["--server", "smp:@a", "--web-port", "a.example:443"],
         ] {
             assert_eq!(parse(words).unwrap_err(), USAGE, "{words:?}");
         }

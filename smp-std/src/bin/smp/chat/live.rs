@@ -5,6 +5,7 @@ use smp_std::agent::store::SqliteStorage;
 use smp_std::agent::{Agent, AgentOptions, CommandError, Events as AgentEvents, StartError};
 
 use super::backend::{Commands, Events, Rejection};
+use super::settings::Settings;
 use super::tuning::Tuning;
 use crate::failure::{Failure, OTHER, STATE};
 use crate::progress::note;
@@ -18,9 +19,14 @@ pub(crate) struct LiveEvents(AgentEvents);
 
 impl Live {
     /// Starts the agent with the records of a data folder.
-    pub(crate) fn start(storage: SqliteStorage, tuning: &Tuning) -> Result<(Self, LiveEvents), Failure> {
+    pub(crate) fn start(
+        storage: SqliteStorage,
+        settings: &Settings,
+        tuning: &Tuning,
+    ) -> Result<(Self, LiveEvents), Failure> {
         let mut options = AgentOptions::default();
         tuning.apply(&mut options);
+        options.client.network.web_port.clone_from(&settings.web_port);
         let start = || Agent::start(storage, options);
         let (agent, events) = tokio::task::block_in_place(start).map_err(|error| match error {
             StartError::Failed(failure) => Failure::new(STATE, failure),

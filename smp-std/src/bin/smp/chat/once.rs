@@ -102,7 +102,7 @@ async fn step(
 ) -> Result<(), Failure> {
     let mut interrupts = Interrupts::listen();
     let (storage, settings) = folder.open()?;
-    let (live, mut events) = Live::start(storage.clone(), tuning)?;
+    let (live, mut events) = Live::start(storage.clone(), &settings, tuning)?;
     let print: fn(String) = |text| note(text);
     let mut talk = Talk::new(live.clone(), Book::new(storage), settings, Links::Elsewhere, print);
     let result = async {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use smp_agent::policy::server::{ConfiguredServer, OperatorId, ServerList};
+use smp_std::net::WebPort;
 
 use crate::failure::{Failure, USAGE};
 
@@ -17,6 +18,9 @@ pub(crate) struct Settings {
     pub(crate) auto_allow: bool,
     /// Whether requests to an address are accepted at once.
     pub(crate) auto_accept: bool,
+    /// Which relays are reached at port 443.
+    #[serde(default)]
+    pub(crate) web_port: WebPort,
 }
 
 /// A relay of the user's.
@@ -76,7 +80,14 @@ pub(crate) mod tests {
 
     /// Alice's, who lets everything happen by itself that may.
     pub(crate) fn settings() -> Settings {
-        Settings { name: "Alice".into(), servers: vec![], receipts: true, auto_allow: true, auto_accept: false }
+        Settings {
+            name: "Alice".into(),
+            servers: vec![],
+            receipts: true,
+            auto_allow: true,
+            auto_accept: false,
+            web_port: WebPort::Off,
+        }
     }
 
     #[test]
@@ -93,6 +104,13 @@ pub(crate) mod tests {
         assert_eq!(operators, [Some(OperatorId(1)), None, Some(OperatorId(0)), Some(OperatorId(1))]);
         assert!(list.iter().all(|server| server.storage && !server.proxy && server.password.is_some()));
         assert!(server_list(&[ServerSetting { address: "smp://x".into(), ..setting(None) }]).is_err());
+    }
+
+    #[test]
+    fn settings_of_before_there_was_a_choice_of_ports_are_read() {
+        let mut value = serde_json::to_value(settings()).unwrap();
+        value.as_object_mut().unwrap().remove("web_port").unwrap();
+        assert_eq!(serde_json::from_value::<Settings>(value).unwrap(), settings());
     }
 
     #[test]
