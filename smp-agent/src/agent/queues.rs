@@ -5,6 +5,7 @@ use smp_crypto::key::{Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
 use smp_proto::id::LinkId;
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::recipient::QueueMode;
+use smp_proto::uri::SENDER_ID_CAPACITY;
 
 use super::work::{Attempt, Next, Work};
 use super::{Agent, Result};
@@ -213,7 +214,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let Some(queue) = connection.receive_queue_mut(number) else { return false };
         let secret = X25519SecretKey::from_bytes(&queue.delivery.0);
         let Ok(agreed) = secret.diffie_hellman(&created.relay_key) else { return false };
-        if created.recipient_id.is_empty() || created.sender_id.is_empty() || !link_matches(queue, created) {
+        let ids = [&created.recipient_id, &created.sender_id];
+        if ids.iter().any(|id| id.is_empty() || id.len() > SENDER_ID_CAPACITY) || !link_matches(queue, created) {
             return false;
         }
         queue.delivery = Secret(*agreed.as_bytes());
