@@ -427,8 +427,14 @@ impl Play {
             12 => Command::AbortSwitch { connection },
             13 | 14 => Command::Resynchronize { connection, force: input.byte() < 200 },
             15 => Command::AddReceiveQueue { connection },
-            16 => Command::Invite { user: USER, options, link },
-            17 => Command::CreateAddress { user: USER, link },
+            16 => match link {
+                Some(link) if input.byte() < 128 => Command::PrepareInvitation { user: USER, options, link },
+                link => Command::Invite { user: USER, options, link },
+            },
+            17 => match link {
+                Some(link) if input.byte() < 128 => Command::PrepareAddress { user: USER, link },
+                link => Command::CreateAddress { user: USER, link },
+            },
             18 => {
                 if self.scene.peer.own.is_empty() {
                     self.scene.peer.add_own(0, Some(QueueMode::Messaging));
@@ -497,7 +503,8 @@ impl Play {
     fn event(&mut self, input: &mut Input<'_>) {
         let queue = input.one_of(&self.scene.relays.queues).map(|queue| queue.recipient_id.clone()).unwrap_or_default();
         let session = self.session(input);
-        let event = match input.below(4) {
+        let event = match input.below(5) {
+            4 => RelayEvent::QueueBlocked { session, queue, blocked: outside::BLOCKED },
             0 => RelayEvent::SubscriptionEnded { session, queue },
             1 => RelayEvent::QueueDeleted { session, queue },
             2 => RelayEvent::Disconnected(session),

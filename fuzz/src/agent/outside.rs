@@ -1,6 +1,8 @@
 //! What comes from outside, as the fuzzer has it: messages of peers, answers and events of relays.
 
-use smp_agent::request::{Answer, CreatedQueue, Failure, LinkData, Operation, Reason, Reporter};
+use smp_agent::request::{
+    Answer, Blocked, BlockingReason, CreatedQueue, Failure, LinkData, Notice, Operation, Reason, Reporter,
+};
 use smp_crypto::key::{Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
 use smp_crypto::short_link::{FIXED_LENGTH, USER_LENGTH};
 use smp_proto::agent::{AddedQueue, AgentMessage, Message, QueueKey, QueueReference, QueueUse, message::Receipt};
@@ -15,6 +17,8 @@ use super::peer::{Peer, encoded};
 use super::relays::Relays;
 use crate::input::Input;
 
+/// What an operator says.
+pub const BLOCKED: Blocked = Blocked { reason: BlockingReason::Spam, notice: Some(Notice { ttl: Some(i64::MIN) }) };
 const REASONS: [Reason; 14] = [
     Reason::Network,
     Reason::Timeout,
@@ -27,7 +31,7 @@ const REASONS: [Reason; 14] = [
     Reason::Quota,
     Reason::TooLarge,
     Reason::NoMessage,
-    Reason::Blocked,
+    Reason::Blocked(BLOCKED),
     Reason::Unexpected,
     Reason::Refused,
 ];
@@ -67,7 +71,7 @@ fn id(input: &mut Input<'_>, relays: &mut Relays) -> Vec<u8> {
         0..=2 => relays.id(),
         3 => input.one_of(&relays.queues).map(|queue| queue.recipient_id.clone()).unwrap_or_default(),
         4 => input.one_of(&relays.queues).map(|queue| queue.sender_id.clone()).unwrap_or_default(),
-        _ => input.long().into_iter().take(255).collect(),
+        _ => vec![input.byte(); usize::from(input.byte())],
     }
 }
 

@@ -194,7 +194,8 @@ impl Peer {
         let initiator = Initiator::generate(&mut self.random, VersionRange::RATCHET, self.post_quantum);
         let uri = |own: &Own| QueueUri::new(VersionRange::CLIENT, &own.address()).expect("ids are short");
         let request = ConnectionRequest::invitation(VersionRange::AGENT, uri(&self.own[0]), initiator.parameters());
-        let request = self.own[1..].iter().try_fold(request, |request, own| request.with_queue(uri(own)));
+        let mut more = self.own.iter().take(MAX_QUEUES).skip(1);
+        let request = more.try_fold(request, |request, own| request.with_queue(uri(own)));
         self.initiator = Some(initiator);
         request.expect("there are few").to_string()
     }
