@@ -96,6 +96,8 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     offline_since: Option<Time>,
     /// The proxy for each session to a relay.
     proxies: BTreeMap<SessionKey, Server>,
+    /// Proxies that have failed lately, by themselves or on the way to one relay, and until when others are preferred.
+    failing_proxies: BTreeMap<(Server, Option<Server>), Time>,
     /// Work that goes directly the next time, as no proxy reaches its relay.
     direct: BTreeSet<Work>,
     /// Confirmations that are authorized the next time, as the recipient may have set the key.
@@ -312,6 +314,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             return;
         }
         self.offline_since = None;
+        // What failed may have been the network here.
+        self.failing_proxies.clear();
         self.hurry_all();
         self.hurry_subscriptions();
         self.touched.extend(self.connections.keys().copied());

@@ -65,6 +65,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             subscriptions_due: BTreeSet::new(),
             offline_since: None,
             proxies: BTreeMap::new(),
+            failing_proxies: BTreeMap::new(),
             direct: BTreeSet::new(),
             signed: BTreeSet::new(),
             heard: BTreeMap::new(),

@@ -412,7 +412,15 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             self.subscribe_again(id, &connection, number);
         }
         self.hear(id, &connection, number);
-        self.save(id, connection)
+        let deleting = connection.receive_queue(number).is_none_or(|queue| queue.deleting);
+        self.save(id, connection)?;
+        match result {
+            // The key is the one that it was created with: the relay has lost the queue. It is told once.
+            Err(failure) if failure.reason == Reason::NotAuthorized && !deleting && self.unsubscribe(id, number) => {
+                self.subscription_refused(id, number, failure)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn take_suspended(

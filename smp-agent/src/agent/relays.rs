@@ -14,6 +14,10 @@ use crate::policy::server::{Role, Server, ServerList, UserId};
 use crate::policy::session::SessionKey;
 use crate::request::{Failure, Operation, Reason, Reporter, ServerAccess};
 use crate::storage::Storage;
+use crate::time::{MINUTE, Time};
+
+/// How long a proxy that has failed comes after others, in milliseconds.
+const PROXY_FAILING: u64 = 10 * MINUTE;
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// The session in which something for a connection is done.
@@ -92,16 +96,37 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
     }
 
-    /// The proxy for a session: the one it had, or one of another operator than the relay's.
+    /// The proxy for a session: the one it had, or one of another operator than the relay's; one that has not failed
+    /// lately where there is one.
+    ///
+    /// The operator counts for more: a relay can make others' proxies fail, and must not get its own operator's chosen so.
     fn proxy(&mut self, session: &SessionKey) -> Option<ServerAccess> {
         let servers = self.users.get(&session.user())?;
         let relay = session.server();
-        let known = self.proxies.get(session).filter(|proxy| servers.get(proxy).is_some());
+        let now = self.now;
+        let failing = self
+            .failing_proxies
+            .iter()
+            .filter(|((_, to), until)| **until > now && to.as_ref().is_none_or(|to| to == relay));
+        let mut failing: Vec<(Time, Server)> = failing.map(|((proxy, _), until)| (*until, proxy.clone())).collect();
+        failing.sort_by(|one, other| other.cmp(one));
+        let mut failing: Vec<Server> = failing.into_iter().map(|(_, proxy)| proxy).collect();
+        let usable = |proxy: &&Server| servers.get(proxy).is_some() && !failing.contains(*proxy);
+        let known = self.proxies.get(session).filter(usable);
         let proxy = match known {
             Some(proxy) => proxy.clone(),
             None => {
                 let used = [relay.clone()];
-                let chosen = choice::next(servers, Role::Proxy, &used, &mut self.random)?.server.clone();
+                let chosen = loop {
+                    let mut tried = Tried::from(failing.clone());
+                    let chosen = choice::next_untried(servers, Role::Proxy, &used, &mut tried, &mut self.random);
+                    let chosen = chosen?.server.clone();
+                    if !failing.iter().any(|proxy| proxy.shares_host(&chosen)) {
+                        break chosen;
+                    }
+                    // None is left that did not fail: the one whose failure is longest ago counts again.
+                    failing.pop();
+                };
                 // A relay is no proxy for itself.
                 if chosen.shares_host(relay) {
                     return None;
@@ -112,6 +137,24 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         };
         let password = self.password(session.user(), &proxy);
         Some(ServerAccess { server: proxy, password })
+    }
+
+    /// What became of a request through a proxy says whether others are preferred for a while.
+    pub(super) fn judge_proxy(&mut self, proxy: &Server, session: &SessionKey, failure: Option<&Failure>) {
+        let to_relay = (proxy.clone(), Some(session.server().clone()));
+        let now = self.now;
+        match failure.map(|failure| failure.by) {
+            // The relay itself has answered.
+            None | Some(Reporter::Relay) => {
+                self.failing_proxies.remove(&to_relay);
+                self.failing_proxies.remove(&(proxy.clone(), None));
+            }
+            Some(by) => {
+                self.failing_proxies.retain(|_, until| *until > now);
+                let what = if by == Reporter::Proxy { (proxy.clone(), None) } else { to_relay };
+                self.failing_proxies.insert(what, now.after(PROXY_FAILING));
+            }
+        }
     }
 
     /// Whether something that failed on its way through a proxy goes directly next time, at once.

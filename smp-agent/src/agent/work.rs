@@ -82,7 +82,7 @@ pub(super) enum Flight {
     Work {
         work: Work,
         /// The proxy it went through.
-        proxied: bool,
+        proxy: Option<Server>,
         /// The session to the relay, whatever way it went.
         session: SessionKey,
         /// The message that is delivered.
@@ -274,7 +274,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn request(&mut self, attempt: Attempt, work: &Work) -> RequestId {
         let id = self.new_request();
         let Attempt { session, proxy, operation, message } = attempt;
-        let flight = Flight::Work { work: work.clone(), proxied: proxy.is_some(), session: session.clone(), message };
+        let through = proxy.as_ref().map(|proxy| proxy.server.clone());
+        let flight = Flight::Work { work: work.clone(), proxy: through, session: session.clone(), message };
         self.flights.insert(id, flight);
         self.transaction.requests.push(Request { id, session, proxy, operation });
         id
@@ -376,7 +377,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             // Of another run, or answered already.
             None => Ok(()),
             Some(Flight::Subscribe { session, queues }) => self.take_subscribed(&session, queues, result),
-            Some(Flight::Work { work, proxied, session, message }) => {
+            Some(Flight::Work { work, proxy, session, message }) => {
+                if let Some(proxy) = &proxy {
+                    self.judge_proxy(proxy, &session, result.as_ref().err());
+                }
+                let proxied = proxy.is_some();
                 // Dropped, or begun anew, meanwhile.
                 let current = self.work.get_mut(&work).filter(|progress| progress.request == Some(request));
                 let Some(progress) = current else {

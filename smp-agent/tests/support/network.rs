@@ -93,8 +93,9 @@ impl World {
             return Ok(link.number);
         }
         let failed = |reason| Failure { by, reason };
-        let place = &self.relays[to];
+        let place = &mut self.relays[to];
         if !place.up {
+            place.refused += 1;
             let wait = if self.below(2) == 0 { 20 } else { 15 * SECOND };
             return Err((failed(if wait == 20 { Reason::Network } else { Reason::Timeout }), wait));
         }

@@ -46,6 +46,8 @@ pub struct Place {
     pub refuses_as_proxy: Option<Reason>,
     /// Why no new connection to it can be made, for another reason than those above.
     pub barred: Option<Reason>,
+    /// How many connections to it could not be made.
+    pub refused: usize,
 }
 
 /// How many lines of its history a world keeps.
@@ -109,6 +111,7 @@ impl World {
             no_proxy: false,
             refuses_as_proxy: None,
             barred: None,
+            refused: 0,
         });
         number
     }
