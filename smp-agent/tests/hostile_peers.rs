@@ -10,10 +10,11 @@ use smp_agent::policy::integrity::Integrity;
 use smp_agent::storage::Storage;
 use smp_agent::time::{DAY, HOUR};
 use smp_crypto::hash::sha256;
+use smp_crypto::ratchet::Resynchronization;
 use smp_proto::agent::{AddedQueue, AgentMessage, Message, QueueKey, QueueReference, QueueUse, Receipt};
 use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
 use smp_proto::uri::{QueueInfo, QueueUri};
-use smp_proto::version::{ClientVersion, VersionRange};
+use smp_proto::version::{ClientVersion, RatchetVersion, VersionRange};
 use smp_proto::wire::{Decode, NonEmptyList};
 use support::puppet::{Puppet, Said, bytes};
 
@@ -370,4 +371,44 @@ fn a_peer_names_thousands_of_queues_and_wrong_ones() {
     assert_eq!(puppet.said.last().map(|(place, _)| *place), Some(0));
     puppet.say(Message::Application(b"two"));
     assert_eq!(puppet.texts(), ["two"]);
+}
+
+#[test]
+fn a_relay_that_takes_no_acknowledgement_holds_up_no_other() {
+    let mut puppet = Puppet::connected(13, 2);
+    puppet.deaf = Some(1);
+    let message = puppet.next_message(Message::Application(b"one"));
+    puppet.put(1, &message);
+    puppet.settle();
+    // A number that was used for nothing.
+    puppet.number += 1;
+    puppet.say(Message::Application(b"two"));
+    puppet.wait(HOUR);
+    assert_eq!(puppet.texts(), ["one", "two"]);
+}
+
+#[test]
+fn keys_and_confirmations_at_the_wrong_time_change_nothing() {
+    let mut puppet = Puppet::invited(14, 1);
+    puppet.join(1);
+    let keys = Resynchronization::start(&mut puppet.random, RatchetVersion::MAX, false);
+    let message = (puppet.number, puppet.hash.clone());
+    puppet.put_keys(&keys);
+    puppet.settle();
+    (puppet.number, puppet.hash) = message.clone();
+    assert_eq!(failures(&puppet), [ConnectionError::Prohibited]);
+    puppet.allow();
+    puppet.say(Message::Application(b"one"));
+    // Another confirmation, with other keys, when all is done.
+    let (number, hash) = (puppet.number, puppet.hash.clone());
+    let (ratchet, secret) = (puppet.ratchet.take(), puppet.swap_secret(0, None));
+    puppet.prepare_to_join();
+    puppet.confirm(b"Iagain", None);
+    puppet.swap_secret(0, secret);
+    (puppet.ratchet, puppet.number, puppet.hash) = (ratchet, number, hash);
+    assert_eq!(puppet.waiting(0), 0);
+    puppet.say(Message::Application(b"two"));
+    puppet.send("three");
+    assert_eq!((puppet.texts(), puppet.count("M")), (vec!["one".to_owned(), "two".to_owned()], 1));
+    assert_eq!(failures(&puppet), [ConnectionError::Prohibited, ConnectionError::Crypto]);
 }

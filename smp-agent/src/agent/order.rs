@@ -61,9 +61,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         since: Time,
     ) -> Expectation {
         let heard = *self.heard.entry((id, queue.number)).or_insert(self.now);
-        let waits = queue.acknowledging || queue.last.as_ref().is_some_and(|last| last.event.is_some());
+        let waits = queue.last.as_ref().is_some_and(|last| last.event.is_some());
         let pause = match self.is_subscribed(id, connection, queue) {
             true if waits => return Expectation::Something,
+            // A relay that does not answer that is as good as away.
+            true if queue.acknowledging => self.configuration.order_wait,
             // QTEST, and what waited for the queue that it replaces, comes this way only, and what is sent after that may
             // be faster through the others.
             true if queue.is_coming() || queue.untested => self.configuration.order_wait,

@@ -119,6 +119,8 @@ pub struct Puppet {
     pub pending: VecDeque<EventId>,
     /// Whether events are acknowledged at once.
     pub acknowledges: bool,
+    /// The agent's queue whose relay answers no acknowledgement.
+    pub deaf: Option<usize>,
     /// What the agent sent, with the place of the queue it came to.
     pub said: Vec<(usize, Said)>,
     /// Operations by name, with the relay's number.
@@ -166,6 +168,7 @@ impl Puppet {
             events: Vec::new(),
             pending: VecDeque::new(),
             acknowledges: true,
+            deaf: None,
             said: Vec::new(),
             asked: Vec::new(),
             servers: (0..RELAYS).map(server).collect(),
@@ -319,7 +322,11 @@ impl Puppet {
             }
             Operation::Subscribe(queues) => Ok(Answer::Each(queues.iter().map(|_| Ok(())).collect())),
             Operation::Acknowledge { queue, message_id } => {
-                let own = self.own.iter_mut().find(|own| own.recipient_id == queue.id).expect("a queue");
+                let place = self.own.iter().position(|own| own.recipient_id == queue.id).expect("a queue");
+                if self.deaf == Some(place) {
+                    return Err(Failure::of_relay(Reason::Timeout));
+                }
+                let own = &mut self.own[place];
                 if own.waiting.front().is_some_and(|(id, _)| id == message_id) {
                     own.waiting.pop_front();
                     own.delivered = false;
@@ -535,6 +542,11 @@ impl Puppet {
         let message = self.next_message(message);
         self.put(0, &message);
         self.settle();
+    }
+
+    /// Takes what was agreed for one of the agent's queues, and puts this in its place.
+    pub fn swap_secret(&mut self, place: usize, secret: Option<BoxKey>) -> Option<BoxKey> {
+        std::mem::replace(&mut self.own[place].secret, secret)
     }
 
     /// Encrypts for a queue and leaves it to its relay.
