@@ -38,7 +38,9 @@ fn start(puppet: &mut Puppet, start: Start) {
 }
 
 fn is_in_step(puppet: &mut Puppet) -> bool {
-    puppet.summary().ratchet == RatchetSync::Ok && !puppet.resync.as_ref().unwrap().agreed
+    let resync = puppet.resync.as_ref().unwrap();
+    let peer = !resync.agreed && !resync.required;
+    puppet.summary().ratchet == RatchetSync::Ok && peer
 }
 
 fn talk(puppet: &mut Puppet) {
@@ -97,6 +99,34 @@ fn both_orders_come_in_step_when_the_peer_was_away() {
         puppet.theirs[0].full = false;
         puppet.wait(HOUR);
         assert!(is_in_step(&mut puppet), "{seed} {signed}");
+        talk(&mut puppet);
+    }
+}
+
+#[test]
+fn a_peer_that_has_started_and_answers_all_the_same_comes_in_step() {
+    for (seed, signed) in (0..16).map(|seed| (seed, seed % 2 == 0)) {
+        let mut puppet = connected(seed, signed);
+        puppet.resync.as_mut().unwrap().answers_twice = true;
+        start(&mut puppet, Start::Both);
+        let mut starts = 0;
+        loop {
+            puppet.wait(MINUTE);
+            if is_in_step(&mut puppet) {
+                break;
+            }
+            // Whoever is told to start does.
+            let connection = puppet.connection;
+            if puppet.resync.as_ref().unwrap().required {
+                puppet.start_resync();
+                puppet.settle();
+            } else {
+                let force = puppet.summary().ratchet != RatchetSync::Required;
+                puppet.command(Command::Resynchronize { connection, force });
+            }
+            starts += 1;
+            assert!(starts < 6, "{seed} {signed}");
+        }
         talk(&mut puppet);
     }
 }

@@ -87,12 +87,18 @@ pub struct Resync {
     started: Option<Resynchronization>,
     /// Whether it has a new ratchet, and no message has shown yet that it works.
     pub agreed: bool,
+    /// Whether its user has to start again.
+    pub required: bool,
+    /// Whether it answers keys once though it has started itself, as it does when both happens at the same moment.
+    pub answers_twice: bool,
+    /// Hashes of keys that have come.
+    seen: Vec<[u8; 32]>,
 }
 
 impl Resync {
     /// A peer that knows how, with one of the two orders.
     pub fn new(signed: bool) -> Self {
-        Self { signed, started: None, agreed: false }
+        Self { signed, started: None, agreed: false, required: false, answers_twice: false, seen: Vec::new() }
     }
 }
 
@@ -375,7 +381,7 @@ impl Puppet {
             },
         };
         if let (Said::Message(plaintext), Some(resync)) = (&said, &mut self.resync) {
-            resync.agreed = false;
+            (resync.agreed, resync.required) = (false, false);
             let message = AgentMessage::from_bytes(plaintext).expect("a message");
             if matches!(message, AgentMessage::Sequenced { message: Message::Ready(_), .. }) && !could_send {
                 self.put_ready();
@@ -389,7 +395,8 @@ impl Puppet {
     pub fn start_resync(&mut self) {
         let keys = Resynchronization::start(&mut self.random, RatchetVersion::MAX, false);
         self.put_keys(&keys);
-        self.resync.as_mut().expect("it knows how").started = Some(keys);
+        let resync = self.resync.as_mut().expect("it knows how");
+        (resync.started, resync.agreed, resync.required) = (Some(keys), false, false);
     }
 
     /// A key message takes a number.
@@ -404,11 +411,21 @@ impl Puppet {
         self.put(0, &message);
     }
 
-    /// The agent's keys for a new ratchet (wire reference of the ratchet, section 14.2, but for keys that come again).
+    /// The agent's keys for a new ratchet (wire reference of the ratchet, section 14.2).
     fn take_keys(&mut self, parameters: &AgreedParameters<'_>) {
         let Some(resync) = &mut self.resync else { return };
-        assert!(!resync.agreed, "a peer would ask its user to start again");
-        resync.agreed = true;
+        if resync.seen.contains(&key_hash(parameters)) {
+            return;
+        }
+        resync.seen.push(key_hash(parameters));
+        if resync.agreed {
+            (resync.agreed, resync.required) = (false, true);
+            return;
+        }
+        (resync.agreed, resync.required) = (true, false);
+        if std::mem::take(&mut resync.answers_twice) {
+            resync.started = None;
+        }
         let signed = resync.signed;
         let keys = match resync.started.take() {
             Some(keys) => keys,
