@@ -4,13 +4,16 @@
 
 mod support;
 
+use smp_agent::command::Command;
 use smp_agent::error::ConnectionError;
-use smp_agent::event::{EventKind, RatchetSync};
+use smp_agent::event::{EventKind, RatchetSync, SwitchPhase};
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::storage::Storage;
 use smp_agent::time::{DAY, HOUR};
 use smp_crypto::hash::sha256;
+use smp_crypto::key::X25519SecretKey;
 use smp_crypto::ratchet::Resynchronization;
+use smp_crypto::secret_box::BoxKey;
 use smp_proto::agent::{AddedQueue, AgentMessage, Message, QueueKey, QueueReference, QueueUse, Receipt};
 use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey};
 use smp_proto::uri::{QueueInfo, QueueUri};
@@ -411,4 +414,113 @@ fn keys_and_confirmations_at_the_wrong_time_change_nothing() {
     puppet.send("three");
     assert_eq!((puppet.texts(), puppet.count("M")), (vec!["one".to_owned(), "two".to_owned()], 1));
     assert_eq!(failures(&puppet), [ConnectionError::Prohibited, ConnectionError::Crypto]);
+}
+
+/// QADD, the last that came: the new queue of the agent.
+fn added(puppet: &Puppet) -> QueueUri {
+    let added = puppet.said.iter().rev().find_map(|(_, said)| match said {
+        Said::Message(plaintext) => match AgentMessage::from_bytes(plaintext) {
+            Ok(AgentMessage::Sequenced { message: Message::AddQueues(queues), .. }) => {
+                queues.first().map(|added| added.queue)
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    added.expect("QADD")
+}
+
+/// QKEY for a queue of the agent's.
+fn say_keys(puppet: &mut Puppet, queue: &QueueUri, secret: &X25519SecretKey) {
+    let mut address = queue.queue();
+    address.dh_key = secret.public_key();
+    let keys = [QueueKey {
+        queue: QueueInfo { version: ClientVersion::MAX, queue: address },
+        sender_key: AuthorizationKey::Ed25519(Ed25519PublicKey([1; 32])),
+    }];
+    puppet.say(Message::QueueKeys(NonEmptyList::new(&keys).unwrap()));
+}
+
+fn phases(puppet: &Puppet) -> Vec<SwitchPhase> {
+    let phases = puppet.events.iter().filter_map(|kind| match kind {
+        EventKind::Switch { receiving: true, phase, .. } => Some(*phase),
+        _ => None,
+    });
+    phases.collect()
+}
+
+fn moving(seed: u64) -> (Puppet, QueueUri) {
+    let mut puppet = Puppet::connected(seed, 1);
+    let connection = puppet.connection;
+    puppet.command(Command::Switch { connection });
+    let queue = added(&puppet);
+    (puppet, queue)
+}
+
+#[test]
+fn keys_for_a_new_queue_come_twice() {
+    let (mut puppet, queue) = moving(15);
+    let secret = X25519SecretKey::generate(&mut puppet.random);
+    for _ in 0..3 {
+        say_keys(&mut puppet, &queue, &secret);
+    }
+    assert_eq!(puppet.asked.iter().filter(|(_, name)| *name == "KEY").count(), 1);
+    assert_eq!(puppet.count("QU"), 1);
+    let key = BoxKey::from(&secret.diffie_hellman(&queue.dh_key()).unwrap());
+    puppet.swap_secret(1, Some(key));
+    let tested = [QueueReference::from(&queue.queue())];
+    let message = puppet.next_message(Message::TestQueues(NonEmptyList::new(&tested).unwrap()));
+    for _ in 0..2 {
+        puppet.put(1, &message);
+        puppet.settle();
+    }
+    say_keys(&mut puppet, &queue, &secret);
+    puppet.wait(HOUR);
+    use SwitchPhase::{Completed, Confirmed, Secured, Started};
+    assert_eq!(phases(&puppet), [Started, Confirmed, Secured, Completed]);
+    assert_eq!(puppet.summary().receiving.len(), 1);
+    let message = puppet.next_message(Message::Application(b"one"));
+    puppet.put(1, &message);
+    puppet.settle();
+    assert_eq!(puppet.texts(), ["one"]);
+}
+
+#[test]
+fn other_keys_for_a_new_queue_end_its_move() {
+    let (mut puppet, queue) = moving(16);
+    for _ in 0..2 {
+        let secret = X25519SecretKey::generate(&mut puppet.random);
+        say_keys(&mut puppet, &queue, &secret);
+    }
+    puppet.wait(HOUR);
+    assert_eq!(phases(&puppet).last(), Some(&SwitchPhase::Aborted));
+    puppet.say(Message::Application(b"one"));
+    assert_eq!((puppet.texts(), puppet.summary().receiving.len()), (vec!["one".to_owned()], 1));
+    let connection = puppet.connection;
+    puppet.command(Command::Switch { connection });
+    assert_ne!(added(&puppet).sender_id(), queue.sender_id());
+}
+
+#[test]
+fn keys_that_cannot_be_agreed_on_or_come_for_other_queues_change_nothing() {
+    let (mut puppet, queue) = moving(17);
+    // Of small order.
+    let mut address = queue.queue();
+    address.dh_key = X25519PublicKey([0; 32]);
+    let sender_key = AuthorizationKey::Ed25519(Ed25519PublicKey([1; 32]));
+    let keys = [QueueKey { queue: QueueInfo { version: ClientVersion::MAX, queue: address }, sender_key }];
+    puppet.say(Message::QueueKeys(NonEmptyList::new(&keys).unwrap()));
+    // Of a version that nobody knows, and for the queue in use.
+    address.dh_key = X25519PublicKey([9; 32]);
+    let keys = [QueueKey { queue: QueueInfo { version: ClientVersion(9), queue: address }, sender_key }];
+    puppet.say(Message::QueueKeys(NonEmptyList::new(&keys).unwrap()));
+    let first = puppet.request().queue().clone();
+    let secret = X25519SecretKey::generate(&mut puppet.random);
+    say_keys(&mut puppet, &first, &secret);
+    assert_eq!(failures(&puppet), [ConnectionError::Crypto, ConnectionError::Version]);
+    assert!(!puppet.asked.iter().any(|(_, name)| *name == "KEY"));
+    say_keys(&mut puppet, &queue, &secret);
+    assert_eq!(puppet.count("QU"), 1);
+    puppet.say(Message::Application(b"one"));
+    assert_eq!(puppet.texts(), ["one"]);
 }
