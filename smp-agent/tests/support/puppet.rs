@@ -2,6 +2,8 @@
 //!
 //! It has the keys of a real peer, so what it says is read. Nothing of it is checked, and nothing happens by itself.
 
+mod resync;
+
 use std::collections::VecDeque;
 
 use rand_chacha::ChaCha20Rng;
@@ -9,6 +11,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use smp_agent::Agent;
 use smp_agent::command::{Command, ConnectionOptions, PostQuantum, Reply};
 use smp_agent::configuration::Configuration;
+use smp_agent::error::ConnectionError;
 use smp_agent::event::{Event, EventKind};
 use smp_agent::id::{ConnectionId, EventId};
 use smp_agent::policy::server::{ConfiguredServer, Server, ServerList};
@@ -32,6 +35,7 @@ use smp_proto::wire::{Decode, Encode, NonEmptyList};
 
 use super::party::USER;
 use super::storage::CuttingStorage;
+pub use resync::Resync;
 
 /// A queue of the agent's, as its relay knows it.
 struct Own {
@@ -77,29 +81,6 @@ pub enum Said {
     Keys(Vec<u8>),
     /// What the ratchet does not open.
     Unreadable,
-}
-
-/// How a released peer replaces its ratchet.
-pub struct Resync {
-    /// Whether it compares octets as signed numbers.
-    pub signed: bool,
-    /// The keys it has started with.
-    started: Option<Resynchronization>,
-    /// Whether it has a new ratchet, and no message has shown yet that it works.
-    pub agreed: bool,
-    /// Whether its user has to start again.
-    pub required: bool,
-    /// Whether it answers keys once though it has started itself, as it does when both happens at the same moment.
-    pub answers_twice: bool,
-    /// Hashes of keys that have come.
-    seen: Vec<[u8; 32]>,
-}
-
-impl Resync {
-    /// A peer that knows how, with one of the two orders.
-    pub fn new(signed: bool) -> Self {
-        Self { signed, started: None, agreed: false, required: false, answers_twice: false, seen: Vec::new() }
-    }
 }
 
 /// An agent and its peer.
@@ -391,60 +372,6 @@ impl Puppet {
         Ok(Answer::Done)
     }
 
-    /// Starts to replace the ratchet.
-    pub fn start_resync(&mut self) {
-        let keys = Resynchronization::start(&mut self.random, RatchetVersion::MAX, false);
-        self.put_keys(&keys);
-        let resync = self.resync.as_mut().expect("it knows how");
-        (resync.started, resync.agreed, resync.required) = (Some(keys), false, false);
-    }
-
-    /// A key message takes a number.
-    pub fn put_keys(&mut self, keys: &Resynchronization) {
-        self.put_content(0, EnvelopeContent::RatchetKey { parameters: keys.parameters(), info: b"R" });
-        self.number += 1;
-        self.hash = sha256(&[b"R"]).to_vec();
-    }
-
-    fn put_ready(&mut self) {
-        let message = self.next_message(Message::Ready(1));
-        self.put(0, &message);
-    }
-
-    /// The agent's keys for a new ratchet (wire reference of the ratchet, section 14.2).
-    fn take_keys(&mut self, parameters: &AgreedParameters<'_>) {
-        let Some(resync) = &mut self.resync else { return };
-        if resync.seen.contains(&key_hash(parameters)) {
-            return;
-        }
-        resync.seen.push(key_hash(parameters));
-        if resync.agreed {
-            (resync.agreed, resync.required) = (false, true);
-            return;
-        }
-        (resync.agreed, resync.required) = (true, false);
-        if std::mem::take(&mut resync.answers_twice) {
-            resync.started = None;
-        }
-        let signed = resync.signed;
-        let keys = match resync.started.take() {
-            Some(keys) => keys,
-            None => {
-                let keys = Resynchronization::start(&mut self.random, RatchetVersion::MAX, false);
-                self.put_keys(&keys);
-                keys
-            }
-        };
-        let order = |hash: [u8; 32]| hash.map(|octet| if signed { octet ^ 0x80 } else { octet });
-        self.late = SkippedStore::new();
-        if order(key_hash(&keys.parameters())) <= order(key_hash(parameters)) {
-            self.ratchet = Some(keys.receiver(parameters, false).unwrap());
-        } else {
-            self.ratchet = Some(keys.sender(parameters, &mut self.random).unwrap());
-            self.put_ready();
-        }
-    }
-
     /// A new queue of the peer's at a relay; its place.
     pub fn new_queue(&mut self, relay: usize) -> usize {
         let sender_id = self.id();
@@ -619,6 +546,15 @@ impl Puppet {
             _ => None,
         });
         texts.collect()
+    }
+
+    /// What the agent told of that went wrong.
+    pub fn failures(&self) -> Vec<ConnectionError> {
+        let errors = self.events.iter().filter_map(|kind| match kind {
+            EventKind::Failed { error, .. } => Some(*error),
+            _ => None,
+        });
+        errors.collect()
     }
 
     /// Sends a message of the user's; its number.
