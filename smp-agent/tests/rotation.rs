@@ -340,6 +340,28 @@ fn a_move_ends_when_the_peer_has_forgotten_it() {
     }
 }
 
+/// What a move is about waits for the old relay of one side for longer than anything does.
+#[test]
+fn a_move_goes_on_when_the_peer_can_be_reached_again() {
+    for (wait, side) in (0..6).flat_map(|step| [(step * 250, A), (step * 250, B)]) {
+        let mut world = world(14, |_, setup| setup.manners.expects_failures = true);
+        let pair = world.connect(ConnectionOptions::default());
+        world.tell(pair, A, "before");
+        world.tell(pair, B, "before");
+        let relay = queues(&world).iter().skip(side).step_by(2).position(|count| *count == 1).unwrap() * 2 + side;
+        switch(&mut world, pair, A);
+        world.run_for(wait);
+        world.at(world.now, Fault::Down(relay));
+        world.run_for(3 * DAY);
+        world.at(world.now, Fault::Up(relay));
+        world.run_for(DAY);
+        world.tell(pair, A, "after");
+        world.tell(pair, B, "after");
+        world.run_for(HOUR);
+        assert_eq!(completed(&world, pair, A), 1, "{wait} {side} {}", world.describe());
+    }
+}
+
 /// A conversation in a bad world, with moves.
 fn converse(seed: u64) {
     let mut world = plain(seed);

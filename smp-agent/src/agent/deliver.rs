@@ -426,10 +426,20 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     fn service_failed(
         &mut self,
         id: ConnectionId,
-        connection: &Connection,
+        connection: &mut Connection,
         kind: &OutgoingKind,
         problem: DeliveryProblem,
     ) -> Result<(), S> {
+        if let DeliveryProblem::Failed(failure) = problem
+            && (failure.is_temporary() || failure.is_of_host() || failure.reason == Reason::Quota)
+        {
+            // It has waited for too long. A move that stops here would never end, and no other one could begin.
+            match kind {
+                OutgoingKind::AddQueue | OutgoingKind::UseQueue { .. } => super::rotate::say_again(connection),
+                OutgoingKind::QueueKey { queue } => self.say_key_again(id, connection, *queue)?,
+                _ => {}
+            }
+        }
         let error = match (kind, problem) {
             (OutgoingKind::Hello | OutgoingKind::RatchetKey { .. }, DeliveryProblem::Failed(failure))
                 if failure.reason == Reason::NotAuthorized =>

@@ -121,6 +121,17 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
+    /// QKEY has waited for too long.
+    pub(in crate::agent) fn say_key_again(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: u32,
+    ) -> Result<(), S> {
+        let waits = connection.send_queue(number).is_some_and(|queue| queue.switch == Some(SendSwitch::SendingKey));
+        if waits { self.send_queue_key(id, connection, number) } else { Ok(()) }
+    }
+
     /// QKEY is at the peer's relay.
     pub(in crate::agent) fn queue_key_delivered(
         &mut self,
