@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use serde_json::json;
 
-use super::programs::{Bot, PATIENCE, Relay, lines, smp_chat, succeed, user};
+use super::programs::{Bot, PATIENCE, Relay, lines, run, smp_chat, succeed, user};
 
 /// A person at a keyboard; lines go through pipes.
 struct Person {
@@ -88,6 +88,80 @@ fn two_people_meet_and_talk() {
     }
     alice.quits();
     bob.quits();
+}
+
+#[test]
+fn who_waits_is_told_when_both_sides_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start();
+    let alices = user(folder.path(), "Alice", &[&relay]);
+    let bobs = user(folder.path(), "Bob", &[&relay]);
+    let mut invite = smp_chat(&alices, &["invite", "bob", "--wait"]).stderr(Stdio::inherit()).spawn().unwrap();
+    let link = lines(invite.stdout.take().unwrap()).recv_timeout(PATIENCE).unwrap();
+    assert!(invite.try_wait().unwrap().is_none(), "nobody has used it");
+    succeed(&bobs, &["connect", &link, "--wait"]);
+    assert!(invite.wait().unwrap().success());
+    for (data, name) in [(&alices, "bob (connected)"), (&bobs, "Alice (connected)")] {
+        let person = Person::start(data);
+        person.sees(name);
+        person.quits();
+    }
+    // It can be used once.
+    let carols = user(folder.path(), "Carol", &[&relay]);
+    let late = run(&carols, &["connect", &link, "--wait"]);
+    assert_eq!(late.status.code(), Some(5), "{late:?}");
+}
+
+#[test]
+fn a_session_makes_invitations_and_an_address_and_changes_relays() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = Relay::start_two();
+    let alices = user(folder.path(), "Alice", &[&first, &second]);
+    let bobs = user(folder.path(), "Bob", &[&first]);
+    let carols = user(folder.path(), "Carol", &[&second]);
+    let [mut alice, mut bob, mut carol] = [&alices, &bobs, &carols].map(|data| Person::start(data));
+    alice.type_line("/invite Robert");
+    alice.sees("link of Robert:");
+    let link = alice.sees("");
+    assert!(link.starts_with("https://") || link.starts_with("simplex:"), "{link}");
+    bob.type_line(&format!("/connect {link}"));
+    bob.sees("connecting, as contact for now");
+    alice.sees("Robert uses your invitation");
+    alice.sees("Robert is connected");
+    bob.sees("Alice is connected");
+
+    alice.type_line("/address");
+    alice.sees("link of address:");
+    let address = alice.sees("");
+    carol.type_line(&format!("/connect {address} Ally"));
+    alice.sees("Carol asks at address: /accept Carol or /reject Carol");
+    alice.type_line("/reject Carol");
+    bob.type_line(&format!("/connect {address} again"));
+    alice.sees("Bob asks at address");
+    alice.type_line("/accept Bob");
+    alice.sees("Bob is connected");
+    bob.sees("again is connected");
+    alice.type_line("@Bob twice");
+    bob.sees("again: twice");
+    alice.type_line("/address");
+    alice.sees("link of address:");
+    assert_eq!(alice.sees(""), address, "there is one");
+    alice.type_line("/contacts");
+    for line in ["Bob (connected)", "Robert (connected)", "address (your address)"] {
+        alice.sees(line);
+    }
+
+    alice.type_line("/switch Robert");
+    alice.sees("Robert: your relay is being changed");
+    alice.sees("Robert: your relay was changed");
+    bob.sees("Alice: the other side's relay was changed");
+    bob.type_line("@Alice still there?");
+    alice.sees("Robert: still there?");
+    alice.type_line("/delete Bob");
+    alice.sees("Bob is forgotten");
+    for person in [alice, bob, carol] {
+        person.quits();
+    }
 }
 
 /// A terminal that is no piece of hardware: what the program writes to it, and what is typed.

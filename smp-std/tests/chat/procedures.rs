@@ -8,7 +8,7 @@ use super::programs::{Bot, Relay, user};
 struct Scene {
     alice: Bot,
     bob: Bot,
-    _relays: [Relay; 2],
+    relays: [Relay; 2],
     _folder: tempfile::TempDir,
 }
 
@@ -22,7 +22,7 @@ impl Scene {
             assert_eq!(bot.ask(configure)["reply"], "done");
             bot
         });
-        Self { alice, bob, _relays: relays, _folder: folder }
+        Self { alice, bob, relays, _folder: folder }
     }
 
     /// Connects them by an invitation that is made like this.
@@ -162,6 +162,72 @@ fn keys_are_made_anew() {
     );
     assert_eq!(scene.bob.wait(|line| line["event"] == "ratchet" && line["state"] == "ok")["connection"], connections.1);
     scene.talk(&connections);
+    scene.end();
+}
+
+/// The relays of a user from now on.
+fn servers(addresses: &[&str]) -> Value {
+    let servers: Vec<Value> = addresses.iter().map(|address| json!({ "address": address })).collect();
+    json!({ "command": "set_servers", "servers": servers })
+}
+
+#[test]
+fn receive_queues_move_or_stay() {
+    const NOBODY: &str = "smp://LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI=@127.0.0.2:9";
+    let mut scene = Scene::start(&["--proxy-mode", "never"]);
+    let connections = scene.connect(json!({ "post_quantum": "off" }));
+    let second = scene.relays[1].address.clone();
+    let of_alice = connections.0.clone();
+    let command = |name: &str| json!({ "command": name, "connection": of_alice });
+    assert_eq!(scene.alice.ask(command("abort_switch"))["error"]["reason"], "prohibited");
+
+    // A relay that does not answer: given up by hand.
+    assert_eq!(scene.alice.ask(servers(&[NOBODY]))["reply"], "done");
+    assert_eq!(scene.alice.ask(command("switch"))["reply"], "done");
+    assert_eq!(scene.alice.ask(command("switch"))["error"]["reason"], "prohibited");
+    assert_eq!(scene.alice.ask(command("abort_switch"))["reply"], "done");
+    let aborted = scene.alice.event("switch");
+    assert_eq!((&aborted["phase"], &aborted["receiving"]), (&json!("aborted"), &json!(true)));
+    scene.talk(&connections);
+
+    assert_eq!(scene.alice.ask(servers(&[&second]))["reply"], "done");
+    assert_eq!(scene.alice.ask(command("switch"))["reply"], "done");
+    let phases = ["started", "confirmed", "secured", "completed"];
+    for phase in phases {
+        let switch = scene.alice.event("switch");
+        assert_eq!((&switch["phase"], &switch["receiving"]), (&json!(phase), &json!(true)), "{switch}");
+        assert_eq!(switch["connection"], of_alice);
+    }
+    for phase in phases {
+        let is = |line: &Value| line["event"] == "switch" && line["phase"] == phase;
+        assert_eq!(scene.bob.wait(is)["receiving"], false);
+    }
+    scene.talk(&connections);
+    // Bob knows of one queue only, as far as he has said.
+    assert_eq!(scene.alice.ask(command("add_receive_queue"))["error"]["reason"], "prohibited");
+    scene.end();
+}
+
+#[test]
+fn a_receive_queue_is_added_for_peers_that_know_of_it() {
+    let mut scene = Scene::start(&["--proxy-mode", "never"]);
+    let addresses = scene.relays.each_ref().map(|relay| relay.address.clone());
+    for bot in [&mut scene.alice, &mut scene.bob] {
+        assert_eq!(bot.ask(servers(&addresses.each_ref().map(String::as_str)))["reply"], "done");
+    }
+    let of_alice = connection(&scene.alice.ask(json!({ "command": "invite", "post_quantum": "off" })));
+    let link = scene.alice.event("link_ready")["link"].clone();
+    let of_bob = connection(&scene.bob.ask(json!({ "command": "join", "link": link, "receive_queues": 2 })));
+    scene.alice.event("confirmation");
+    assert_eq!(scene.alice.ask(json!({ "command": "allow", "connection": of_alice }))["reply"], "done");
+    scene.alice.event("connected");
+    scene.bob.event("connected");
+    let command = json!({ "command": "add_receive_queue", "connection": of_alice });
+    assert_eq!(scene.alice.ask(command)["reply"], "done");
+    let two = |line: &Value, what: &str| line["event"] == "redundancy" && line[what].as_array().unwrap().len() == 2;
+    assert_eq!(scene.alice.wait(|line| two(line, "receiving"))["connection"], of_alice);
+    assert_eq!(scene.bob.wait(|line| two(line, "sending"))["connection"], of_bob);
+    scene.talk(&(of_alice, of_bob));
     scene.end();
 }
 

@@ -172,7 +172,13 @@ async fn interactive(folder: &Folder, arguments: TalkArguments) -> Result<(), Fa
                     screen.prompt(talk.prompt()?);
                 }
                 event = events.next() => match event {
-                    Some(event) => talk.event(event).await?,
+                    Some(event) => {
+                        talk.event(event).await?;
+                        // Where nothing stands in front of lines, the next line is any that comes from now on.
+                        if !screen.shows_prompts() {
+                            talk.prompt()?;
+                        }
+                    }
                     None => return Err(Failure::new(OTHER, "the agent stopped")),
                 },
                 () = interrupts.wait() => return Ok(()),

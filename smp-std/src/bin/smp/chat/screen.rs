@@ -66,6 +66,11 @@ impl Screen {
         Ok((Self { lines: receiver, prompts: Some(prompts), _restore: restore }, Box::new(printer)))
     }
 
+    /// Whether somebody sees what stands in front of a line.
+    pub(crate) const fn shows_prompts(&self) -> bool {
+        self.prompts.is_some()
+    }
+
     /// Asks for the next line. Whatever the last one did is printed by then.
     pub(crate) fn prompt(&self, prompt: String) {
         if let Some(prompts) = &self.prompts {

@@ -129,7 +129,7 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
             EventKind::Connected { post_quantum, .. } => {
                 contact.stage = Stage::Connected;
                 contact.link = None;
-                self.current = self.current.or(Some(connection));
+                self.next = self.next.or(Some(connection));
                 let quantum = if *post_quantum { ", with post-quantum keys" } else { "" };
                 lines.push(format!("{name} is connected{quantum}: /to {name} writes there"));
             }
@@ -192,6 +192,7 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
                 batch.forget_contact(connection);
                 batch.drafts(connection, &[]);
                 self.current = self.current.filter(|current| *current != connection);
+                self.next = self.next.filter(|next| *next != connection);
                 return Ok(lines);
             }
             EventKind::Failed { error, .. } => {

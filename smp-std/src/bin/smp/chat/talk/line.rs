@@ -290,9 +290,8 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
         batch.forget_contact(connection);
         batch.drafts(connection, &[]);
         self.book.commit(batch)?;
-        if self.current == Some(connection) {
-            self.current = None;
-        }
+        self.current = self.current.filter(|current| *current != connection);
+        self.next = self.next.filter(|next| *next != connection);
         self.say(format!("{} is forgotten", contact.name));
         Ok(())
     }

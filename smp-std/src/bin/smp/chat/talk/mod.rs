@@ -42,8 +42,10 @@ pub(crate) struct Talk<C, S, P> {
     settings: Settings,
     print: P,
     links: Links,
-    /// Who is written to.
+    /// Who is written to: who is in front of the line.
     current: Option<ConnectionId>,
+    /// Who is from the next line on, if nobody is: the line that is being typed was begun with nobody in front.
+    next: Option<ConnectionId>,
     /// Messages whose waiting was told.
     waiting: HashSet<(ConnectionId, MessageId)>,
     /// Relays that cannot be reached.
@@ -52,11 +54,22 @@ pub(crate) struct Talk<C, S, P> {
 
 impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
     pub(crate) fn new(commands: C, book: Book<S>, settings: Settings, links: Links, print: P) -> Self {
-        Self { commands, book, settings, print, links, current: None, waiting: HashSet::new(), down: HashSet::new() }
+        Self {
+            commands,
+            book,
+            settings,
+            print,
+            links,
+            current: None,
+            next: None,
+            waiting: HashSet::new(),
+            down: HashSet::new(),
+        }
     }
 
-    /// What stands in front of the line that is typed.
+    /// What stands in front of the next line that is typed.
     pub(crate) fn prompt(&mut self) -> Result<String, Failure> {
+        self.current = self.current.or(self.next.take());
         let name = match self.current {
             Some(connection) => self.book.contact(connection)?.map(|contact| contact.name),
             None => None,

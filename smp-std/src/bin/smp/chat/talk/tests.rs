@@ -158,6 +158,7 @@ async fn ticks_show_how_far_a_message_is() {
     let mut scene = Scene::start(vec![connection(BOB), Ok(Reply::Done), Ok(Reply::Message(MessageId(4)))].into());
     scene.line("/connect LINK bob").await;
     scene.event(1, connected(BOB)).await;
+    scene.talk.prompt().unwrap();
     scene.line("hello").await;
     assert_eq!(scene.history(BOB), [(Some("hello".into()), Delivery::Waiting)]);
     let sent = EventKind::Sent { connection: BOB, message: MessageId(4), proxied: false };
@@ -278,6 +279,25 @@ async fn a_request_that_cannot_be_accepted_now_stays() {
     scene.event(1, request).await;
     scene.line("/accept Bob").await;
     assert!(!scene.line("/contacts").await.contains("asks"));
+}
+
+/// A line that was begun with nobody in front of it goes to nobody, whoever comes meanwhile.
+#[tokio::test]
+async fn a_line_goes_to_who_was_in_front_of_it() {
+    let mut scene = Scene::start(vec![].into());
+    assert_eq!(scene.talk.prompt().unwrap(), "> ");
+    scene.event(1, info(BOB, "Bob")).await;
+    scene.event(2, connected(BOB)).await;
+    scene.log.take();
+    assert!(scene.line("what was typed before").await.contains("nobody to write to"));
+    assert!(scene.log.take().is_empty());
+    assert_eq!(scene.talk.prompt().unwrap(), "Bob> ");
+    scene.event(3, info(CAROL, "Carol")).await;
+    scene.event(4, connected(CAROL)).await;
+    assert_eq!(scene.talk.prompt().unwrap(), "Bob> ");
+    scene.log.take();
+    scene.line("for Bob").await;
+    assert!(matches!(&scene.log.take()[..], [Command::Send { connection: BOB, .. }]));
 }
 
 /// Events that were on their way when a conversation was deleted bring it back, until the agent says that it is gone.
