@@ -10,7 +10,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use smp_agent::storage::{APPLICATION, Change, Storage};
+use smp_agent::storage::{APPLICATION, Change, MAX_VALUE_LENGTH, Storage};
 use smp_agent::{ConnectionId, EventId, InvitationId, MessageId};
 
 use super::settings::Settings;
@@ -158,13 +158,19 @@ impl Batch {
     }
 
     pub(crate) fn entry(&mut self, connection: ConnectionId, message: MessageId, entry: &Entry) {
-        self.put(entry_key(connection, message), entry);
+        let text = entry.text.as_deref().map(kept);
+        self.put(entry_key(connection, message), &Entry { text, ..*entry });
     }
 
-    /// The drafts of a conversation from now on.
+    /// The drafts of a conversation from now on: the last ones, as many as fit into a record.
     pub(crate) fn drafts(&mut self, connection: ConnectionId, drafts: &[Draft]) {
         let key = key(DRAFTS, connection.as_bytes());
-        match drafts {
+        let mut drafts: Vec<Draft> =
+            drafts.iter().map(|draft| Draft { text: kept(&draft.text), ..draft.clone() }).collect();
+        while drafts.len() > 1 && serde_json::to_vec(&drafts).is_ok_and(|value| value.len() > MAX_VALUE_LENGTH) {
+            drafts.remove(0);
+        }
+        match &drafts[..] {
             [] => self.0.push(Change::Delete { key }),
             drafts => self.put(key, &drafts),
         }
@@ -331,6 +337,13 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
         Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
     }
+}
+
+/// A text as it is kept. Characters that are never shown would take six bytes each, and the longest message would not fit
+/// into a record: they are kept as what is shown instead.
+fn kept(text: &str) -> String {
+    let hidden = |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
+    text.chars().map(|character| if hidden(character) { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
 fn parse<T: DeserializeOwned>(value: &[u8]) -> Result<T, Failure> {

@@ -6,6 +6,9 @@
 /// The longest name that is shown, in characters.
 const NAME_LENGTH: usize = 40;
 
+/// What no message is longer than, in bytes (wire reference of the agent, section 3).
+pub(crate) const LONGEST_TEXT: usize = 15_795;
+
 /// What the other side is told of this user.
 pub(crate) fn encode_profile(name: &str) -> Vec<u8> {
     name.as_bytes().to_vec()

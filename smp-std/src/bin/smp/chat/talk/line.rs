@@ -147,13 +147,18 @@ impl<C: Commands, S: Storage, P: FnMut(String)> Talk<C, S, P> {
     }
 
     async fn send(&mut self, connection: ConnectionId, text: &str) -> Result<(), Failure> {
+        let command = Command::Send { connection, body: content::encode_text(text), notify: true };
+        // The agent says why, if it knows a better reason.
+        if text.len() > content::LONGEST_TEXT {
+            self.ask(command).await?;
+            return Ok(());
+        }
         let time = show::now();
         let earlier = self.book.drafts(connection)?;
         let draft = Draft { time, text: text.to_owned(), before: None };
         let mut batch = Batch::default();
         batch.drafts(connection, &[&earlier[..], &[draft]].concat());
         self.book.commit(batch)?;
-        let command = Command::Send { connection, body: content::encode_text(text), notify: true };
         let reply = self.ask(command).await?;
         let mut batch = Batch::default();
         if let Some(Reply::Message(message)) = reply {

@@ -1,9 +1,11 @@
+mod kept;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use smp_agent::event::{Content, DeliveryProblem, Links as LinkTexts, ReceivedMessage};
 use smp_agent::policy::integrity::Integrity;
-use smp_agent::storage::{Change, MemoryStorage, Record};
+use smp_agent::storage::{Change, MAX_VALUE_LENGTH, MemoryStorage, Record};
 use smp_agent::{Event, EventId, EventKind, Refusal};
 
 use super::super::backend::double::{self, Answers, Log, Script};
@@ -34,6 +36,11 @@ impl Storage for Disk {
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), Self::Error> {
+        // As the real one.
+        let long = |change: &Change| matches!(change, Change::Put { value, .. } if value.len() > MAX_VALUE_LENGTH);
+        if changes.iter().any(long) {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
         if let Some(left) = &self.commits {
             let mut left = left.lock();
             *left = left.checked_sub(1).ok_or(std::io::ErrorKind::StorageFull)?;
@@ -312,60 +319,6 @@ async fn a_conversation_is_deleted_at_the_latest_when_the_agent_says_so() {
     scene.event(4, EventKind::Deleted { connection: BOB, failures: vec![] }).await;
     assert_eq!(disk.records.lock().len(), 1, "the number of the last event");
     assert_eq!(scene.talk.prompt().unwrap(), "> ");
-}
-
-/// The program is killed between the agent's commit and its own. What the agent has is in the history, and nothing else.
-#[tokio::test]
-async fn what_was_sent_is_in_the_history_wherever_the_program_was_killed() {
-    let sent = |message| EventKind::Sent { connection: BOB, message: MessageId(message), proxied: false };
-    for (cut, taken) in [(0, false), (1, false), (1, true), (2, true)] {
-        let records = Arc::new(Mutex::new(MemoryStorage::default()));
-        let mut first = Scene::new(Disk { records: Arc::clone(&records), commits: None }, settings(), vec![].into());
-        first.event(1, info(BOB, "Bob")).await;
-        first.event(2, connected(BOB)).await;
-        let commits = Some(Arc::new(Mutex::new(cut)));
-        let disk = Disk { records: Arc::clone(&records), commits };
-        let script: Script = match taken {
-            true => vec![Ok(Reply::Message(MessageId(4)))],
-            false => vec![Err(Rejection::Stopped("killed".into()))],
-        }
-        .into();
-        let mut second = Scene::new(disk, settings(), script);
-        let result = second.talk.line("@Bob one").await;
-        assert_eq!(result.is_ok(), cut == 2);
-        assert_eq!(second.log.take().len(), usize::from(cut > 0), "nothing is sent that could not be written");
-
-        let disk = Disk { records: Arc::clone(&records), commits: None };
-        let mut third = Scene::new(disk.clone(), settings(), vec![Ok(Reply::Message(MessageId(5)))].into());
-        third.talk.greet().unwrap();
-        assert_eq!(third.printed().contains("about to send: one"), cut == 1);
-        third.line("@Bob two").await;
-        if taken {
-            assert_eq!(third.event(3, sent(4)).await, "✓ Bob: one", "{cut}");
-        }
-        assert_eq!(third.event(4, sent(5)).await, "✓ Bob: two");
-        let expected: Vec<_> = ["one", "two"].into_iter().skip(usize::from(!taken)).collect();
-        let expected: Vec<_> = expected.into_iter().map(|text| (Some(text.to_owned()), Delivery::Sent)).collect();
-        assert_eq!(third.history(BOB), expected, "cut at {cut}, {taken}");
-        // Nothing is left over.
-        assert!(third.talk.book.drafts(BOB).unwrap().is_empty());
-        assert_eq!(third.event(5, sent(9)).await, "", "sent by another program");
-    }
-}
-
-#[tokio::test]
-async fn what_is_refused_or_sent_by_another_program_leaves_no_draft() {
-    let disk = Disk::default();
-    let refused = Err(Rejection::Refused(Refusal::Prohibited));
-    let mut scene = Scene::new(disk.clone(), settings(), vec![Ok(Reply::Done), refused].into());
-    scene.event(1, info(BOB, "Bob")).await;
-    assert!(scene.line("@Bob one").await.starts_with('!'));
-    assert!(scene.talk.book.drafts(BOB).unwrap().is_empty());
-    let mut batch = Batch::default();
-    batch.drafts(BOB, &[super::super::book::Draft { time: 1, text: "x".into(), before: None }]);
-    scene.talk.book.commit(batch).unwrap();
-    Book::new(disk).forget_drafts().unwrap();
-    assert!(scene.talk.book.drafts(BOB).unwrap().is_empty());
 }
 
 #[tokio::test]
