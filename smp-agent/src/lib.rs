@@ -72,9 +72,9 @@
 //!
 //! # Refused, temporary, permanent
 //!
-//! A [`Refusal`] answers a command and means that nothing changed. Failures of relays are [`Failure`]s: temporary ones
-//! ([`Failure::is_temporary`]) and those of hosts are tried again, after intervals that grow ([`policy::back_off`]);
-//! permanent ones end in an event. What peers send wrongly ends in [`EventKind::Failed`] and changes nothing else. When the
+//! A [`Refusal`] answers a command and means that nothing changed. Failures of relays are [`Failure`]s: those that may
+//! pass ([`Failure::is_tried_again`]) are tried again, after intervals that grow ([`policy::back_off`]); permanent ones end
+//! in an event. What peers send wrongly ends in [`EventKind::Failed`] and changes nothing else. When the
 //! storage fails the agent stops: make a new one from the storage.
 //!
 //! # Memory

@@ -1,7 +1,8 @@
 //! What the agent asks of relays, and what they answer.
 //!
 //! The adapter executes each [`Request`] and gives its result back with the request's id, in any order, once. It opens the
-//! connection a request needs when there is none, keeps it, and reports its end with [`RelayEvent::Disconnected`]. It
+//! connection a request needs when there is none, keeps it, and reports its end with [`RelayEvent::Disconnected`], after
+//! the results of what was asked over it: a subscription that is reported later counts for the next connection. It
 //! repeats nothing by itself, but for the one repetition through a proxy that lost its session (wire reference, section
 //! 23): when to try again, and where, is decided here.
 
