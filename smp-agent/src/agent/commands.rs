@@ -147,6 +147,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         {
             last.event = None;
             queue.acknowledging = true;
+            self.hear(from.connection, &connection, from.queue);
         }
         if let Some(info) = receipt {
             self.send_receipt(&from, &mut connection, &info)?;

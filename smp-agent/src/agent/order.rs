@@ -192,6 +192,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 last.event = Some(event);
             }
         }
+        self.hear(id, connection, number);
         Ok(())
     }
 }

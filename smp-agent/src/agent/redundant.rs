@@ -154,7 +154,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// When an old queue will have been empty for long enough, if it is not known to have messages.
     fn emptiness(&mut self, id: ConnectionId, connection: &Connection, queue: &ReceiveQueue) -> Option<Time> {
-        if queue.held.is_some() || !self.is_subscribed(id, connection, queue) {
+        if queue.held.is_some() || queue.acknowledging || !self.is_subscribed(id, connection, queue) {
             return None;
         }
         match self.expectation(id, connection, queue, queue.since) {
