@@ -6,11 +6,14 @@
 //!
 //! With `DEEDS` in the environment all that happens is printed.
 
+mod application;
 pub mod deeds;
 pub mod host;
+mod lies;
 pub mod outside;
 pub mod peer;
 pub mod relays;
+mod says;
 pub mod starts;
 #[path = "../../../smp-agent/tests/support/storage.rs"]
 pub mod storage;
