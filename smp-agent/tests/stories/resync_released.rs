@@ -1,14 +1,11 @@
 //! Ratchets are replaced together with released peers, which compare the hashes of keys in two different orders and make
 //! no keys that both agree on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::puppet::{Puppet, Resync, Said};
 use smp_agent::command::Command;
 use smp_agent::event::RatchetSync;
 use smp_agent::time::{HOUR, MINUTE, SECOND};
 use smp_proto::agent::Message;
-use support::puppet::{Puppet, Resync, Said};
 
 /// Who starts.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,5 +1,4 @@
 //! Relays that name queues as no relay does: it counts as no answer.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -1,9 +1,8 @@
 //! Short links: made, read by others, replaced and deleted, whatever happens meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::party::USER;
+use crate::support::stories::{A, B, Pair, by_hand, connection, plain, two_parties};
+use crate::support::{Fault, Faults, Setup, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest, PostQuantum};
 use smp_agent::configuration::Configuration;
 use smp_agent::error::{ConnectionError, LinkProblem, Refusal};
@@ -23,9 +22,6 @@ use smp_proto::agent::link_data::{ContactData, FixedLinkData, RelayLink, UserDat
 use smp_proto::short_link::{LinkForm, LinkKind, ShortLink};
 use smp_proto::version::VersionRange;
 use smp_proto::wire::List;
-use support::party::USER;
-use support::stories::{A, B, Pair, by_hand, connection, plain, two_parties};
-use support::{Fault, Faults, Setup, World};
 
 /// A third party, of some tests.
 const C: usize = 2;

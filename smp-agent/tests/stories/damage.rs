@@ -1,8 +1,7 @@
 //! Records that something else has damaged: an error, or a change that shows, and never a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::stories::{A, B, by_hand, two_parties};
+use crate::support::{Fault, Manners};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
@@ -11,8 +10,6 @@ use smp_agent::request::{Answer, Failure, Operation, Reason};
 use smp_agent::storage::{Change, MemoryStorage, Storage};
 use smp_agent::time::{DAY, MINUTE, Time};
 use smp_agent::{Agent, Configuration};
-use support::stories::{A, B, by_hand, two_parties};
-use support::{Fault, Manners};
 
 /// Lets an agent go on from a storage and do all it can; it may find out that a record cannot be read.
 fn go_on(storage: MemoryStorage, now: Time) -> bool {

@@ -1,8 +1,8 @@
 //! Relays and proxies that lie, and what else no honest network does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::USER;
+use crate::support::stories::{A, B, by_hand, connection, plain, two_parties};
+use crate::support::{Fault, Manners, Push, Setup, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::error::{ConnectionError, Refusal};
 use smp_agent::event::{DeliveryProblem, EventKind};
@@ -11,9 +11,6 @@ use smp_agent::policy::routing::{ProxyMode, Routing};
 use smp_agent::policy::server::{ConfiguredServer, ServerList};
 use smp_agent::request::{Blocked, BlockingReason, Reason};
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND, Time};
-use support::party::USER;
-use support::stories::{A, B, by_hand, connection, plain, two_parties};
-use support::{Fault, Manners, Push, Setup, World};
 
 fn count(world: &World, party: usize, id: ConnectionId, is: impl Fn(&EventKind) -> bool) -> usize {
     world.parties[party].app.of(id).filter(|kind| is(kind)).count()

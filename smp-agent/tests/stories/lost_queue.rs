@@ -1,16 +1,13 @@
 //! A relay loses a queue while it goes on, and its recipient learns of it with the next acknowledgement.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::stories::{A, B, by_hand, two_parties};
+use crate::support::{Fault, Manners, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::error::ConnectionError;
 use smp_agent::event::EventKind;
 use smp_agent::id::ConnectionId;
 use smp_agent::request::{Failure, Reason};
 use smp_agent::time::{DAY, HOUR, MINUTE};
-use support::stories::{A, B, by_hand, two_parties};
-use support::{Fault, Manners, World};
 
 fn failures(world: &World, party: usize, connection: ConnectionId) -> Vec<ConnectionError> {
     let kinds = world.parties[party].app.of(connection);

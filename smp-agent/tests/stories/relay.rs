@@ -1,8 +1,6 @@
 //! The relay of the tested world does what relays do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::relay::{Caller, Push, Relay};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use smp_agent::policy::server::Server;
@@ -19,7 +17,6 @@ use smp_crypto::secret_box::BoxKey;
 use smp_proto::id::{CorrelationId, MessageId};
 use smp_proto::smp::message::Delivery;
 use smp_proto::smp::recipient::QueueMode;
-use support::relay::{Caller, Push, Relay};
 
 const NOW: Time = Time(1_700_000_000 * SECOND);
 

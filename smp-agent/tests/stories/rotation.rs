@@ -1,25 +1,22 @@
 //! Receive queues move to other relays while people talk.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::app::Manners;
+use crate::support::seeds::each_seed;
+use crate::support::stories::{A, B, Pair};
+use crate::support::{Cut, Fault, Faults, World};
 use smp_agent::command::{Command, ConnectionOptions, Reply};
 use smp_agent::error::Refusal;
 use smp_agent::event::{EventKind, SwitchPhase};
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND};
-use support::app::Manners;
-use support::seeds::each_seed;
-use support::stories::{A, B, Pair};
-use support::{Cut, Fault, Faults, World};
 
 /// A world in which each of two parties has two relays to itself.
-fn world(seed: u64, change: impl Fn(usize, &mut support::Setup)) -> World {
+fn world(seed: u64, change: impl Fn(usize, &mut crate::support::Setup)) -> World {
     let mut world = World::new(seed);
     for _ in 0..4 {
         world.add_relay();
     }
     for (number, name) in [(A, "A"), (B, "B")] {
-        let mut setup = support::Setup { relays: vec![number, number + 2], ..support::Setup::default() };
+        let mut setup = crate::support::Setup { relays: vec![number, number + 2], ..crate::support::Setup::default() };
         change(number, &mut setup);
         world.add_party(name, setup);
     }
@@ -194,9 +191,10 @@ fn what_waits_for_an_old_relay_that_never_comes_back_goes_to_the_new_one() {
 #[test]
 fn a_move_is_refused_where_it_cannot_be() {
     let mut world = plain(5);
-    let connection = match world
-        .command(A, Command::Invite { user: support::party::USER, options: ConnectionOptions::default(), link: None })
-    {
+    let connection = match world.command(
+        A,
+        Command::Invite { user: crate::support::party::USER, options: ConnectionOptions::default(), link: None },
+    ) {
         Reply::Connection(connection) => connection,
         _ => unreachable!(),
     };

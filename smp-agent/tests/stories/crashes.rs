@@ -1,17 +1,14 @@
 //! An agent's process may end at any commit, before it or after it: whoever was talking goes on talking, and nothing is
 //! lost or told twice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::USER;
+use crate::support::stories::{A, B, Pair, connection, plain, two_parties};
+use crate::support::{Cut, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::event::EventKind;
 use smp_agent::policy::routing::ProxyMode;
 use smp_agent::storage::Storage;
 use smp_agent::time::HOUR;
-use support::party::USER;
-use support::stories::{A, B, Pair, connection, plain, two_parties};
-use support::{Cut, World};
 
 /// A story, told in a world where one agent's storage fails once; the number of commits its agents made.
 fn tell(story: fn(&mut World), make: fn(u64) -> World, cut: Option<(usize, Cut)>) -> [u64; 2] {

@@ -1,8 +1,8 @@
 //! Links are known before there is a network, and lead somewhere once there is one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::USER;
+use crate::support::stories::{A, B, Pair, connection, two_parties};
+use crate::support::{Cut, Fault, Faults, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest, PostQuantum};
 use smp_agent::error::{ConnectionError, Refusal};
 use smp_agent::event::{EventKind, Links};
@@ -11,9 +11,6 @@ use smp_agent::policy::server::ServerList;
 use smp_agent::request::{Failure, Reason};
 use smp_agent::summary::ConnectionState;
 use smp_agent::time::{HOUR, MINUTE, SECOND};
-use support::party::USER;
-use support::stories::{A, B, Pair, connection, two_parties};
-use support::{Cut, Fault, Faults, World};
 
 /// What is prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

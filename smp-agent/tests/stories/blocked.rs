@@ -1,8 +1,7 @@
 //! The operator of a relay blocks a queue: both sides learn why, and nothing is tried for ever.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::stories::{A, B, Pair, by_hand, two_parties};
+use crate::support::{Cut, Fault, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::error::ConnectionError;
 use smp_agent::event::{DeliveryProblem, EventKind};
@@ -10,8 +9,6 @@ use smp_agent::id::{ConnectionId, MessageId};
 use smp_agent::policy::routing::ProxyMode;
 use smp_agent::request::{Blocked, BlockingReason, Failure, Notice, Reason};
 use smp_agent::time::{DAY, HOUR, MINUTE};
-use support::stories::{A, B, Pair, by_hand, two_parties};
-use support::{Cut, Fault, World};
 
 const SPAM: Blocked = Blocked { reason: BlockingReason::Spam, notice: None };
 const CONTENT: Blocked = Blocked { reason: BlockingReason::Content, notice: Some(Notice { ttl: Some(3_600) }) };
@@ -148,7 +145,7 @@ fn a_queue_that_is_opened_again_goes_on() {
 #[test]
 fn a_recipient_learns_of_it_by_any_answer() {
     let mut world = two_parties(4, |_, setup| {
-        setup.manners = support::Manners { allow: true, expects_failures: true, ..by_hand() };
+        setup.manners = crate::support::Manners { allow: true, expects_failures: true, ..by_hand() };
     });
     let pair = world.connect(ConnectionOptions::default());
     world.tell(pair, B, "hello");

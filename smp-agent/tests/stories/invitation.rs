@@ -1,13 +1,10 @@
 //! A invites, B joins.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::Fault;
+use crate::support::stories::{A, B, Pair, plain, two_parties};
 use smp_agent::command::ConnectionOptions;
 use smp_agent::event::EventKind;
 use smp_agent::time::DAY;
-use support::Fault;
-use support::stories::{A, B, Pair, plain, two_parties};
 
 #[test]
 fn two_who_share_an_invitation_talk() {

@@ -1,9 +1,7 @@
 //! Peers that say what no correct peer says, or say it again, or at the wrong time: the agent goes on, and nothing of
 //! theirs is more than theirs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::puppet::{Puppet, Said, bytes};
 use smp_agent::error::ConnectionError;
 use smp_agent::event::{EventKind, RatchetSync};
 use smp_agent::policy::integrity::Integrity;
@@ -16,7 +14,6 @@ use smp_proto::key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519P
 use smp_proto::uri::QueueInfo;
 use smp_proto::version::{ClientVersion, RatchetVersion};
 use smp_proto::wire::NonEmptyList;
-use support::puppet::{Puppet, Said, bytes};
 
 #[test]
 fn the_puppet_talks_with_an_agent() {

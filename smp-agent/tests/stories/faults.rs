@@ -1,14 +1,11 @@
 //! Relays go down, connections break, answers are lost and agents crash, by chance: every message comes once, in order.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::Faults;
+use crate::support::seeds::each_seed;
+use crate::support::stories::{A, B, two_parties};
 use smp_agent::command::ConnectionOptions;
 use smp_agent::policy::routing::ProxyMode;
 use smp_agent::time::{HOUR, MINUTE};
-use support::Faults;
-use support::seeds::each_seed;
-use support::stories::{A, B, two_parties};
 
 /// A conversation in a bad world.
 fn converse(seed: u64) {

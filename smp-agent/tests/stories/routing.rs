@@ -1,16 +1,13 @@
 //! Where nothing may be sent directly and there is no proxy.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::USER;
+use crate::support::stories::{A, B, two_parties};
+use crate::support::{Fault, Setup, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::error::Refusal;
 use smp_agent::policy::routing::{Fallback, ProxyMode, Routing};
 use smp_agent::policy::session::SessionMode;
 use smp_agent::time::{HOUR, MINUTE};
-use support::party::USER;
-use support::stories::{A, B, two_parties};
-use support::{Fault, Setup, World};
 
 #[test]
 fn who_has_no_way_to_the_relay_of_a_link_is_told_so_at_once() {

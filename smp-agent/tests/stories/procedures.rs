@@ -1,12 +1,9 @@
 //! Our agents do what the reference agents did: the recorded procedures, one after the other.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
-use support::envelopes::Opener;
-use support::replay::Replay;
-use support::stories::{A, B};
-use support::vectors::{Procedure, procedure, procedures};
+use crate::support::envelopes::Opener;
+use crate::support::replay::Replay;
+use crate::support::stories::{A, B};
+use crate::support::vectors::{Procedure, procedure, procedures};
 
 /// Lines of one queue: its relay sees them in their order, whatever else goes on.
 fn of_queue(lines: &[String], entity: impl Fn(&str) -> Option<&str>) -> Vec<(String, Vec<String>)> {

@@ -1,8 +1,6 @@
 //! Peers that add queues again and again, name queues that are not theirs, and give keys twice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::puppet::{Puppet, Said};
 use smp_agent::command::Command;
 use smp_agent::error::ConnectionError;
 use smp_agent::event::{EventKind, SwitchPhase};
@@ -14,7 +12,6 @@ use smp_proto::key::{AuthorizationKey, Ed25519PublicKey, X25519PublicKey};
 use smp_proto::uri::{QueueInfo, QueueUri};
 use smp_proto::version::{ClientVersion, VersionRange};
 use smp_proto::wire::{Decode, NonEmptyList};
-use support::puppet::{Puppet, Said};
 
 /// QADD of a queue of the peer's, in the place of another or beside the others.
 fn add(puppet: &mut Puppet, new: usize, replaced: Option<usize>) {

@@ -1,17 +1,14 @@
 //! Relays are lost for good, queues are added and moved, and peers know nothing of it: connections with several queues.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::app::Manners;
+use crate::support::seeds::each_seed;
+use crate::support::stories::{A, B, Pair};
+use crate::support::{Cut, Fault, Faults, Setup, World};
 use smp_agent::RedundancyPolicy;
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::error::Refusal;
 use smp_agent::event::{EventKind, SwitchPhase};
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND};
-use support::app::Manners;
-use support::seeds::each_seed;
-use support::stories::{A, B, Pair};
-use support::{Cut, Fault, Faults, Setup, World};
 
 /// A world in which each of two parties has so many relays to itself: A the first ones, B those after them.
 fn world(seed: u64, relays: usize, change: impl Fn(usize, &mut Setup)) -> World {

@@ -1,8 +1,8 @@
 //! Connections are deleted: their queues are gone from their relays, and nothing of them stays here.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::Setup;
+use crate::support::stories::{A, B, by_hand, two_parties};
+use crate::support::{Cut, Fault, Manners, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::error::Refusal;
 use smp_agent::event::{DeliveryProblem, EventKind};
@@ -10,9 +10,6 @@ use smp_agent::id::ConnectionId;
 use smp_agent::request::Reason;
 use smp_agent::storage::Storage;
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND};
-use support::party::Setup;
-use support::stories::{A, B, by_hand, two_parties};
-use support::{Cut, Fault, Manners, World};
 
 fn world(seed: u64) -> World {
     two_parties(seed, |_, setup| setup.manners.expects_failures = true)
@@ -147,13 +144,13 @@ fn connections_of_an_address_stay_when_it_goes() {
     let info = b"accepted".to_vec();
     let accept = |invitation| Command::Accept { invitation, info: info.clone(), options: ConnectionOptions::default() };
     let request = requests(&world);
-    let mut accepted = vec![support::stories::connection(world.command(A, accept(request[0])))];
+    let mut accepted = vec![crate::support::stories::connection(world.command(A, accept(request[0])))];
     let joined = [joining, late];
     world.run_until(|world| joined.iter().any(|id| world.parties[B].app.is_connected(*id)));
     delete(&mut world, A, address, false);
     until_deleted(&mut world, A, address);
     // A request that came before can still be accepted.
-    accepted.push(support::stories::connection(world.command(A, accept(request[1]))));
+    accepted.push(crate::support::stories::connection(world.command(A, accept(request[1]))));
     world.run_until(|world| {
         accepted.iter().all(|id| world.parties[A].app.is_connected(*id))
             && joined.iter().all(|id| world.parties[B].app.is_connected(*id))

@@ -1,14 +1,11 @@
 //! Messages between two who are connected.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::app::Manners;
+use crate::support::stories::{A, B, by_hand, plain, two_parties};
+use crate::support::{Fault, World};
 use smp_agent::command::{Command, ConnectionOptions, PostQuantum};
 use smp_agent::event::EventKind;
 use smp_agent::time::{DAY, HOUR, MINUTE};
-use support::app::Manners;
-use support::stories::{A, B, by_hand, plain, two_parties};
-use support::{Fault, World};
 
 #[test]
 fn many_messages_come_in_order_and_receipts_go_back() {

@@ -1,14 +1,11 @@
 //! Connections that receive at several relays: losing one of them loses nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::Setup;
+use crate::support::stories::{A, B, Pair};
+use crate::support::{Fault, Faults, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::event::RatchetSync;
 use smp_agent::time::{HOUR, MINUTE};
-use support::party::Setup;
-use support::stories::{A, B, Pair};
-use support::{Fault, Faults, World};
 
 /// A and B with two relays each, which the other does not use.
 fn four_relays(seed: u64) -> World {

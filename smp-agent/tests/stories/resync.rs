@@ -1,16 +1,13 @@
 //! Ratchets that are out of step are replaced, whoever starts and whatever happens in between.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::app::Manners;
+use crate::support::party::Setup;
+use crate::support::stories::{A, B, Pair, plain, two_parties};
+use crate::support::{Cut, Fault, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::error::Refusal;
 use smp_agent::event::{EventKind, RatchetSync};
 use smp_agent::time::{HOUR, MINUTE, SECOND};
-use support::app::Manners;
-use support::party::Setup;
-use support::stories::{A, B, Pair, plain, two_parties};
-use support::{Cut, Fault, World};
 
 fn state(world: &World, pair: Pair, side: usize) -> RatchetSync {
     let agent = world.parties[pair.parties[side]].agent.as_ref();
@@ -193,7 +190,7 @@ fn restore(world: &mut World, pair: Pair, side: usize) {
     world.crash(side);
     world.run_for(MINUTE);
     // The application's own database came back with it.
-    world.parties[side].app = support::App::new(world.parties[side].app.manners.clone());
+    world.parties[side].app = crate::support::App::new(world.parties[side].app.manners.clone());
     world.send(pair, 1 - side, "cannot be read");
     world.run_until(|world| state(world, pair, side) == RatchetSync::Required);
     start(world, pair, side);

@@ -1,16 +1,13 @@
 //! What agents keep, for how long, and what it costs; and what becomes of messages that cannot be delivered.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::stories::{A, B, Pair, by_hand, plain, two_parties};
+use crate::support::{Fault, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::error::Refusal;
 use smp_agent::event::{DeliveryProblem, EventKind};
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::storage::Storage;
 use smp_agent::time::{DAY, HOUR, MINUTE, SECOND};
-use support::stories::{A, B, Pair, by_hand, plain, two_parties};
-use support::{Fault, World};
 
 const SENT: u8 = 9;
 const INVITATIONS: u8 = 11;

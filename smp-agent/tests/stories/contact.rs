@@ -1,15 +1,12 @@
 //! Somebody has an address, and others ask there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::{Setup, USER};
+use crate::support::stories::{A, B, Pair, by_hand, connection, plain, two_parties};
+use crate::support::{Manners, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest};
 use smp_agent::event::EventKind;
 use smp_agent::id::ConnectionId;
 use smp_agent::time::SECOND;
-use support::party::{Setup, USER};
-use support::stories::{A, B, Pair, by_hand, connection, plain, two_parties};
-use support::{Manners, World};
 
 /// B asks at an address of A's; both sides once A has accepted.
 fn ask(world: &mut World, link: &str) -> Pair {
@@ -74,8 +71,8 @@ fn the_data_behind_an_address_is_read_and_replaced() {
     let (address, links) = world.address(A, Some(link));
     let short = links.short.expect("a short link");
     let read = |world: &mut World| {
-        let reading = world.command(B, Command::ReadLink { user: support::party::USER, link: short.clone() });
-        let reading = support::stories::connection(reading);
+        let reading = world.command(B, Command::ReadLink { user: crate::support::party::USER, link: short.clone() });
+        let reading = crate::support::stories::connection(reading);
         world.run_until(|world| world.parties[B].app.of(reading).count() > 0);
         let kind = world.parties[B].app.of(reading).next().cloned();
         match kind {

@@ -1,9 +1,10 @@
 //! Whatever two agents are like and whatever happens around them, within what a network may do: they get connected, and
 //! every message comes once, in order. The seed decides everything.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::party::Setup;
+use crate::support::seeds::each_seed;
+use crate::support::stories::{A, B, Pair};
+use crate::support::{Cut, Fault, Faults, World};
 use smp_agent::command::{Command, ConnectionOptions, LinkRequest, PostQuantum};
 use smp_agent::error::Refusal;
 use smp_agent::id::ConnectionId;
@@ -11,10 +12,6 @@ use smp_agent::policy::routing::{Fallback, ProxyMode};
 use smp_agent::policy::session::SessionMode;
 use smp_agent::time::{HOUR, MINUTE};
 use smp_proto::version::{AgentVersion, VersionRange};
-use support::party::Setup;
-use support::seeds::each_seed;
-use support::stories::{A, B, Pair};
-use support::{Cut, Fault, Faults, World};
 
 /// Five relays: two for each party, and one that only serves as a proxy.
 const PROXY: usize = 4;
