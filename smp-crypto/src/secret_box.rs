@@ -20,11 +20,7 @@ use poly1305::{
     universal_hash::{KeyInit, UniversalHash},
 };
 use rand_core::CryptoRng;
-use salsa20::{
-    XSalsa20,
-    cipher::{KeyIvInit, StreamCipher, consts::U10},
-    hsalsa,
-};
+use salsa20::{cipher::consts::U10, hsalsa};
 use smp_proto::wire;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -32,6 +28,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::{
     Error,
     key::{SharedSecret, secret_debug},
+    key_stream::KeyStream,
 };
 
 /// Length of a nonce in bytes.
@@ -102,13 +99,13 @@ impl BoxKey {
     #[must_use]
     pub fn seal_in_place(&self, nonce: &Nonce, message: &mut [u8]) -> Tag {
         let (mut stream, tag_key) = self.stream(nonce);
-        apply(&mut stream, message);
+        stream.apply(message);
         compute_tag(&tag_key, message)
     }
 
     /// Decrypts where the ciphertext stands. After an error it is unchanged.
     pub fn open_in_place(&self, nonce: &Nonce, tag: &Tag, ciphertext: &mut [u8]) -> Result<(), Error> {
-        apply(&mut self.verified(nonce, tag, ciphertext)?, ciphertext);
+        self.verified(nonce, tag, ciphertext)?.apply(ciphertext);
         Ok(())
     }
 
@@ -168,35 +165,29 @@ impl BoxKey {
         let (tag, padded) = buffer.split_first_chunk_mut::<TAG_LENGTH>().ok_or(Error::Decrypt)?;
         let mut stream = self.verified(nonce, tag, padded)?;
         let (length, _) = padded.split_at_mut_checked(2).ok_or(wire::Error::Truncated)?;
-        apply(&mut stream, length);
+        stream.apply(length);
         let message = wire::unpad_range(padded)?;
-        apply(&mut stream, padded.get_mut(message.clone()).ok_or(Error::Length)?);
+        stream.apply(padded.get_mut(message.clone()).ok_or(Error::Length)?);
         Ok(message.start.saturating_add(TAG_LENGTH)..message.end.saturating_add(TAG_LENGTH))
     }
 
     /// Verifies the tag; gives the key stream from the first byte of the message on.
-    fn verified(&self, nonce: &Nonce, tag: &Tag, ciphertext: &[u8]) -> Result<XSalsa20, Error> {
+    fn verified(&self, nonce: &Nonce, tag: &Tag, ciphertext: &[u8]) -> Result<KeyStream, Error> {
         let (stream, tag_key) = self.stream(nonce);
         if bool::from(compute_tag(&tag_key, ciphertext).ct_eq(tag)) { Ok(stream) } else { Err(Error::Decrypt) }
     }
 
     /// The key stream from the first byte of the message on, and the key of the tag, which are its first 32 bytes.
-    fn stream(&self, nonce: &Nonce) -> (XSalsa20, Zeroizing<[u8; 32]>) {
-        let mut stream = XSalsa20::new((&self.0).into(), (&nonce.0).into());
+    fn stream(&self, nonce: &Nonce) -> (KeyStream, Zeroizing<[u8; 32]>) {
+        let mut stream = KeyStream::new(&self.0, &nonce.0);
         let mut tag_key = Zeroizing::new([0; 32]);
-        stream.apply_keystream(tag_key.as_mut());
+        stream.apply(tag_key.as_mut());
         (stream, tag_key)
     }
 }
 
-// The loops over whole blocks stay functions of their own: inlined into code that is compiled for size, as firmware is, they
+// The loop over whole blocks stays a function of its own: inlined into code that is compiled for size, as firmware is, it
 // would be compiled for size too.
-
-#[inline(never)]
-fn apply(stream: &mut XSalsa20, bytes: &mut [u8]) {
-    stream.apply_keystream(bytes);
-}
-
 #[inline(never)]
 fn compute_tag(key: &[u8; 32], ciphertext: &[u8]) -> Tag {
     let mut tag = Poly1305::new(key.into());
