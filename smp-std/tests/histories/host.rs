@@ -1,0 +1,140 @@
+//! The relay under test: in this process, or a program that can be killed.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use smp_crypto::session::ClientConfiguration;
+use smp_proto::version::VersionRange;
+use smp_std::identity::{Identity, KeyAlgorithm};
+use smp_std::net::{ClientAlpn, ClientTls, connect_tcp};
+use smp_std::relay::config::{Config, FILE_NAME};
+use smp_std::relay::store::{FjallOptions, Store};
+
+use crate::harness::{PATIENCE, RawClient, TestRelay};
+use crate::model::QUOTA;
+
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.messages.quota = QUOTA as u32;
+    config.notifications.interval_milliseconds = 20;
+    // A test is no flood.
+    (config.rates.commands_per_second, config.rates.commands_burst) = (1_000_000, 1_000_000);
+    config
+}
+
+/// With so little memory that tables are written, merged and cleaned all the time.
+pub(crate) fn small_store() -> FjallOptions {
+    FjallOptions { body_memory_bytes: 64 << 10, row_memory_bytes: 8 << 10, cache_bytes: 1 << 20, ..Default::default() }
+}
+
+pub(crate) enum Host {
+    Here { relay: TestRelay, _store: tempfile::TempDir },
+    Program(Program),
+}
+
+impl Host {
+    pub(crate) async fn memory() -> Self {
+        Self::Here { relay: TestRelay::start(config()).await, _store: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) async fn fjall() -> Self {
+        let (directory, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let identity = Identity::create(directory.path(), KeyAlgorithm::Ed25519, "localhost").unwrap();
+        let open = |options| Store::fjall(folder.path(), &small_store(), options).unwrap();
+        let relay = TestRelay::start_with(config(), identity, directory, open).await;
+        Self::Here { relay, _store: folder }
+    }
+
+    fn address(&self) -> (SocketAddr, [u8; 32]) {
+        match self {
+            Self::Here { relay, .. } => (relay.address, relay.fingerprint),
+            Self::Program(program) => (program.address, program.fingerprint),
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> RawClient {
+        let (address, identity) = self.address();
+        let tcp = connect_tcp("127.0.0.1", address.port(), PATIENCE).await.unwrap();
+        let tls = ClientTls::new(ClientAlpn::Smp).connect(tcp, &identity, PATIENCE).await.unwrap();
+        let versions = VersionRange::SMP;
+        RawClient::greet_as(tls, ClientConfiguration { versions, identity, is_proxy: false, service: None }).await
+    }
+
+    pub(crate) fn kill(&mut self) {
+        match self {
+            Self::Here { .. } => panic!("only programs are killed"),
+            Self::Program(program) => program.kill(),
+        }
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        if let Self::Program(program) = self {
+            program.start();
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        match self {
+            Self::Here { relay, .. } => relay.stop().await,
+            Self::Program(mut program) => program.kill(),
+        }
+    }
+}
+
+/// `smp-server` with its directory.
+pub(crate) struct Program {
+    directory: tempfile::TempDir,
+    address: SocketAddr,
+    fingerprint: [u8; 32],
+    child: Option<Child>,
+}
+
+impl Program {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let home = directory.path().join("relay");
+        let initialised = Command::new(env!("CARGO_BIN_EXE_smp-server"))
+            .args(["init".as_ref(), "--dir".as_ref(), home.as_os_str()])
+            .args(["--listen", &address.to_string(), "--sign-algorithm", "ed25519"])
+            .output()
+            .unwrap();
+        assert!(initialised.status.success(), "{initialised:?}");
+        let mut config = config();
+        config.server.listen = vec![address];
+        std::fs::write(home.join(FILE_NAME), config.to_toml().unwrap()).unwrap();
+        let fingerprint = *Identity::load(&home).unwrap().fingerprint();
+        let mut program = Self { directory, address, fingerprint, child: None };
+        program.start();
+        program
+    }
+
+    fn home(&self) -> PathBuf {
+        self.directory.path().join("relay")
+    }
+
+    fn start(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smp-server"));
+        command.args(["--dir".as_ref(), self.home().as_os_str()]).env("RUST_LOG", "error");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "the relay does not start");
+        self.child = Some(child);
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

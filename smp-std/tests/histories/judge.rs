@@ -1,0 +1,188 @@
+//! Which states the relay may be in after what was seen: the order of commands under way together is free, and every order
+//! that explains the responses and the events counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber};
+use crate::model::{Event, Item, Model, Response};
+
+/// What a step showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// In the order of the deeds; nothing when the relay was killed before.
+    pub(crate) responses: Vec<Option<Response>>,
+    pub(crate) events: Vec<(usize, Event)>,
+    /// NMSG, with the message's number if it was ever delivered.
+    pub(crate) notifications: Vec<(usize, NotifierNumber, Option<u32>)>,
+    /// The relay was killed: what was under way is done or not, and nobody has to be told.
+    pub(crate) killed: bool,
+}
+
+/// What happened on the way to a possible state.
+#[derive(Clone, Default)]
+struct Trace {
+    /// Every message that was the first of its queue for a moment.
+    heads: BTreeSet<(QueueNumber, Item)>,
+    subscribed: BTreeSet<(usize, QueueNumber)>,
+    events: Vec<(usize, Event)>,
+}
+
+impl Trace {
+    fn note(&mut self, model: &Model) {
+        self.heads.extend(model.queues.iter().filter_map(|(number, queue)| Some((*number, *queue.messages.front()?))));
+        self.subscribed.extend(model.receiving.iter().filter(|(_, it)| it.pushed).map(|(key, _)| *key));
+    }
+}
+
+struct Judge<'a> {
+    deeds: &'a [(usize, Deed)],
+    seen: &'a Seen,
+    found: BTreeSet<Model>,
+}
+
+/// The states that explain what was seen, of those possible before. Empty when the relay broke its word.
+pub(crate) fn judge(before: &BTreeSet<Model>, deeds: &[(usize, Deed)], seen: &Seen) -> BTreeSet<Model> {
+    let mut judge = Judge { deeds, seen, found: BTreeSet::new() };
+    for model in before {
+        let mut trace = Trace::default();
+        trace.note(model);
+        judge.explore(model.clone(), &trace, 0, &seen.notifications);
+    }
+    judge.found
+}
+
+impl Judge<'_> {
+    fn explore(
+        &mut self,
+        model: Model,
+        trace: &Trace,
+        done: u32,
+        notifications: &[(usize, NotifierNumber, Option<u32>)],
+    ) {
+        // As early as possible: nothing depends on a notification that is gone.
+        for (position, (client, notifier, message)) in notifications.iter().enumerate() {
+            let ways = model.notified(*client, *notifier, *message);
+            if !ways.is_empty() {
+                let rest = [&notifications[..position], &notifications[position + 1..]].concat();
+                for way in ways {
+                    self.explore(way, trace, done, &rest);
+                }
+                return;
+            }
+        }
+        if done.count_ones() as usize == self.deeds.len() {
+            if (notifications.is_empty() || self.seen.killed)
+                && let Some(model) = self.settle(model, trace)
+            {
+                self.found.insert(model);
+            }
+            return;
+        }
+        for (index, (client, deed)) in self.deeds.iter().enumerate() {
+            let earlier = self.deeds[..index].iter().enumerate();
+            let in_turn = earlier.filter(|(_, (other, _))| other == client).all(|(index, _)| done & 1 << index != 0);
+            if done & 1 << index != 0 || !in_turn {
+                continue;
+            }
+            let response = self.seen.responses[index].as_ref();
+            if response.is_none() {
+                self.explore(model.clone(), trace, done | 1 << index, notifications);
+                // Nobody knows the ids of a queue whose creation was not answered.
+                if matches!(deed, Deed::New { .. }) {
+                    continue;
+                }
+            }
+            let (mut model, mut trace) = (model.clone(), trace.clone());
+            let (expected, events) = model.apply(*client, deed);
+            trace.events.extend(events);
+            match (response, &expected) {
+                (None, _) => {}
+                (Some(response), expected) if response == expected => {}
+                // The next message may come by itself when others touch the queue at the same time.
+                (Some(Response::Ok), Response::Message(_))
+                    if matches!(deed, Deed::Acknowledge { .. }) && self.deeds.len() > 1 =>
+                {
+                    if let Some(receiving) = model.receiving.get_mut(&(*client, deed.queue())) {
+                        receiving.outstanding = None;
+                    }
+                }
+                _ => continue,
+            }
+            trace.note(&model);
+            self.explore(model, &trace, done | 1 << index, notifications);
+        }
+    }
+
+    /// Whether those were told who had to be; what each has outstanding.
+    fn settle(&self, mut model: Model, trace: &Trace) -> Option<Model> {
+        if self.seen.killed {
+            (0..CLIENTS).for_each(|client| model.leave(client));
+            return Some(model);
+        }
+        let mut expected = trace.events.clone();
+        let mut seen = self.seen.events.clone();
+        expected.sort_unstable();
+        seen.sort_unstable();
+        if expected == seen {
+            return Some(model);
+        }
+        if self.deeds.len() < 2 {
+            return None;
+        }
+        // Several at the same time: a message may be pushed to who was subscribed in between, or be overtaken.
+        let mut delivered: BTreeMap<(usize, QueueNumber), Item> = BTreeMap::new();
+        let mut lost = BTreeMap::new();
+        for (client, event) in &self.seen.events {
+            match *event {
+                Event::Message(queue, item) => {
+                    let plausible =
+                        trace.subscribed.contains(&(*client, queue)) && trace.heads.contains(&(queue, item));
+                    if !plausible {
+                        return None;
+                    }
+                    delivered.insert((*client, queue), item);
+                }
+                other => *lost.entry((*client, loss(other))).or_insert(0) -= 1,
+            }
+        }
+        for (client, event) in &trace.events {
+            if !matches!(event, Event::Message(..)) {
+                *lost.entry((*client, loss(*event))).or_insert(0) += 1;
+            }
+        }
+        for ((client, loss), missing) in lost {
+            // Who subscribed again need not hear that it had lost the subscription for a moment.
+            let again = match loss {
+                Loss::Queue(queue) => model.receiving.get(&(client, queue)).is_some_and(|receiving| receiving.pushed),
+                Loss::Notifier(notifier) => model.listening.get(&notifier) == Some(&client),
+            };
+            if missing < 0 || missing > 0 && !again {
+                return None;
+            }
+        }
+        for ((client, queue), receiving) in model.receiving.iter_mut().filter(|(_, receiving)| receiving.pushed) {
+            let owed = receiving.outstanding.map(|item| (*client, Event::Message(*queue, item)));
+            let pushed = owed.is_some_and(|event| trace.events.contains(&event));
+            match delivered.get(&(*client, *queue)) {
+                Some(item) => receiving.outstanding = Some(*item),
+                None if pushed => return None,
+                None => {}
+            }
+        }
+        Some(model)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Loss {
+    Queue(QueueNumber),
+    Notifier(NotifierNumber),
+}
+
+/// Whether END or DELD is told may depend on who comes first.
+fn loss(event: Event) -> Loss {
+    match event {
+        Event::Message(queue, _) | Event::Ended(queue) | Event::Deleted(queue) => Loss::Queue(queue),
+        Event::NotifierEnded(notifier) | Event::NotifierDeleted(notifier) => Loss::Notifier(notifier),
+    }
+}

@@ -1,0 +1,143 @@
+//! Random histories of several clients on a real relay, over real connections, compared with a model: every response, and
+//! what everybody is told. Then the same with the relay killed.
+//!
+//! - `model.rs` says in one page what a relay must do.
+//! - `history.rs` draws what clients do from a seed: one command at a time, several at once, connections that end, kills.
+//! - `judge.rs` keeps every state that explains what was seen. While commands of several clients are under way together
+//!   their order is free; a relay that shows what no order explains broke its word.
+//! - `world.rs` is the clients: no message may come under another's id, or differ from what it was the last time.
+//!
+//! A failure names its seed and the shortest history that was found to show it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+#[path = "../relay/harness.rs"]
+mod harness;
+mod history;
+mod host;
+mod judge;
+mod model;
+mod world;
+
+use futures_util::StreamExt as _;
+use history::{Plan, Step, draw};
+use host::{Host, Program};
+use world::World;
+
+/// Histories played at the same time.
+const TOGETHER: usize = 4;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Memory,
+    Fjall,
+    Program,
+}
+
+impl Kind {
+    async fn host(self) -> Host {
+        match self {
+            Self::Memory => Host::memory().await,
+            Self::Fjall => Host::fjall().await,
+            Self::Program => Host::Program(tokio::task::block_in_place(Program::new)),
+        }
+    }
+}
+
+/// How many commands were carried out, or at which step what went wrong.
+async fn play(kind: Kind, steps: &[Step]) -> Result<usize, (usize, String)> {
+    let mut world = World::new(kind.host().await).await;
+    for (number, step) in steps.iter().enumerate() {
+        world.step(step).await.map_err(|error| (number, error))?;
+    }
+    world.finish().await.map_err(|error| (steps.len().saturating_sub(1), error))?;
+    let commands = world.commands;
+    world.stop().await;
+    Ok(commands)
+}
+
+/// The shortest history that shows a failure, found by leaving out steps.
+async fn shrink(kind: Kind, mut steps: Vec<Step>, mut failure: (usize, String)) -> (Vec<Step>, String) {
+    steps.truncate(failure.0 + 1);
+    let mut length = steps.len() / 2;
+    let mut attempts = 0;
+    while length > 0 && attempts < 300 {
+        let mut start = 0;
+        while start < steps.len() && attempts < 300 {
+            attempts += 1;
+            let mut fewer = steps.clone();
+            fewer.drain(start..(start + length).min(steps.len()));
+            match play(kind, &fewer).await {
+                Err(again) => {
+                    fewer.truncate(again.0 + 1);
+                    (steps, failure) = (fewer, again);
+                }
+                Ok(_) => start += length,
+            }
+        }
+        length /= 2;
+    }
+    (steps, failure.1)
+}
+
+/// Plays histories, several at the same time: they wait most of the time.
+async fn histories(kind: Kind, plans: impl Iterator<Item = Plan>) {
+    let played: Vec<_> = futures_util::stream::iter(plans)
+        .map(async |plan| (plan, play(kind, &draw(plan)).await))
+        .buffer_unordered(TOGETHER)
+        .collect()
+        .await;
+    let mut commands = 0;
+    for (plan, result) in &played {
+        match result {
+            Ok(done) => commands += done,
+            Err(failure) => {
+                println!("seed {} fails at step {}: {}", plan.seed, failure.0, failure.1);
+                let (steps, error) = shrink(kind, draw(*plan), failure.clone()).await;
+                let steps: String = steps.iter().map(|step| format!("\n  {step:?}")).collect();
+                panic!("seed {}: {error}\nafter{steps}", plan.seed);
+            }
+        }
+    }
+    println!("{} histories, {commands} commands", played.len());
+}
+
+/// The first seed and how many, for a run of one's own: `HISTORIES=7,100`.
+fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let given = std::env::var("HISTORIES").ok();
+    let parsed = given.as_deref().and_then(|text| text.split_once(',')).map(|(first, count)| {
+        let first: u64 = first.parse().unwrap();
+        first..first + count.parse::<u64>().unwrap()
+    });
+    parsed.unwrap_or(default)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_in_memory_does_what_the_model_says() {
+    histories(Kind::Memory, seeds(0..6).map(|seed| Plan { seed, steps: 250, kills: 0 })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_on_disk_does_what_the_model_says() {
+    histories(Kind::Fjall, seeds(100..103).map(|seed| Plan { seed, steps: 250, kills: 0 })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_is_killed_keeps_what_it_acknowledged() {
+    histories(Kind::Program, seeds(200..202).map(|seed| Plan { seed, steps: 150, kills: 12 })).await;
+}
+
+/// `cargo test --release -p smp-std --test histories -- --ignored --nocapture long`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn long_histories_of_relays_that_are_killed() {
+    histories(Kind::Program, seeds(1000..1040).map(|seed| Plan { seed, steps: 600, kills: 20 })).await;
+}
+
+/// `cargo test --release -p smp-std --test histories -- --ignored --nocapture long`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn long_histories_in_memory_and_on_disk() {
+    for kind in [Kind::Memory, Kind::Fjall] {
+        histories(kind, seeds(2000..2100).map(|seed| Plan { seed, steps: 600, kills: 0 })).await;
+    }
+}
