@@ -15,7 +15,7 @@ use smp_crypto::key::{AuthorizationKey, Ed25519PublicKey, Ed25519SecretKey, X255
 use smp_proto::smp::recipient::QueueMode;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::policy::server::Server;
+use crate::policy::server::{Server, ServerPassword};
 use crate::policy::session::SessionKey;
 
 /// Names a request among those of one run of the agent.
@@ -36,12 +36,12 @@ pub struct Request {
 }
 
 /// A relay of one's own choice, and the password it asks of its users.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ServerAccess {
     /// The relay.
     pub server: Server,
     /// What it asks of who creates queues or uses it as a proxy.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<ServerPassword>,
 }
 
 impl fmt::Debug for ServerAccess {
@@ -170,7 +170,7 @@ pub struct NewQueue {
     /// Agrees with the relay's key on the encryption of messages on their last hop.
     pub delivery_key: X25519SecretKey,
     /// What the relay asks of who creates queues.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<ServerPassword>,
     /// For one sender, or for everybody.
     pub mode: QueueMode,
     /// Whether to receive at once.

@@ -10,7 +10,7 @@ use super::work::{Attempt, Work};
 use crate::id::ConnectionId;
 use crate::policy::choice::{self, Tried};
 use crate::policy::routing::{self, Next, Way};
-use crate::policy::server::{Role, Server, ServerList, UserId};
+use crate::policy::server::{Role, Server, ServerList, ServerPassword, UserId};
 use crate::policy::session::SessionKey;
 use crate::request::{Failure, Operation, Reason, Reporter, ServerAccess};
 use crate::storage::Storage;
@@ -57,9 +57,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 
     /// What a relay asks of its users.
-    pub(super) fn password(&self, user: UserId, server: &Server) -> Option<Vec<u8>> {
+    pub(super) fn password(&self, user: UserId, server: &Server) -> Option<ServerPassword> {
         let configured = self.users.get(&user)?.get(server)?;
-        configured.password.as_ref().map(|password| password.as_bytes().to_vec())
+        configured.password.clone()
     }
 
     /// Whether there is a way to a relay that the routing allows: directly, or through a proxy that is another relay.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use smp_agent::policy::server::Server;
+use smp_agent::policy::server::{Server, ServerPassword};
 use smp_agent::request::{AccessKey, Answer, Blocked, CreatedQueue, Failure, NewQueue, Operation, QueueAccess, Reason};
 use smp_agent::time::Time;
 use smp_crypto::hash::sender_id;
@@ -216,7 +216,7 @@ impl Relay {
             self.violation(caller, "NEW through a proxy");
         }
         self.asked_for.push(new.key.clone());
-        if self.password.is_some() && self.password != new.password {
+        if self.password.is_some() && self.password.as_deref() != new.password.as_ref().map(ServerPassword::as_bytes) {
             return Err(NOT_AUTHORIZED);
         }
         let mode = (caller.version >= 9).then_some(new.mode);

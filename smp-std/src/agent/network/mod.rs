@@ -8,6 +8,7 @@
 mod failure;
 mod operation;
 mod session;
+mod turns;
 mod way;
 
 use std::collections::HashMap;
@@ -15,11 +16,11 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smp_agent::policy::server::Server;
+use smp_agent::policy::server::{Server, ServerPassword};
 use smp_agent::policy::session::{SessionKey, SessionMode};
 use smp_agent::request::{Answer, Failure, Operation, RelayEvent, Request, RequestId, ServerAccess};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +76,7 @@ pub(super) enum Order {
     /// A request, for a session.
     Direct(SessionKey, Job),
     /// A request, for a way, with what the proxy asks of its users.
-    Proxied(WayKey, Option<Vec<u8>>, Job),
+    Proxied(WayKey, Option<ServerPassword>, Job),
     /// Lends the connection.
     Lend(SessionKey, oneshot::Sender<Result<Loan, Failure>>),
 }
@@ -99,7 +100,7 @@ struct Shared {
     /// How SOCKS5 proxies are told what to keep apart.
     isolation: Option<(SessionMode, u64)>,
     idle_time_out: Duration,
-    connects: Semaphore,
+    connects: turns::Turns,
     reports: mpsc::Sender<Report>,
 }
 
@@ -154,7 +155,7 @@ impl Network {
             options: client,
             isolation: options.isolate_sessions.then_some((options.configuration.session_mode, started)),
             idle_time_out: options.idle_time_out,
-            connects: Semaphore::new(options.concurrent_connects.max(1)),
+            connects: turns::Turns::new(options.concurrent_connects),
             reports,
         };
         Self {

@@ -1,5 +1,6 @@
 //! Operations of the agent as commands of the client.
 
+use smp_agent::policy::server::ServerPassword;
 use smp_agent::request::{AccessKey, Answer, CreatedQueue, LinkData, NewQueue, Operation, QueueAccess};
 use smp_crypto::key::AuthorizationSecretKey;
 use smp_proto::smp::recipient::QueueMode;
@@ -62,7 +63,7 @@ async fn create(client: &Client, queue: &NewQueue) -> Result<Answer, ClientError
         user: &link.data.user,
     });
     let options = QueueOptions {
-        password: queue.password.as_deref(),
+        password: queue.password.as_ref().map(ServerPassword::as_bytes),
         mode: queue.mode,
         subscribe: queue.subscribe,
         link,

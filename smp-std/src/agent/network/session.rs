@@ -69,8 +69,7 @@ pub(super) async fn run(key: SessionKey, shared: Arc<Shared>, mut orders: Unboun
 }
 
 async fn connect(key: &SessionKey, shared: &Shared) -> Result<(Client, Events), ClientError> {
-    // The semaphore is never closed.
-    let _turn = shared.connects.acquire().await;
+    let _turn = shared.connects.wait(key.server()).await;
     Client::connect_to(&key.server().address(), &shared.options(key)).await
 }
 

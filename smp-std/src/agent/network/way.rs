@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use smp_agent::policy::server::ServerPassword;
 use smp_agent::request::{Answer, Failure, Reporter};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
@@ -17,7 +18,7 @@ use crate::client::{ClientError, ProxyFailure, ProxySession};
 struct Done {
     job: Job,
     /// What the proxy asks of its users.
-    password: Option<Vec<u8>>,
+    password: Option<ServerPassword>,
     /// The session it was sent in.
     session: ProxySession,
     /// Whether it was sent for the second time.
@@ -72,13 +73,13 @@ impl Way {
     }
 
     /// Sends a command, after the session has been made if there is none.
-    async fn begin(&mut self, job: Job, password: Option<Vec<u8>>, repeated: bool) {
+    async fn begin(&mut self, job: Job, password: Option<ServerPassword>, repeated: bool) {
         if self.session.as_ref().is_some_and(|(session, _)| session.is_closed()) {
             self.session = None;
         }
         let session = match &self.session {
             Some((session, _)) => session.clone(),
-            None => match self.open(password.as_deref()).await {
+            None => match self.open(password.as_ref()).await {
                 Ok(session) => session,
                 Err(failure) => return self.refuse(job, failure).await,
             },
@@ -89,14 +90,14 @@ impl Way {
         }));
     }
 
-    async fn open(&mut self, password: Option<&[u8]>) -> Result<ProxySession, Failure> {
+    async fn open(&mut self, password: Option<&ServerPassword>) -> Result<ProxySession, Failure> {
         if let Some(failure) = self.kept.get() {
             return Err(failure);
         }
         let result = match self.borrow().await {
             Ok(loan) => {
                 let address = self.key.session.server().address();
-                match loan.client.proxy_session(&address, password).await {
+                match loan.client.proxy_session(&address, password.map(ServerPassword::as_bytes)).await {
                     Ok(session) => Ok((session, loan)),
                     Err(error) => Err(failure::through_proxy(&error)),
                 }
