@@ -1,36 +1,31 @@
 //! What relays deliver: through the encryption of the relay, of the queue and of the ratchet, to what it means (wire
 //! reference, sections 4 and 15).
 
+mod confirmation;
+mod content;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 use smp_crypto::delivery;
-use smp_crypto::hash::sha256;
 use smp_crypto::key::X25519PublicKey;
 use smp_crypto::queue_envelope::{EnvelopeHeader, SealedEnvelope};
-use smp_crypto::ratchet::ENCAPSULATION_AGENT_VERSION;
 use smp_crypto::secret_box::BoxKey;
-use smp_proto::agent::{AgentEnvelope, AgentMessage, AgreedParameters, ConnectionRequest, EnvelopeContent, Message};
+use smp_proto::agent::{AgentEnvelope, EnvelopeContent, Message};
 use smp_proto::id::MessageId as RelayMessageId;
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::message::Delivery as Content;
-use smp_proto::version::{AgentVersion, RatchetVersion};
-use smp_proto::wire::Decode;
+use smp_proto::version::AgentVersion;
 
 use super::enqueue::Manner;
-use super::ratchet::Opened;
 use super::work::Work;
 use super::{Agent, Result};
 use crate::error::{ConnectionError, Error};
-use crate::event::{Content as Text, EventKind, ReceivedMessage};
+use crate::event::EventKind;
 use crate::id::{ConnectionId, EventId};
-use crate::policy::integrity::{Integrity, Link};
-use crate::policy::server::Server;
 use crate::policy::session::SessionKey;
-use crate::record::{
-    Acknowledgement, Connection, EventRecord, OutgoingKind, QueueStatus, ReceivedFrom, ReplyQueue, Secret, Stage,
-};
+use crate::record::{Acknowledgement, Connection, EventRecord, OutgoingKind, ReceivedFrom, Secret, Stage};
 use crate::request::{Delivery, Failure, Reason, RelayEvent};
 use crate::storage::Storage;
 use crate::table::Key;
@@ -291,344 +286,6 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     fn accepts_version(&self, connection: &Connection, version: AgentVersion) -> bool {
         self.configuration.agent_versions.contains(version) || version.0 <= connection.version
-    }
-
-    /// The first message of a queue.
-    fn take_confirmation(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        introduction: Introduction,
-        parameters: Option<AgreedParameters<'_>>,
-        message: &mut [u8],
-    ) -> Result<Then, S> {
-        let id = arrival.id;
-        let hash = sha256(&[message]);
-        if !self.accepts_version(connection, introduction.version) {
-            return self.dropped(id, ConnectionError::Version);
-        }
-        if self.was_received(id, message)? {
-            // A copy, through another queue of the connection: the peer knows of redundancy.
-            self.introduce(connection, arrival.queue, &introduction);
-            connection.redundant_peer = true;
-            return Ok(Then::Acknowledge);
-        }
-        match (&connection.stage, parameters) {
-            // Of a request, too, which relay and proxy may not have confirmed yet.
-            (Stage::Invited | Stage::Answered, Some(parameters)) if connection.initiator => {
-                self.take_answer_of_joiner(arrival, connection, &introduction, &parameters, message, &hash)
-            }
-            (Stage::Answered, None) if !connection.initiator => {
-                self.take_answer_of_initiator(arrival, connection, &introduction, message, &hash)
-            }
-            _ => self.dropped(id, ConnectionError::Prohibited),
-        }
-    }
-
-    /// A queue knows its sender.
-    fn introduce(&self, connection: &mut Connection, number: u32, introduction: &Introduction) {
-        if let Some(queue) = connection.receive_queue_mut(number) {
-            queue.envelope_secret = Some(introduction.secret.clone());
-            queue.version = queue.version.min(introduction.header.version.0);
-            queue.status = queue.status.max(QueueStatus::Confirmed);
-            queue.secure_with = introduction.sender_key.map(|key| spki(&key));
-        }
-    }
-
-    fn take_answer_of_joiner(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        introduction: &Introduction,
-        parameters: &AgreedParameters<'_>,
-        message: &mut [u8],
-        hash: &[u8; 32],
-    ) -> Result<Then, S> {
-        let id = arrival.id;
-        let Some(initiator) = self.initiator(id)? else { return self.dropped(id, ConnectionError::Prohibited) };
-        let post_quantum = connection.post_quantum
-            && introduction.version >= ENCAPSULATION_AGENT_VERSION
-            && parameters.version >= RatchetVersion::ENCAPSULATION;
-        let Ok(mut ratchet) = initiator.accept(parameters, post_quantum) else {
-            return self.dropped(id, ConnectionError::Crypto);
-        };
-        let Ok(opened) = self.decrypt(id, &mut ratchet, message)? else {
-            return self.dropped(id, ConnectionError::Crypto);
-        };
-        let Ok(AgentMessage::ConnectionInfoReply { queues, info }) = AgentMessage::from_bytes(&opened.plaintext) else {
-            // The keys stay usable for the right answer.
-            self.forget_ratchet(id);
-            return self.dropped(id, ConnectionError::Message);
-        };
-        let own = self.configuration.client_versions;
-        let queues: Vec<ReplyQueue> = queues
-            .iter()
-            .enumerate()
-            .filter_map(|(place, info)| {
-                let known = own.contains(info.version);
-                let further = self.configuration.redundancy_known && info.queue.sender_can_secure();
-                let usable = known && (place == 0 || further);
-                if !usable || place >= usize::from(crate::MAX_RECEIVE_QUEUES) {
-                    return None;
-                }
-                Some(ReplyQueue {
-                    version: info.version.0,
-                    server: Server::try_from(&info.queue.server).ok()?,
-                    sender_id: info.queue.sender_id.as_bytes().to_vec(),
-                    recipient_key: info.queue.dh_key.0,
-                    mode: Self::mode(&info.queue),
-                })
-            })
-            .collect();
-        if queues.is_empty() {
-            self.forget_ratchet(id);
-            return self.dropped(id, ConnectionError::Version);
-        }
-        self.remember_received(id, hash)?;
-        connection.version = introduction.version.min(self.configuration.agent_versions.max()).0;
-        connection.post_quantum = post_quantum;
-        connection.redundant_peer = queues.len() > 1;
-        connection.received_number = 1;
-        connection.received_hash = sha256(&[&opened.plaintext]).to_vec();
-        if connection.stage == Stage::Answered {
-            self.request_arrived(id, connection)?;
-        }
-        self.introduce(connection, arrival.queue, introduction);
-        let servers = queues.iter().map(|queue| queue.server.clone()).collect();
-        let info = Text(info.to_vec());
-        connection.stage = Stage::Confirmed { queues };
-        for queue in &mut connection.receive_queues {
-            // A link is for one: its relay has deleted it.
-            queue.link = None;
-        }
-        self.notify(EventKind::Confirmation { connection: id, info, servers, post_quantum })?;
-        Ok(Then::Acknowledge)
-    }
-
-    fn take_answer_of_initiator(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        introduction: &Introduction,
-        message: &mut [u8],
-        hash: &[u8; 32],
-    ) -> Result<Then, S> {
-        let id = arrival.id;
-        let Some(mut ratchet) = self.ratchet(id)? else { return self.dropped(id, ConnectionError::Prohibited) };
-        let Ok(opened) = self.decrypt(id, &mut ratchet, message)? else {
-            return self.dropped(id, ConnectionError::Crypto);
-        };
-        self.remember_received(id, hash)?;
-        let Ok(AgentMessage::ConnectionInfo(info)) = AgentMessage::from_bytes(&opened.plaintext) else {
-            return self.dropped(id, ConnectionError::Message);
-        };
-        self.confirmation_arrived(id, connection)?;
-        self.raise_version(connection, introduction.version);
-        connection.received_number = 1;
-        connection.received_hash = sha256(&[&opened.plaintext]).to_vec();
-        self.introduce(connection, arrival.queue, introduction);
-        self.notify(EventKind::Info { connection: id, info: Text(info.to_vec()) })?;
-        if introduction.sender_key.is_some() {
-            // KEY first: until it is done nothing is sent.
-            connection.stage = Stage::Greeting;
-            self.send_hello(id, connection)?;
-        } else {
-            if let Some(queue) = connection.receive_queue_mut(arrival.queue) {
-                queue.status = QueueStatus::Active;
-            }
-            self.connected(id, connection)?;
-        }
-        Ok(Then::Acknowledge)
-    }
-
-    /// A request to an address.
-    fn take_request(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        text: String,
-        info: Vec<u8>,
-    ) -> Result<Then, S> {
-        let id = arrival.id;
-        let request = match (&connection.stage, ConnectionRequest::parse(&text)) {
-            (Stage::Address(_), Ok(request)) => request,
-            (Stage::Address(_), Err(_)) => return self.dropped(id, ConnectionError::Message),
-            _ => return self.dropped(id, ConnectionError::Prohibited),
-        };
-        // Who does not know whether a request has arrived sends it again.
-        if self.was_received(id, text.as_bytes())? {
-            return Ok(Then::Acknowledge);
-        }
-        self.remember_received(id, &sha256(&[text.as_bytes()]))?;
-        let version = self.common_version(&request);
-        let post_quantum = version.is_some_and(|version| version >= ENCAPSULATION_AGENT_VERSION)
-            && request.ratchet().is_some_and(|ratchet| ratchet.versions.max() >= RatchetVersion::ENCAPSULATION);
-        let servers = request.queues().filter_map(|queue| Server::try_from(&queue.server()).ok()).collect();
-        let invitation = self.keep_invitation(connection.user, id, text)?;
-        let info = Text(info);
-        self.notify(EventKind::Request { connection: id, invitation, info, servers, post_quantum })?;
-        Ok(Then::Acknowledge)
-    }
-
-    fn take_ratchet_message(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        message: &mut [u8],
-    ) -> Result<Then, S> {
-        let id = arrival.id;
-        let hash = sha256(&[message]);
-        // With several queues most messages come several times: no need to ask the ratchet.
-        if connection.receive_queues.len() > 1 && self.was_received(id, message)? {
-            self.queue_active(id, connection, arrival.queue)?;
-            return Ok(Then::Acknowledge);
-        }
-        let Some(mut ratchet) = self.ratchet(id)? else { return self.dropped(id, ConnectionError::Prohibited) };
-        let opened = match self.decrypt(id, &mut ratchet, message)? {
-            Ok(opened) => opened,
-            Err(_) if self.was_received(id, message)? => return Ok(Then::Acknowledge),
-            Err(error) => match self.decrypt_with_other_role(arrival, connection, message)? {
-                Some(opened) => opened,
-                None => return self.cannot_decrypt(id, connection, error),
-            },
-        };
-        self.remember_received(id, &hash)?;
-        self.queue_active(id, connection, arrival.queue)?;
-        self.ratchet_works(id, connection)?;
-        if opened.answers && connection.stage == Stage::Allowed {
-            self.confirmation_arrived(id, connection)?;
-        }
-        let Ok(AgentMessage::Sequenced { number, message, .. }) = AgentMessage::from_bytes(&opened.plaintext) else {
-            return self.dropped(id, ConnectionError::Message);
-        };
-        // Nothing that was sent before the first message under a new ratchet can be read any more, and the peer waits.
-        let begins = matches!(message, Message::Ready(_));
-        if begins {
-            self.release_before(id, connection, number)?;
-        } else if self.comes_early(id, connection, arrival.queue, number) {
-            return self.hold_back(arrival, connection, number, opened);
-        }
-        self.take_opened(arrival, connection, &opened)
-    }
-
-    /// What a message says, when it is its turn.
-    pub(super) fn take_opened(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        opened: &Opened,
-    ) -> Result<Then, S> {
-        let id = arrival.id;
-        let plaintext_hash = sha256(&[&opened.plaintext]);
-        let Ok(AgentMessage::Sequenced { number, previous_hash, message }) =
-            AgentMessage::from_bytes(&opened.plaintext)
-        else {
-            return self.dropped(id, ConnectionError::Message);
-        };
-        let last = Link { number: connection.received_number, hash: &connection.received_hash };
-        let integrity = Integrity::check(last, Link { number, hash: previous_hash });
-        let late = connection.missing.is_some_and(|(first, last)| (first..=last).contains(&number));
-        // What was missed and comes after all is no step back.
-        if !(late && number < connection.received_number) {
-            connection.received_number = number;
-            connection.received_hash = plaintext_hash.to_vec();
-        }
-        if let Integrity::Skipped { first, last } = integrity {
-            connection.missing = Some((first, last));
-        }
-        match message {
-            Message::Application(body) => {
-                let received = ReceivedMessage {
-                    id: connection.next_message(),
-                    sender_number: number,
-                    relay_time: arrival.time,
-                    integrity,
-                    post_quantum: opened.post_quantum,
-                    body: Text(body.to_vec()),
-                };
-                let from = ReceivedFrom {
-                    connection: id,
-                    queue: arrival.queue,
-                    message_id: arrival.message_id.to_vec(),
-                    number,
-                    hash: plaintext_hash,
-                    receipt: true,
-                };
-                let event = self.notify_from(EventKind::Message { connection: id, message: received }, Some(from))?;
-                Ok(event.map_or(Then::Acknowledge, Then::Wait))
-            }
-            message => {
-                let _ = connection.next_message();
-                self.take_service_message(arrival, connection, &message, opened.first)?;
-                Ok(Then::Acknowledge)
-            }
-        }
-    }
-
-    /// What agents say to each other.
-    fn take_service_message(
-        &mut self,
-        arrival: &Arrival<'_>,
-        connection: &mut Connection,
-        message: &Message<'_>,
-        first: bool,
-    ) -> Result<(), S> {
-        let id = arrival.id;
-        let about_queues = matches!(
-            message,
-            Message::QuotaContinue(_)
-                | Message::AddQueues(_)
-                | Message::QueueKeys(_)
-                | Message::UseQueues(_)
-                | Message::TestQueues(_)
-        );
-        // Who was not let in has no say about where to send, and is not answered.
-        if about_queues && !matches!(connection.stage, Stage::Allowed | Stage::Greeting | Stage::Connected) {
-            return self.fail(id, ConnectionError::Prohibited);
-        }
-        match message {
-            Message::Application(_) => Ok(()),
-            Message::Hello => self.hello_received(id, connection),
-            Message::Receipts(receipts) => {
-                for receipt in receipts {
-                    self.take_receipt(id, connection, receipt.number, receipt.hash)?;
-                }
-                Ok(())
-            }
-            Message::QuotaContinue(queue) => self.take_continue(id, connection, queue),
-            Message::AddQueues(queues) => self.take_added_queues(id, connection, queues),
-            Message::QueueKeys(keys) => self.take_queue_keys(id, connection, keys),
-            Message::UseQueues(queues) => self.take_used_queues(id, connection, queues),
-            Message::TestQueues(queues) => self.take_tested_queues(id, connection, queues),
-            Message::Ready(_) => self.take_ready(id, connection, first),
-        }
-    }
-
-    fn take_continue(
-        &mut self,
-        id: ConnectionId,
-        connection: &mut Connection,
-        reference: &smp_proto::agent::QueueReference<'_>,
-    ) -> Result<(), S> {
-        let queue = connection.send_queues.iter_mut().find(|queue| {
-            queue.server.address().same_server(&reference.server) && queue.sender_id == reference.sender_id.as_bytes()
-        });
-        // It was left meanwhile, and what waited for it with it.
-        let Some(queue) = queue else { return Ok(()) };
-        queue.full_since = None;
-        let number = queue.number;
-        self.continue_delivery(id, number);
-        self.notify(EventKind::Continued { connection: id })
-    }
-
-    /// A message came through a queue.
-    fn queue_active(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
-        let Some(queue) = connection.receive_queue_mut(number) else { return Ok(()) };
-        if queue.status == QueueStatus::Active && !queue.is_coming() {
-            return Ok(());
-        }
-        queue.status = QueueStatus::Active;
-        self.new_queue_active(id, connection, number)
     }
 }
 
