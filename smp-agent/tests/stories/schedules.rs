@@ -229,6 +229,8 @@ fn many_agents_recover() {
 fn lessons() {
     // QCONT for a queue that was left meanwhile.
     live(5_048);
+    // A queue that is full of the same confirmation, whose answers were lost.
+    live(31_116);
     // QTEST in a slow new queue, and later messages in a fast old one.
     live(10_128);
     live(10_521);

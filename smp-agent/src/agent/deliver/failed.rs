@@ -44,7 +44,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         outgoing.created = outgoing.created.min(self.now);
         let age = self.now.since(outgoing.created);
         let (pace, expiry) = match failure.reason {
-            Reason::Quota if !introduction && failure.by == Reporter::Relay => {
+            // A first message finds a queue full that somebody else has filled. Attempts whose answers were lost may have
+            // filled it themselves.
+            Reason::Quota if failure.by == Reporter::Relay && (!introduction || outgoing.back_off.is_some()) => {
                 (Pace::Slow, self.configuration.quota_expiry)
             }
             _ if failure.is_tried_again() => (Pace::Fast, self.configuration.message_expiry),
