@@ -12,6 +12,7 @@ mod firmware;
 mod fuzz;
 mod locks;
 mod outside;
+mod pi;
 mod process;
 mod ratchet_seeds;
 mod route;
@@ -39,6 +40,12 @@ The project's chores.
   cargo xtask size [--json] [--panics] [--update]
                                            what the firmware costs, against its limits and examples/qemu-mps2-an386/
                                            size.json, which --update rewrites; --panics lists what in it can panic
+  cargo xtask pi                           the relay and smp for a Raspberry Pi (64-bit ARM with Linux), and their sizes
+  cargo xtask pi smoke                     the same, and a message through them in an emulator, with a power cut
+  cargo xtask pi small [--mib N] [--connections N] [--queues N] [--rate N] [--seconds N]
+                                           the relay with 512 MB, 2000 connections and 200000 queues, beyond its limits,
+                                           and with too little memory; as root
+  cargo xtask pi wear [SECONDS]            bytes written to the disk of TMPDIR for each message
   cargo xtask help                         this text
 
 Steps of `test`, in their order (--quick leaves out those with a star):
@@ -46,7 +53,7 @@ Steps of `test`, in their order (--quick leaves out those with a star):
 
 const ENVIRONMENT: &str = "
 Environment:
-  XTASK_BARE_METAL=rustup|debian   where the bare-metal library comes from (default: rustup, else the distribution)
+  XTASK_BARE_METAL=rustup|debian   where libraries for other processors come from (default: rustup, else the distribution)
   FUZZ_SECONDS=N                   how long `test` runs each fuzz target (default 5)
   NO_COLOR=1                       no colour on a terminal either
 ";
@@ -77,6 +84,7 @@ fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
         "fuzz" => fuzz::chore(&Workspace::find()?, console, arguments),
         "size" => size::chore(&Workspace::find()?, arguments),
         "seeds" => seeds::make(&Workspace::find()?),
+        "pi" => pi::chore(&Workspace::find()?, arguments),
         "locks" => locks::refresh(&Workspace::find()?),
         other => Err(Failure::new(format!("there is no chore called {other:?}; `cargo xtask help` lists them"))),
     }

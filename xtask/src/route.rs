@@ -1,8 +1,8 @@
-//! How code for a microcontroller is built here.
+//! How code for another processor is built here.
 //!
-//! The core library for the target comes from rustup. Where rustup can download nothing, a distribution's compiler that
-//! brings its own library source builds it (Debian: `rustc-web` and `rust-web-src`). That route is the stricter one: it
-//! builds no `alloc` for crates that do not name it.
+//! The library for the target comes from rustup. Where rustup can download nothing, a distribution's compiler that brings
+//! its own library source builds it (Debian: `rustc-web` and `rust-web-src`). For microcontrollers that route is the
+//! stricter one: it builds no `alloc` for crates that do not name it.
 
 use std::fmt;
 use std::fs;
@@ -15,13 +15,18 @@ use crate::workspace::Workspace;
 /// Distribution packages of a compiler and of its library source.
 const DISTRIBUTION: [[&str; 2]; 2] = [["rustc-web", "rust-web-src"], ["rustc", "rust-src"]];
 
-/// A processor without an operating system.
+/// The C compiler and linker for 64-bit ARM with Linux, by the name that Debian gives it on every machine.
+pub(crate) const AARCH64_GCC: &str = "aarch64-linux-gnu-gcc";
+
+/// A processor other than this computer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     /// A Cortex-M4 or M7 with a floating point unit.
     CortexM4,
     /// A Cortex-M33 with a floating point unit.
     CortexM33,
+    /// 64-bit ARM with Linux: a Raspberry Pi from the third on.
+    Aarch64Linux,
 }
 
 impl Target {
@@ -30,6 +35,7 @@ impl Target {
         match self {
             Self::CortexM4 => "thumbv7em-none-eabihf",
             Self::CortexM33 => "thumbv8m.main-none-eabihf",
+            Self::Aarch64Linux => "aarch64-unknown-linux-gnu",
         }
     }
 
@@ -106,7 +112,8 @@ impl Route {
                 workspace.rust_version
             ))
         })?;
-        Ok(Self { target, library: Library::FromSource { rustc, linker: linker()? } })
+        let linker = if target == Target::Aarch64Linux { AARCH64_GCC.into() } else { linker()? };
+        Ok(Self { target, library: Library::FromSource { rustc, linker } })
     }
 
     /// The compiler that builds, with its version: `rustc 1.95.0 (59807616e 2026-04-14)`.
@@ -118,15 +125,21 @@ impl Route {
         Run::new(rustc).arg("--version").output().map(|text| text.trim().to_owned()).unwrap_or_default()
     }
 
-    /// Tells a cargo command that builds to go this way. `alloc`: the code names that crate.
+    /// Tells a cargo command that builds to go this way. `alloc`: the code for a microcontroller names that crate.
     pub(crate) fn of(&self, run: Run, alloc: bool) -> Run {
         let triple = self.target.triple();
+        let variable = format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace(['-', '.'], "_"));
         let run = run.args(["--target", triple]);
         match &self.library {
+            // This computer's linker knows no other processor.
+            Library::Installed if self.target == Target::Aarch64Linux => run.env(&variable, AARCH64_GCC),
             Library::Installed => run,
             Library::FromSource { rustc, linker } => {
-                let crates = if alloc { "-Zbuild-std=core,alloc" } else { "-Zbuild-std=core" };
-                let variable = format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace(['-', '.'], "_"));
+                let crates = match (self.target, alloc) {
+                    (Target::Aarch64Linux, _) => "-Zbuild-std=std,panic_unwind",
+                    (_, true) => "-Zbuild-std=core,alloc",
+                    (_, false) => "-Zbuild-std=core",
+                };
                 run.arg(crates).env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").env(&variable, linker)
             }
         }
@@ -196,6 +209,12 @@ mod tests {
         assert_eq!(
             route.of(Run::new("cargo").arg("build"), true).shown(),
             "cargo build --target thumbv7em-none-eabihf"
+        );
+        let route = Route { target: Target::Aarch64Linux, library: Library::Installed };
+        assert_eq!(
+            route.of(Run::new("cargo").arg("build"), false).shown(),
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+             cargo build --target aarch64-unknown-linux-gnu"
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::process::{Failure, Run};
-use crate::route::{Route, Target};
+use crate::route::{AARCH64_GCC, Route, Target};
 use crate::workspace::Workspace;
 
 /// Something a step cannot do without.
@@ -26,6 +26,10 @@ pub(crate) enum Need {
     Networks,
     /// The core library for a microcontroller.
     BareMetal(Target),
+    /// The library, a C compiler and a C library for 64-bit ARM with Linux.
+    Aarch64,
+    /// `qemu-aarch64`: runs programs for 64-bit ARM with Linux.
+    QemuUser,
     /// `qemu-system-arm`: an emulator of microcontrollers.
     Qemu,
 }
@@ -42,6 +46,8 @@ impl Need {
             Self::Chromium => Ok(chromium()),
             Self::Networks => networks(),
             Self::BareMetal(target) => Route::find(workspace, target).map(|route| route.to_string()),
+            Self::Aarch64 => aarch64(workspace),
+            Self::QemuUser => qemu_user().map(|program| program.to_owned()),
             Self::Qemu => program("qemu-system-arm", "--version", "qemu-system-arm"),
         }
     }
@@ -77,6 +83,24 @@ fn program(name: &str, question: &str, package: &str) -> Result<String, Failure>
         version()
     })?;
     Ok(said.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+fn aarch64(workspace: &Workspace) -> Result<String, Failure> {
+    if !Run::new(AARCH64_GCC).arg("--version").succeeds() {
+        install(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])?;
+    }
+    Route::find(workspace, Target::Aarch64Linux).map(|route| route.to_string())
+}
+
+/// The name of the program that runs programs for 64-bit ARM: Debian has it in two packages.
+pub(crate) fn qemu_user() -> Result<&'static str, Failure> {
+    let found =
+        || ["qemu-aarch64-static", "qemu-aarch64"].into_iter().find(|name| Run::new(name).arg("--version").succeeds());
+    if let Some(name) = found() {
+        return Ok(name);
+    }
+    install(&["qemu-user-static"])?;
+    found().ok_or_else(|| Failure::new("the package qemu-user-static brought no program qemu-aarch64-static"))
 }
 
 /// Whether the browser is there.

@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
     /// Open connections and leave them alone instead of sending.
     #[arg(long, conflicts_with = "rate")]
     idle: bool,
-    /// The process id of the relay, if it runs on this machine, to report its memory and CPU time.
+    /// The process id of the relay, if it runs on this machine, to report its memory, CPU time and writing to disk.
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
     /// Print the results as a JSON object.

@@ -1,4 +1,4 @@
-//! Memory and CPU time of a process on this machine, from Linux' /proc.
+//! Memory, CPU time and writing of a process on this machine, from Linux' /proc.
 
 use std::time::Duration;
 
@@ -10,8 +10,12 @@ const TICKS_PER_SECOND: u64 = 100;
 pub(super) struct Usage {
     /// Resident memory in bytes.
     pub(super) memory: u64,
+    /// The most it ever was.
+    pub(super) peak: u64,
     /// CPU time of all its threads, user and system.
     pub(super) cpu: Duration,
+    /// Bytes it gave the disk to write, in whole pages; `None` where only the process itself may know.
+    pub(super) written: Option<u64>,
 }
 
 impl Usage {
@@ -27,18 +31,22 @@ impl Usage {
 
     fn read(process: &str) -> Option<Self> {
         let file = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).ok();
-        Self::parse(&file("status")?, &file("stat")?)
+        Self::parse(&file("status")?, &file("stat")?, file("io").as_deref())
     }
 
-    fn parse(status: &str, stat: &str) -> Option<Self> {
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kilobytes: u64 = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    fn parse(status: &str, stat: &str, io: Option<&str>) -> Option<Self> {
+        let bytes = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+            value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+        };
         // The name in parentheses may hold anything; what follows does not.
         let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
         let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
         let ticks = ticks(11)?.checked_add(ticks(12)?)?;
         let cpu = Duration::from_millis(ticks.checked_mul(1000 / TICKS_PER_SECOND)?);
-        Some(Self { memory: kilobytes.checked_mul(1024)?, cpu })
+        let written =
+            io.and_then(|io| io.lines().find_map(|line| line.strip_prefix("write_bytes:")?.trim().parse().ok()));
+        Some(Self { memory: bytes("VmRSS:")?, peak: bytes("VmHWM:")?, cpu, written })
     }
 }
 
@@ -50,10 +58,13 @@ mod tests {
     fn files_of_proc_are_read() {
         let status = "Name:\ta\nVmHWM:\t 9000 kB\nVmRSS:\t    5120 kB\nThreads:\t3\n";
         let stat = "17 (a) b) c) S 1 17 17 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 3 0 100 0 0";
-        let usage = Usage::parse(status, stat).unwrap();
-        assert_eq!(usage, Usage { memory: 5120 * 1024, cpu: Duration::from_secs(3) });
-        assert_eq!(Usage::parse("", stat), None);
-        assert_eq!(Usage::parse(status, "17 (a) S 1"), None);
+        let io = "wchar: 9\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n";
+        let usage = Usage::parse(status, stat, Some(io)).unwrap();
+        let (memory, peak, cpu) = (5120 * 1024, 9000 * 1024, Duration::from_secs(3));
+        assert_eq!(usage, Usage { memory, peak, cpu, written: Some(8192) });
+        assert_eq!(Usage::parse(status, stat, None).unwrap().written, None);
+        assert_eq!(Usage::parse("", stat, Some(io)), None);
+        assert_eq!(Usage::parse(status, "17 (a) S 1", Some(io)), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::outlet::{self, Outlet};
 use super::process::Usage;
-use super::report::{Summary, Times, print_json};
+use super::report::{Summary, Times, bytes, print_json};
 use super::{Arguments, Rate, in_parallel};
 use crate::failure::{Failure, OTHER};
 use crate::progress::note;
@@ -108,6 +108,8 @@ struct Results {
     server_cpu_seconds_per_message: Option<f64>,
     server_memory_before: Option<u64>,
     server_memory_after: Option<u64>,
+    server_memory_peak: Option<u64>,
+    server_bytes_written_per_message: Option<f64>,
     client_cpu_seconds_per_message: Option<f64>,
 }
 
@@ -167,6 +169,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cpu = |before: Option<Usage>, after: Option<Usage>| {
         Some(after?.cpu.saturating_sub(before?.cpu).as_secs_f64() / messages)
     };
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let written = |before: Option<Usage>, after: Option<Usage>| {
+        Some(after?.written?.saturating_sub(before?.written?) as f64 / messages)
+    };
     let results = Results {
         version: version.0,
         connections: arguments.connections,
@@ -186,6 +192,8 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         server_cpu_seconds_per_message: cpu(before, after),
         server_memory_before: before.map(|usage| usage.memory),
         server_memory_after: after.map(|usage| usage.memory),
+        server_memory_peak: after.map(|usage| usage.peak),
+        server_bytes_written_per_message: written(before, after),
         client_cpu_seconds_per_message: cpu(own_before, own_after),
     };
     if arguments.json {
@@ -374,6 +382,14 @@ impl Results {
         let micros = |seconds: f64| seconds * 1e6;
         if let Some(cpu) = self.server_cpu_seconds_per_message {
             say!("relay, CPU per message         {:.0} µs", micros(cpu));
+        }
+        if let (Some(after), Some(peak)) = (self.server_memory_after, self.server_memory_peak) {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+            let (after, peak) = (after as f64, peak as f64);
+            say!("relay, resident               {}, {} at most", bytes(after), bytes(peak));
+        }
+        if let Some(written) = self.server_bytes_written_per_message {
+            say!("relay, written per message    {written:.0} bytes");
         }
         if let Some(cpu) = self.client_cpu_seconds_per_message {
             say!("this program, CPU per message  {:.0} µs", micros(cpu));
