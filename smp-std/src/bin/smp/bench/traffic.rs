@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::ciphers::Sampling;
 use super::outlet::{self, Outlet};
 use super::process::Usage;
 use super::report::{Summary, Times, bytes, print_json};
@@ -111,6 +112,7 @@ struct Results {
     server_memory_peak: Option<u64>,
     server_bytes_written_per_message: Option<f64>,
     client_cpu_seconds_per_message: Option<f64>,
+    cipher_seconds_per_message: Option<f64>,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -129,6 +131,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         size,
     });
     let usage = || arguments.server_pid.and_then(Usage::of);
+    // Otherwise messages share blocks, and nobody knows how many there were.
+    let direct = !arguments.via.is_used() && version >= SmpVersion::BLOCK_ENCRYPTION;
+    let alone = arguments.window == 1 && count == arguments.connections && direct;
+    let sampling = if alone { Some(Sampling::start()?) } else { None };
     let (before, own_before) = (usage(), Usage::own());
     note(format_args!("sending for {} s", arguments.duration));
 
@@ -162,6 +168,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         note("some messages are still under way");
     }
     let (after, own_after) = (usage(), Usage::own());
+    let ciphers = sampling.and_then(Sampling::finish);
     sending.abort_all();
     let total = shared.total();
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -195,6 +202,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         server_memory_peak: after.map(|usage| usage.peak),
         server_bytes_written_per_message: written(before, after),
         client_cpu_seconds_per_message: cpu(own_before, own_after),
+        cipher_seconds_per_message: ciphers,
     };
     if arguments.json {
         print_json(&results)?
@@ -393,6 +401,12 @@ impl Results {
         }
         if let Some(cpu) = self.client_cpu_seconds_per_message {
             say!("this program, CPU per message  {:.0} µs", micros(cpu));
+        }
+        if let Some(ciphers) = self.cipher_seconds_per_message {
+            say!("ciphers of a message           {:.0} µs", micros(ciphers));
+            if let Some(cpu) = self.server_cpu_seconds_per_message {
+                say!("relay, times its ciphers       {:.2}", cpu / ciphers);
+            }
         }
         for (error, count) in &self.errors {
             say!("{count} times: {error}");
