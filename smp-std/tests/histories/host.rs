@@ -83,11 +83,22 @@ impl Host {
     }
 }
 
-/// `smp-server` with its directory.
+/// Where the relay that is recorded has its files.
+pub(crate) const HOME: &str = "HISTORIES_HOME";
+
+/// How a relay's file operations are recorded.
+pub(crate) struct Recording {
+    /// `record.c`, compiled.
+    pub(crate) library: PathBuf,
+    pub(crate) log: PathBuf,
+}
+
+/// `smp-server` with its directory, or, to be recorded, a relay with a small store in a process of this test.
 pub(crate) struct Program {
     directory: tempfile::TempDir,
     address: SocketAddr,
     fingerprint: [u8; 32],
+    recording: Option<Recording>,
     child: Option<Child>,
 }
 
@@ -106,7 +117,20 @@ impl Program {
         config.server.listen = vec![address];
         std::fs::write(home.join(FILE_NAME), config.to_toml().unwrap()).unwrap();
         let fingerprint = *Identity::load(&home).unwrap().fingerprint();
-        let mut program = Self { directory, address, fingerprint, child: None };
+        let mut program = Self { directory, address, fingerprint, recording: None, child: None };
+        program.start();
+        program
+    }
+
+    /// A relay whose file operations are recorded.
+    pub(crate) fn recorded(recording: Recording) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let home = directory.path().join("relay");
+        std::fs::create_dir_all(home.join("store")).unwrap();
+        let identity = Identity::create(&home, KeyAlgorithm::Ed25519, "localhost").unwrap();
+        let fingerprint = *identity.fingerprint();
+        let mut program = Self { directory, address, fingerprint, recording: Some(recording), child: None };
         program.start();
         program
     }
@@ -116,11 +140,26 @@ impl Program {
     }
 
     fn start(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_smp-server"));
-        command.args(["--dir".as_ref(), self.home().as_os_str()]).env("RUST_LOG", "error");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "the relay does not start");
+        let mut command = match &self.recording {
+            None => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_smp-server"));
+                command.args(["--dir".as_ref(), self.home().as_os_str()]).stdin(Stdio::null());
+                command
+            }
+            Some(recording) => {
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                command.args(["--ignored", "--exact", "--nocapture", "cuts::relay_process"]).stdin(Stdio::piped());
+                command.env(HOME, self.home()).env("LD_PRELOAD", &recording.library);
+                command.env("RECORD_FOLDER", self.home().join("store")).env("RECORD_LOG", &recording.log);
+                command
+            }
+        };
+        let mut child = command.env("RUST_LOG", "error").stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let ready = lines.find_map(|line| line.strip_prefix("ready").map(|port| port.trim().to_owned()));
+        if let Ok(port) = ready.expect("the relay does not start").parse() {
+            self.address.set_port(port);
+        }
         self.child = Some(child);
     }
 

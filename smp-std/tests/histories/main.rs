@@ -7,9 +7,20 @@
 //!   their order is free; a relay that shows what no order explains broke its word.
 //! - `world.rs` is the clients: no message may come under another's id, or differ from what it was the last time.
 //!
+//! - `cuts.rs` cuts the power at any operation of the relay on its files, below the system calls: `record.c` writes them
+//!   down, `disk.rs` builds what a disk may hold afterwards, and the store opens that.
+//!
+//! What it found: the engine (fjall 3.1) does not sync the folder that names its keyspaces, so that a power cut could take
+//! all that was in one; the store does it now. And it does not sync the folder `blobs` (lsm-tree 3.1.10): on a file system
+//! that may lose the name of a synced file the store does not open after a power cut. That is not mended here; see `disk.rs`.
+//!
 //! A failure names its seed and the shortest history that was found to show it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[cfg(target_os = "linux")]
+mod cuts;
+#[cfg(target_os = "linux")]
+mod disk;
 #[path = "../relay/harness.rs"]
 mod harness;
 mod history;

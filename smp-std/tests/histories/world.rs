@@ -73,6 +73,20 @@ pub(crate) struct World {
     kills: u32,
     pub(crate) states: BTreeSet<Model>,
     pub(crate) commands: usize,
+    /// Told when a step begins and ends, with its deeds and what they showed.
+    pub(crate) recorder: Option<Recorder>,
+}
+
+type Recorder = Box<dyn FnMut(Mark<'_>)>;
+
+/// What a recorder is told.
+pub(crate) enum Mark<'a> {
+    /// These are on their way.
+    Begin(&'a [(usize, Deed)]),
+    /// The response to the deed with this number is here.
+    Answered(usize, &'a Response),
+    /// The step is over and leaves these states.
+    End(&'a BTreeSet<Model>),
 }
 
 impl World {
@@ -95,6 +109,7 @@ impl World {
             kills: 0,
             states: BTreeSet::from([Model::default()]),
             commands: 0,
+            recorder: None,
         }
     }
 
@@ -102,6 +117,12 @@ impl World {
     pub(crate) async fn stop(self) {
         drop(self.clients);
         self.host.stop().await;
+    }
+
+    fn mark(&mut self, mark: Mark<'_>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder(mark);
+        }
     }
 
     /// Carries out one step and compares; what is wrong, in words.
@@ -151,6 +172,7 @@ impl World {
         let executed: Vec<(usize, Deed)> = asked.iter().map(|ask| (ask.client, ask.deed.clone())).collect();
         self.commands += executed.len();
         let mut seen = Seen { responses: vec![None; executed.len()], killed: kill.is_some(), ..Seen::default() };
+        self.mark(Mark::Begin(&executed));
         for (client, transmission) in blocks {
             write(&mut self.clients[client], &transmission).await?;
         }
@@ -223,6 +245,7 @@ impl World {
             let before = self.states.first();
             return Err(format!("{executed:?} showed {seen:?}; of {} states, one: {before:?}", self.states.len()));
         }
+        self.mark(Mark::End(&states));
         self.states = states;
         Ok(())
     }
@@ -342,6 +365,7 @@ impl World {
             if let (Response::Ok, Deed::Send { queue, number, notify, .. }) = (&response, &asked[index].deed) {
                 self.sent.insert(*number, (*queue, *notify));
             }
+            self.mark(Mark::Answered(index, &response));
             if seen.responses[index].replace(response).is_some() {
                 return Err(format!("a second response to {:?}", asked[index].deed));
             }

@@ -144,6 +144,7 @@ impl FjallBackend {
             options: *options,
             database,
         };
+        sync_folders(folder)?;
         backend.check_layout()?;
         backend.load_counts()?;
         Ok(backend)
@@ -385,6 +386,24 @@ impl Source for FjallBackend {
     fn is_reserved(&self, side: Side, id: &Id) -> Result<bool, StoreError> {
         self.reserved.contains_key(name_key(side, id)).map_err(error)
     }
+}
+
+/// Makes the names of folders last. The engine (version 3.1) syncs what is in the folder of a new keyspace, but not the
+/// folder that its name is in: had the disk lost the name, the keyspace would be made anew, without its rows.
+fn sync_folders(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let sync = |folder: &Path| std::fs::File::open(folder)?.sync_all();
+        sync(&folder.join("keyspaces"))?;
+        sync(folder)?;
+        // Whose it is, and whether it may be read, is not known here; a store that is opened for the second time has its name.
+        if let Some(parent) = folder.parent() {
+            let _ = sync(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 fn error(error: fjall::Error) -> StoreError {
