@@ -15,7 +15,7 @@ use salsa20::{
     cipher::{KeyIvInit, StreamCipher},
 };
 use smp_crypto::{
-    authorization::{authorize, verify},
+    authorization::{Agreements, authorize, verify, verify_again},
     block_chain::{BLOCK_LENGTH, BlockChain, ENCRYPTED_CONTENT_LIMIT},
     key::*,
     secret_box::{BoxKey, Nonce},
@@ -67,6 +67,11 @@ fn keys(criterion: &mut Criterion) {
         });
         let made = authorize(&key, Some(&server_key), id, &command).unwrap();
         let keys = [key.public_key()];
+        let mut agreements = Agreements::default();
+        group.bench_function(format!("verify again, {name}"), |b| {
+            let made = made.as_authorization();
+            b.iter(|| verify_again(&made, id, &[black_box(&command)], &keys, &server, &mut agreements));
+        });
         for (what, keys) in [("verify", &keys[..]), ("verify, unknown entity", &[])] {
             group.bench_function(format!("{what}, {name}"), |b| {
                 b.iter(|| verify(&made.as_authorization(), id, &[black_box(&command)], keys, Some(&server)));

@@ -16,6 +16,11 @@
 //!   would let anybody slow a relay down. All keys are tried even after one fits, so the time does not tell which one
 //!   did. Relays should limit the number of keys that RKEY may store.
 //! - A registered key that is no usable point never verifies anything, and may do so faster.
+//!
+//! [`verify_again`] saves the agreement with keys that have verified on the same connection, [`Agreements`] says why that
+//! tells nothing.
+
+mod agreements;
 
 use core::hint::black_box;
 
@@ -24,7 +29,7 @@ use smp_proto::{
     key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey},
     transport::Authorization,
 };
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::{
     Error, hash,
@@ -34,6 +39,8 @@ use crate::{
     },
     secret_box::{BoxKey, Nonce, TAG_LENGTH},
 };
+
+pub use agreements::{Agreements, verify_again};
 
 /// Length of an authenticator in bytes: a box of a SHA-512 hash.
 pub const AUTHENTICATOR_LENGTH: usize = TAG_LENGTH + 64;
@@ -123,6 +130,16 @@ fn seal_hash(key: &BoxKey, correlation_id: CorrelationId<'_>, hash: &[u8; 64]) -
     sealed
 }
 
+/// Also with a key of small order, which is refused only after the same work as any other.
+fn agree(session_key: &X25519SecretKey, key: &X25519PublicKey) -> (BoxKey, Choice) {
+    let (secret, contributory) = session_key.diffie_hellman_unchecked(key);
+    (BoxKey::from(&secret), contributory)
+}
+
+fn x25519(key: &AuthorizationKey) -> Option<&X25519PublicKey> {
+    if let AuthorizationKey::X25519(key) = key { Some(key) } else { None }
+}
+
 /// Verifies the authorization of a transmission in constant work (see the [module documentation](self)).
 ///
 /// `authorized` are the authorized bytes in any number of parts: a relay does not need to copy a command to put the
@@ -152,12 +169,9 @@ pub fn verify<'k>(
         Authorization::Authenticator(authenticator) => {
             let Some(session_key) = session_key else { return false };
             let hash = hash::sha512(authorized);
-            let keys = keys.filter_map(|key| if let AuthorizationKey::X25519(key) = key { Some(key) } else { None });
-            any(keys, &DUMMY_X25519, |key| {
-                // A key of small order is refused only after the same work as any other.
-                let (secret, contributory) = session_key.diffie_hellman_unchecked(key);
-                let expected = seal_hash(&BoxKey::from(&secret), correlation_id, &hash);
-                (expected.ct_eq(*authenticator) & contributory).into()
+            any(keys.filter_map(x25519), &DUMMY_X25519, |key| {
+                let (agreed, contributory) = agree(session_key, key);
+                (seal_hash(&agreed, correlation_id, &hash).ct_eq(*authenticator) & contributory).into()
             })
         }
         Authorization::None => false,
@@ -165,7 +179,7 @@ pub fn verify<'k>(
 }
 
 /// Whether a key fits. Tries all, or the dummy when there are none.
-fn any<'k, K: 'k>(keys: impl Iterator<Item = &'k K>, dummy: &K, check: impl Fn(&K) -> bool) -> bool {
+fn any<'k, K: 'k>(keys: impl Iterator<Item = &'k K>, dummy: &K, mut check: impl FnMut(&K) -> bool) -> bool {
     let mut tried = false;
     let mut fits = false;
     for key in keys {

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use smp_crypto::authorization::verify;
+use parking_lot::Mutex;
+use smp_crypto::authorization::{Agreements, verify, verify_again};
 use smp_crypto::key::{Verify, X25519SecretKey};
 use smp_crypto::session::SessionService;
 use smp_proto::id::{EntityId, SessionId};
@@ -29,12 +30,18 @@ pub(super) struct Authorized<'a> {
     pub(super) record: Option<Arc<QueueRecord>>,
 }
 
+/// What the session key of a connection and the keys of its client agree on. Nothing until a message was sent or
+/// acknowledged: an idle connection has no use for it.
+pub(super) type Kept = Mutex<Option<Box<Agreements>>>;
+
 /// What a connection agreed on, as far as authorization goes.
 pub(super) struct Terms<'s> {
     pub(super) version: SmpVersion,
     pub(super) session_id: SessionId<'s>,
     /// The relay's session key, which authenticators are made for; none below version 7.
     pub(super) session_key: Option<&'s X25519SecretKey>,
+    /// What it and the client's keys agree on; none for commands through a proxy, which are of many clients.
+    pub(super) agreements: Option<&'s Kept>,
     /// The commands come through a proxy, which only some may.
     pub(super) is_forwarded: bool,
     /// Where refusals are counted.
@@ -149,7 +156,9 @@ impl Terms<'_> {
             | Command::DeleteLink
             | Command::QueueInfo => {
                 let record = look_up(transmission.entity_id, |id| store.queue_by_recipient(id))?;
-                self.verify(transmission, record.iter().flat_map(|record| record.recipient_keys.iter()))?;
+                let keys = record.iter().flat_map(|record| record.recipient_keys.iter());
+                let frequent = matches!(command, Command::Acknowledge(_));
+                self.verify_with(transmission, keys, self.agreements.filter(|_| frequent))?;
                 unblocked(record, matches!(command, Command::Suspend | Command::Delete))
             }
             Command::SecureBySender(key) => {
@@ -162,7 +171,7 @@ impl Terms<'_> {
                 let key = record.as_ref().and_then(|record| record.sender_key);
                 let open = record.is_some() && key.is_none();
                 if transmission.authorization.is_some() || !open {
-                    self.verify(transmission, key.as_ref())?;
+                    self.verify_with(transmission, key.as_ref(), self.agreements)?;
                 }
                 Ok(record)
             }
@@ -211,18 +220,31 @@ impl Terms<'_> {
         transmission: &Transmission<'_>,
         keys: impl IntoIterator<Item = &'k AuthorizationKey>,
     ) -> Result<(), SmpError<'static>> {
+        self.verify_with(transmission, keys, None)
+    }
+
+    /// The same, in less time for a key that has authorized a message or an acknowledgement on this connection before.
+    fn verify_with<'k>(
+        &self,
+        transmission: &Transmission<'_>,
+        keys: impl IntoIterator<Item = &'k AuthorizationKey>,
+        agreements: Option<&Kept>,
+    ) -> Result<(), SmpError<'static>> {
         let session_id = self.session_id.as_bytes();
         let length = [u8::try_from(session_id.len()).map_err(|_| SmpError::Block)?];
         // A service signature binds the authorization to the service.
         let service = self.service.filter(|_| transmission.service_signature.is_some());
         let fingerprint = service.map_or(&[][..], |service| service.fingerprint());
-        let verified = verify(
-            &transmission.authorization,
-            transmission.correlation_id,
-            &[fingerprint, &length, session_id, transmission.authorized_tail()],
-            keys,
-            self.session_key,
-        );
+        let authorized = [fingerprint, &length, session_id, transmission.authorized_tail()];
+        let (authorization, correlation_id) = (&transmission.authorization, transmission.correlation_id);
+        let verified = match (agreements, self.session_key) {
+            (Some(agreements), Some(session_key)) => {
+                let mut agreements = agreements.lock();
+                let agreements = agreements.get_or_insert_default();
+                verify_again(authorization, correlation_id, &authorized, keys, session_key, agreements)
+            }
+            (_, session_key) => verify(authorization, correlation_id, &authorized, keys, session_key),
+        };
         if verified { Ok(()) } else { Err(SmpError::Auth) }
     }
 }

@@ -30,7 +30,7 @@ use self::pace::Pace;
 use self::responses::{HELD_MESSAGES, Slot};
 use self::unordered::{Unordered, is_unordered};
 use super::Relay;
-use super::authorize::{Authorized, Terms};
+use super::authorize::{Authorized, Kept, Terms};
 use super::commands::{Answer, Executor, Waiting, reply};
 use super::hub::{Event, Part, Peer};
 use super::notifications::Notifications;
@@ -52,6 +52,8 @@ pub(super) struct Connection {
     address: IpAddr,
     tls: TlsStream<TcpStream>,
     session: Session,
+    /// With the client's keys.
+    agreements: Kept,
     subscriptions: Subscriptions,
     notifications: Notifications,
     /// The service that the client is.
@@ -103,6 +105,7 @@ impl Connection {
             service: session.context.service().and_then(ServiceSession::new),
             pass_has_turn: false,
             session,
+            agreements: Kept::default(),
             notifications: Notifications::default(),
             responses: VecDeque::new(),
             unordered: Unordered::default(),
@@ -340,6 +343,7 @@ impl Connection {
             version: self.session.context.version(),
             session_id: self.session.context.session_id(),
             session_key: self.session.context.own_secret_key(),
+            agreements: Some(&self.agreements),
             is_forwarded: false,
             stats: &self.relay.stats,
             service: self.session.context.service(),

@@ -196,7 +196,8 @@ impl Connection {
                 return Ok((Answer::Now(envelope.answer(refusal)), false));
             }
         };
-        let terms = Terms { version: envelope.version, is_forwarded: true, service: None, ..self.terms() };
+        let terms =
+            Terms { version: envelope.version, is_forwarded: true, service: None, agreements: None, ..self.terms() };
         let authorized = match terms.authorize(&self.relay.store, transmission) {
             Ok(authorized) => authorized,
             Err(refusal) => return Ok((Answer::Now(envelope.answer(refusal)), false)),
