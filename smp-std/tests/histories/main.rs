@@ -11,7 +11,7 @@
 //!   down, `disk.rs` builds what a disk may hold afterwards, and the store opens that.
 //!
 //! What it found: the engine (fjall 3.1) does not sync the folder that names its keyspaces, so that a power cut could take
-//! all that was in one; the store does it now. And it does not sync the folder `blobs` (lsm-tree 3.1.10): on a file system
+//! all that was in one; the store does it now, and makes a new store as a whole. And it does not sync the folder `blobs` (lsm-tree 3.1.10): on a file system
 //! that may lose the name of a synced file the store does not open after a power cut. That is not mended here; see `disk.rs`.
 //!
 //! A failure names its seed and the shortest history that was found to show it.

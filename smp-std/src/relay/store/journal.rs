@@ -28,14 +28,6 @@ pub(super) fn discard_torn_tail(folder: &Path) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Removes the first journal if the engine was stopped while it created the database, before it marked that as done.
-pub(super) fn discard_unfinished_creation(folder: &Path) -> Result<(), StoreError> {
-    if !folder.join("version").try_exists()? && folder.join("0.jnl").try_exists()? {
-        std::fs::remove_file(folder.join("0.jnl"))?;
-    }
-    Ok(())
-}
-
 fn newest_journal(folder: &Path) -> io::Result<Option<PathBuf>> {
     let mut newest: Option<(u64, PathBuf)> = None;
     for entry in std::fs::read_dir(folder)? {

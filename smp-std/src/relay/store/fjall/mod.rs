@@ -20,6 +20,7 @@
 //! its memory table is flushed (within thousands of messages) is never written a second time.
 
 mod backup;
+mod creation;
 mod notifications;
 mod rows;
 mod services;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
 
+use self::creation::{Creation, sync_names};
 use self::notifications::Notifications;
 use self::rows::{message_key, name_key, read_name_key, walk};
 use self::services::Services;
@@ -98,7 +100,7 @@ pub struct FjallBackend {
 impl FjallBackend {
     /// Opens the store in `folder`, or creates it. A write that a crash left incomplete is discarded.
     pub fn open(folder: &Path, options: &FjallOptions) -> Result<Self, StoreError> {
-        journal::discard_unfinished_creation(folder)?;
+        let creation = Creation::begin(folder)?;
         let open = || {
             Database::builder(folder)
                 .cache_size(options.cache_bytes)
@@ -147,6 +149,9 @@ impl FjallBackend {
         sync_folders(folder)?;
         backend.check_layout()?;
         backend.load_counts()?;
+        if let Some(creation) = creation {
+            creation.finish()?;
+        }
         Ok(backend)
     }
 
@@ -391,18 +396,12 @@ impl Source for FjallBackend {
 /// Makes the names of folders last. The engine (version 3.1) syncs what is in the folder of a new keyspace, but not the
 /// folder that its name is in: had the disk lost the name, the keyspace would be made anew, without its rows.
 fn sync_folders(folder: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let sync = |folder: &Path| std::fs::File::open(folder)?.sync_all();
-        sync(&folder.join("keyspaces"))?;
-        sync(folder)?;
-        // Whose it is, and whether it may be read, is not known here; a store that is opened for the second time has its name.
-        if let Some(parent) = folder.parent() {
-            let _ = sync(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-        }
+    sync_names(&folder.join("keyspaces"))?;
+    sync_names(folder)?;
+    // Whose it is, and whether it may be read, is not known here; a store that is opened for the second time has its name.
+    if let Some(parent) = folder.parent() {
+        let _ = sync_names(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
     }
-    #[cfg(not(unix))]
-    let _ = folder;
     Ok(())
 }
 
