@@ -154,6 +154,8 @@ impl World {
                 model
             })
             .collect();
+        let states = self.states.clone();
+        self.mark(Mark::End(&states));
         // The relay may hear of the end later than of the next connection: the older one's subscriptions end then, which
         // nobody notices who is not subscribed.
         sleep(Duration::from_millis(20)).await;
