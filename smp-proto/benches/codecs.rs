@@ -126,7 +126,7 @@ fn blocks(criterion: &mut Criterion) {
     let mut buffer = vec![0; 20_000];
     let length = write(&body, &mut buffer);
     let read = |bytes| Transmission::decode(bytes, VERSION, session).unwrap();
-    codec(criterion, "transmission of SEND", &buffer[..length].to_vec(), read, |read, out| write(read.command, out));
+    codec(criterion, "transmission of SEND", &buffer[..length], read, |read, out| write(read.command, out));
 
     // As many acknowledgements as a block holds.
     let acknowledge = |number: u8| {
