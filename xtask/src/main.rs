@@ -19,6 +19,7 @@ mod route;
 mod seeds;
 mod size;
 mod steps;
+mod supply;
 mod tools;
 mod workspace;
 

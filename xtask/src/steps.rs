@@ -8,7 +8,7 @@ use crate::process::Failure;
 use crate::route::Target;
 use crate::tools::Need;
 use crate::workspace::Workspace;
-use crate::{bare, features, firmware, fuzz, locks, outside, size, tools};
+use crate::{bare, features, firmware, fuzz, locks, outside, size, supply, tools};
 
 struct Step {
     name: &'static str,
@@ -19,9 +19,16 @@ struct Step {
     run: fn(&Workspace) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "fmt", about: "formatting", slow: false, needs: &[Need::Rustfmt], run: format },
     Step { name: "locks", about: "all lock files agree", slow: false, needs: &[], run: locks::check },
+    Step {
+        name: "supply",
+        about: "licences, versions and sources of dependencies, where unsafe is",
+        slow: false,
+        needs: &[],
+        run: supply::check,
+    },
     Step { name: "clippy", about: "lints, warnings denied", slow: false, needs: &[Need::Clippy, Need::C], run: clippy },
     Step {
         name: "test",
@@ -197,7 +204,7 @@ mod tests {
 
     #[test]
     fn quick_leaves_out_the_slow_ones() {
-        assert_eq!(names(&["--quick"]), ["fmt", "locks", "clippy", "test", "doctest"]);
+        assert_eq!(names(&["--quick"]), ["fmt", "locks", "supply", "clippy", "test", "doctest"]);
     }
 
     #[test]

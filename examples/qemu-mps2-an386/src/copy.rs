@@ -3,6 +3,8 @@
 //! twice as many instructions for 40 bytes, and field elements of the curve, which have 40 bytes, are copied tens of
 //! thousands of times in a handshake. They are larger, too, by 2 KiB.
 
+#![expect(unsafe_code, reason = "copying and clearing memory, in assembly")]
+
 use core::hint::black_box;
 
 core::arch::global_asm!(

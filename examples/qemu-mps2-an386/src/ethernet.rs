@@ -3,6 +3,8 @@
 //! The controller keeps frames in FIFOs of its own, so that the processor's memory holds one received frame and one to
 //! be sent, 1,514 bytes each (3 KiB in all), for as long as embassy-net works on them.
 
+#![expect(unsafe_code, reason = "the registers of the Ethernet controller, at their addresses")]
+
 use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};

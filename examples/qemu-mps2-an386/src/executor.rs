@@ -3,6 +3,8 @@
 //! embassy's own loop sleeps with `wfe`, which the emulator does not stop for. This one uses `wfi`, so that a waiting
 //! board costs the host nothing, and adds up the time asleep: what is left is instructions executed.
 
+#![expect(unsafe_code, reason = "the symbol that wakes the executor, and polling it from the only place that does")]
+
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use embassy_executor::{Spawner, raw};

@@ -1,6 +1,8 @@
 //! What ends the program besides the program: a panic (exit code 101) and a processor fault (exit code 102). Both say so
 //! on the console; a product would reset here.
 
+#![expect(unsafe_code, reason = "what runs first after a fault, in assembly")]
+
 use core::panic::PanicInfo;
 
 use crate::console;

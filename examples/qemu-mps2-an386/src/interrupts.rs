@@ -1,5 +1,7 @@
 //! The vector table of the board's interrupts.
 
+#![expect(unsafe_code, reason = "the vector table, and unmasking interrupts")]
+
 /// Interrupt numbers (Arm application note AN386, table 4-1).
 #[derive(Clone, Copy)]
 #[repr(u16)]

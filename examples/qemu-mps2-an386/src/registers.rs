@@ -1,5 +1,7 @@
 //! Access to the registers of peripherals.
 
+#![expect(unsafe_code, reason = "reading and writing registers of peripherals")]
+
 /// A 32-bit register of a peripheral at a fixed address.
 #[derive(Clone, Copy)]
 pub(crate) struct Register(usize);

@@ -1,6 +1,8 @@
 //! Calls to the host that runs the emulator: Arm's semihosting interface (document 100863), the operations this board
 //! needs. Under `-icount` a call costs the guest the instructions around it only.
 
+#![expect(unsafe_code, reason = "calls to the emulator's host")]
+
 use core::arch::asm;
 
 const OPEN: usize = 0x01;

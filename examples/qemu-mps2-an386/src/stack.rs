@@ -1,5 +1,7 @@
 //! How much of the stack was used: it is filled with a pattern, and what was overwritten since is counted.
 
+#![expect(unsafe_code, reason = "measuring how much of the stack was used")]
+
 use core::ptr;
 
 const PATTERN: u32 = 0xc0de_5a5a;

@@ -3,6 +3,8 @@
 //!
 //! TIMER0 runs freely, its wraps counted by an interrupt; TIMER1 is the alarm.
 
+#![expect(unsafe_code, reason = "the registers of the timers, at their addresses")]
+
 use core::cell::{Cell, RefCell};
 use core::task::Waker;
 

@@ -5,6 +5,8 @@
 //! masked. The handler here lets the read go on if it was one of the store, which finds the damage by its own checksums;
 //! otherwise the program itself is damaged, and starting again is all there is to do.
 
+#![expect(unsafe_code, reason = "the interrupt that reports flash errors and cannot be masked")]
+
 use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
