@@ -101,6 +101,7 @@ impl FjallBackend {
     /// Opens the store in `folder`, or creates it. A write that a crash left incomplete is discarded.
     pub fn open(folder: &Path, options: &FjallOptions) -> Result<Self, StoreError> {
         let creation = Creation::begin(folder)?;
+        sync_found(folder)?;
         let open = || {
             Database::builder(folder)
                 .cache_size(options.cache_bytes)
@@ -391,6 +392,24 @@ impl Source for FjallBackend {
     fn is_reserved(&self, side: Side, id: &Id) -> Result<bool, StoreError> {
         self.reserved.contains_key(name_key(side, id)).map_err(error)
     }
+}
+
+/// Makes last what is found before the engine builds on it: a process that was killed may have renamed and not synced, and
+/// the engine removes at once what the new name replaces.
+fn sync_found(folder: &Path) -> std::io::Result<()> {
+    let keyspaces = match std::fs::read_dir(folder.join("keyspaces")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    for keyspace in keyspaces {
+        let keyspace = keyspace?.path();
+        for folder in [keyspace.join("tables"), keyspace.join("blobs"), keyspace] {
+            if folder.is_dir() {
+                sync_names(&folder)?;
+            }
+        }
+    }
+    sync_names(folder)
 }
 
 /// Makes the names of folders last. The engine (version 3.1) syncs what is in the folder of a new keyspace, but not the
