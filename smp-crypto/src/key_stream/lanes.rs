@@ -225,6 +225,7 @@ mod tests {
     /// The levels of this processor, the narrower ones too.
     fn levels() -> std::vec::Vec<Level> {
         let best = Level::new();
+        #[allow(unused_mut, reason = "others are known of one processor only")]
         let mut levels = std::vec![best];
         #[cfg(target_arch = "x86_64")]
         {
