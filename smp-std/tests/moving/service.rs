@@ -22,8 +22,9 @@ async fn relays(kind: &str) -> Vec<TestRelay> {
         assert_eq!((report.counts.queues, report.counts.messages), (10, 138));
         assert!(report.rejected.is_empty(), "{:?}", report.rejected);
         let mut config = Config::load(directory.path()).unwrap();
-        // The messages of the samples grow older than the days they are kept.
+        // The messages of the samples grow older than the days they are kept, and their notifications than the hours.
         config.messages.expire_days = 0;
+        config.notifications.expire_hours = 1_000_000;
         let identity = Identity::load(directory.path()).unwrap();
         let store = directory.path().join("store");
         let open = |options| Store::fjall(&store, &FjallOptions::default(), options).unwrap();
