@@ -38,6 +38,7 @@ The project's chores.
                                            in fuzz/corpus and fuzz/artifacts
   cargo xtask seeds                        makes fuzz/seeds anew from the test vectors
   cargo xtask locks                        brings all other lock files in line with Cargo.lock
+  cargo xtask advisories [--offline]       known holes of what all lock files hold: cargo-deny and RustSec's list of them
   cargo xtask size [--json] [--panics] [--update]
                                            what the firmware costs, against its limits and examples/qemu-mps2-an386/
                                            size.json, which --update rewrites; --panics lists what in it can panic
@@ -86,6 +87,7 @@ fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
         "size" => size::chore(&Workspace::find()?, arguments),
         "seeds" => seeds::make(&Workspace::find()?),
         "pi" => pi::chore(&Workspace::find()?, arguments),
+        "advisories" => supply::advisories(&Workspace::find()?, arguments),
         "locks" => locks::refresh(&Workspace::find()?),
         other => Err(Failure::new(format!("there is no chore called {other:?}; `cargo xtask help` lists them"))),
     }

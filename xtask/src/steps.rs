@@ -24,7 +24,7 @@ const STEPS: [Step; 13] = [
     Step { name: "locks", about: "all lock files agree", slow: false, needs: &[], run: locks::check },
     Step {
         name: "supply",
-        about: "licences, versions and sources of dependencies, where unsafe is",
+        about: "licences, versions and sources of dependencies, their compiler, where unsafe is",
         slow: false,
         needs: &[],
         run: supply::check,

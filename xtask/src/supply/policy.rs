@@ -24,7 +24,7 @@ impl Policy {
         let policy: Table = text.parse().map_err(wrong)?;
         let section = |name: &str, known: &[&str]| section(&policy, name, known);
         section("graph", &["all-features"])?;
-        section("advisories", &["yanked", "ignore"])?;
+        let advisories = section("advisories", &["yanked", "unmaintained", "unsound", "ignore"])?;
         let known = ["allow", "exceptions", "unused-allowed-license", "unused-license-exception"];
         let licenses = section("licenses", &known)?;
         let bans = section("bans", &["multiple-versions", "multiple-versions-include-dev", "skip"])?;
@@ -33,6 +33,14 @@ impl Policy {
             if table.get(key).and_then(Value::as_str) != Some("deny") {
                 return Err(wrong(format!("{key} has to be \"deny\"")));
             }
+        }
+        for (key, wanted) in [("yanked", "deny"), ("unmaintained", "all"), ("unsound", "all")] {
+            if advisories.get(key).and_then(Value::as_str) != Some(wanted) {
+                return Err(wrong(format!("{key} has to be {wanted:?}")));
+            }
+        }
+        if list(advisories, "ignore")?.iter().any(|entry| entry.get("reason").and_then(Value::as_str).is_none()) {
+            return Err(wrong("ignore: an advisory is ignored with `{ id = \"…\", reason = \"…\" }` only"));
         }
         if !list(sources, "allow-git")?.is_empty() {
             return Err(wrong("allow-git: sources from git are not checked by `cargo xtask`"));
@@ -132,6 +140,11 @@ pub(crate) mod tests {
             assert!(refused(|text| text.replace(&denied, &format!("\n{rule} = \"warn\""))).contains(rule));
             assert!(refused(|text| text.replace(&denied, "")).contains(rule));
         }
+        for (rule, value) in [("yanked", "deny"), ("unmaintained", "all"), ("unsound", "all")] {
+            let line = format!("\n{rule} = {value:?}");
+            assert!(refused(|text| text.replace(&line, &format!("\n{rule} = \"none\""))).contains(rule));
+            assert!(refused(|text| text.replace(&line, "")).contains(rule));
+        }
     }
 
     #[test]
@@ -139,6 +152,8 @@ pub(crate) mod tests {
         let skip = "skip = [";
         assert!(refused(|text| text.replace(skip, "skip = [{ crate = \"a:^1\" },")).contains("reason"));
         assert!(refused(|text| text.replace(skip, "skip = [{ crate = \"a\", reason = \"so\" },")).contains("version"));
+        let ignored = "ignore = [\"RUSTSEC-2020-0001\"]";
+        assert!(refused(|text| text.replace("ignore = []", ignored)).contains("reason"));
         assert!(refused(|text| text.replace("\"MIT\",", "\"MTI\",")).contains("deny.toml"));
     }
 }
