@@ -46,6 +46,7 @@ mod tests {
             alone: names(&["defmt", "log"]),
             no_std: false,
             alloc: false,
+            published_library: true,
         };
         let sets = sets(&package);
         let expected: [&[&str]; 6] = [&[], &["defmt"], &["fjall"], &["log"], &["std"], &["fjall", "std"]];

@@ -4,6 +4,7 @@
 //! integration alike. It needs rustup and a C compiler, and installs the rest where it may.
 
 mod agent_seeds;
+mod api;
 mod bare;
 mod console;
 mod elf;
@@ -38,6 +39,7 @@ The project's chores.
                                            in fuzz/corpus and fuzz/artifacts
   cargo xtask seeds                        makes fuzz/seeds anew from the test vectors
   cargo xtask locks                        brings all other lock files in line with Cargo.lock
+  cargo xtask api [--bless]                the public interface of each library crate against docs/api, or writes that anew
   cargo xtask advisories [--offline]       known holes of what all lock files hold: cargo-deny and RustSec's list of them
   cargo xtask size [--json] [--panics] [--update]
                                            what the firmware costs, against its limits and examples/qemu-mps2-an386/
@@ -61,6 +63,9 @@ Environment:
 ";
 
 fn main() -> ExitCode {
+    if let Some(code) = api::as_rustdoc() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let console = Console::new();
     match run(&arguments, &console) {
@@ -84,6 +89,7 @@ fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
         }
         "test" => steps::test(&Workspace::find()?, console, arguments),
         "fuzz" => fuzz::chore(&Workspace::find()?, console, arguments),
+        "api" => api::chore(&Workspace::find()?, arguments),
         "size" => size::chore(&Workspace::find()?, arguments),
         "seeds" => seeds::make(&Workspace::find()?),
         "pi" => pi::chore(&Workspace::find()?, arguments),

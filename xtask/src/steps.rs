@@ -8,7 +8,7 @@ use crate::process::Failure;
 use crate::route::Target;
 use crate::tools::Need;
 use crate::workspace::Workspace;
-use crate::{bare, features, firmware, fuzz, locks, outside, size, supply, tools};
+use crate::{api, bare, features, firmware, fuzz, locks, outside, size, supply, tools};
 
 struct Step {
     name: &'static str,
@@ -19,7 +19,7 @@ struct Step {
     run: fn(&Workspace) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "fmt", about: "formatting", slow: false, needs: &[Need::Rustfmt], run: format },
     Step { name: "locks", about: "all lock files agree", slow: false, needs: &[], run: locks::check },
     Step {
@@ -52,6 +52,13 @@ const STEPS: [Step; 13] = [
         slow: true,
         needs: &[Need::Clippy, Need::C],
         run: features::check,
+    },
+    Step {
+        name: "api",
+        about: "the public interface of each library crate",
+        slow: true,
+        needs: &[Need::C],
+        run: api::check,
     },
     Step {
         name: "bare",

@@ -19,6 +19,8 @@ pub(crate) struct Package {
     pub(crate) no_std: bool,
     /// Its library names the `alloc` crate.
     pub(crate) alloc: bool,
+    /// It has a library for others to use.
+    pub(crate) published_library: bool,
 }
 
 /// The repository this program was started in.
@@ -73,6 +75,7 @@ fn package(value: &Value) -> Option<Package> {
             .unwrap_or_default(),
         no_std: declares_no_std(&source),
         alloc: source.lines().any(|line| line.trim_start().starts_with("extern crate alloc")),
+        published_library: library.is_some() && value["publish"].is_null(),
     })
 }
 
