@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smp_proto::key::{AuthorizationKey, Ed25519PublicKey};
 use smp_std::relay::store::{
-    AppendMessage, AppendOutcome, FjallOptions, Id, QueueRecord, SharedSecret, Store, StoreOptions,
+    AppendMessage, AppendOutcome, Expiry, FjallOptions, Id, QueueRecord, SharedSecret, Store, StoreOptions,
 };
 use usage::Usage;
 
@@ -272,7 +272,7 @@ fn message_for(queue: u64, number: u64) -> AppendMessage {
         notify: None,
         body: Bytes::from_owner(noise::<BODY>(queue << 32 | number)),
         quota: 128,
-        expire_before: Some(0),
+        expire: Some(Expiry::before(0)),
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use smp_std::client::{
     Client, CreatedQueue, Event, Events, Options, QueueOptions, ReceiveQueue, Received, SendQueue, ServerUri,
 };
+use smp_std::relay::store::{AppendMessage, FjallOptions, Store, StoreOptions};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -230,15 +231,8 @@ async fn the_numbers_tell_what_happened_and_survive_a_restart() {
     }
     let before = today(&relay, "queues.messages_sent");
     assert!(before >= 3);
-    relay.signal("-TERM");
-    let deadline = Instant::now() + PATIENCE;
-    let mut relay = relay;
-    while relay.child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    stop(relay);
     assert!(!directory.join("control.sock").exists());
-    drop(relay);
     let relay = Relay::start(&directory);
     assert_eq!(today(&relay, "queues.messages_sent"), before);
     assert!(relay.audit_log().contains(" stop ok\n"));
@@ -417,4 +411,81 @@ fn the_socket_takes_lines_of_bounded_length_and_says_what_is_wrong() {
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("name,count\n"));
     assert_eq!(piped("sockets\nbogus\nsave\n").status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_while_the_clock_was_wrong_does_not_expire() {
+    const DAY: i64 = 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("relay");
+    let relay = Relay::start(&directory);
+    let (mut queues, address) = (Vec::new(), relay.address.clone());
+    {
+        let (client, _events) = relay.client().await;
+        for _ in 0..2 {
+            queues.push(client.create_queue(&QueueOptions::default()).await.unwrap());
+        }
+    }
+    stop(relay);
+    let clock = directory.join("clock.json");
+    let times: serde_json::Value = serde_json::from_slice(&std::fs::read(&clock).unwrap()).unwrap();
+    let now = times[0]["from"].as_i64().unwrap();
+    assert!(times[0]["seconds"].as_i64().unwrap() < 3_600 && now > 1_790_000_000, "{times}");
+
+    // One message came when the clock was 40 days behind, for an hour; another one really is 80 days old.
+    let behind = now - 40 * DAY;
+    let store = Store::fjall(&directory.join("store"), &FjallOptions::default(), StoreOptions::default()).unwrap();
+    for (queue, time) in queues.iter().zip([behind + 60, now - 80 * DAY]) {
+        let recipient_id = queue.recipient.id.as_bytes().try_into().unwrap();
+        let message = AppendMessage {
+            recipient_id,
+            message_id: [7; 24],
+            time,
+            notification: false,
+            notify: None,
+            body: "sealed".into(),
+            quota: 10,
+            expire: None,
+        };
+        store.append_message(message).await.unwrap().await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    std::fs::write(&clock, format!("[{{\"from\":{behind},\"seconds\":3600}}]")).unwrap();
+    let relay = Relay::start(&directory);
+    expired(&relay, 1).await;
+    let queue = ReceiveQueue::new(address.server(), queues.remove(0)).unwrap();
+    {
+        let (client, mut events) = relay.client().await;
+        client.subscribe(queue.credentials()).await.unwrap();
+        let Event::Message(delivery) = next(&mut events).await else { panic!("a message") };
+        assert_eq!(delivery.message_id.as_bytes(), [7; 24]);
+    }
+    stop(relay);
+    let times: serde_json::Value = serde_json::from_slice(&std::fs::read(&clock).unwrap()).unwrap();
+    assert_eq!((times[0]["from"].as_i64(), times.as_array().unwrap().len()), (Some(behind), 2), "{times}");
+
+    // Who knows only what the clock says now takes it for 40 days old.
+    std::fs::remove_file(&clock).unwrap();
+    let relay = Relay::start(&directory);
+    expired(&relay, 2).await;
+}
+
+/// Waits until so many messages expired on this day.
+async fn expired(relay: &Relay, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while today(relay, "queues.messages_expired") < count {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(today(relay, "queues.messages_expired"), count);
+}
+
+fn stop(mut relay: Relay) {
+    relay.signal("-TERM");
+    let deadline = Instant::now() + PATIENCE;
+    while relay.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

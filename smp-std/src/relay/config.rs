@@ -149,7 +149,7 @@ pub struct Messages {
     pub quota: u32,
     /// Messages in all queues together; beyond it senders are told to wait.
     pub max: Option<u64>,
-    /// Days after which messages nobody fetched are dropped; 0 keeps them.
+    /// Days after which messages nobody fetched are dropped, of those on which the relay was there; 0 keeps them.
     pub expire_days: u32,
     /// Whether a queue is also looked through whenever a message is sent to it.
     pub expire_on_send: bool,

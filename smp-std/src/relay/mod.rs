@@ -7,6 +7,7 @@ pub mod audit;
 mod authorize;
 mod blocks;
 mod certificates;
+mod clock;
 mod commands;
 pub mod config;
 mod connection;
@@ -29,6 +30,7 @@ mod rates;
 mod receivers;
 mod reload;
 mod reply;
+mod saved;
 mod service_session;
 mod services;
 mod session;
@@ -52,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::blocks::Blocks;
+use self::clock::Clock;
 use self::config::Config;
 use self::connection::Connection;
 use self::disk::Disk;
@@ -65,7 +68,7 @@ use self::rates::AddressRates;
 use self::receivers::Connected;
 use self::session::Greeter;
 use self::stats::Stats;
-use self::store::Store;
+use self::store::{Expiry, Store};
 pub use self::web::WebError;
 use self::web::{Greeted, Site, Web};
 use crate::identity::Identity;
@@ -97,6 +100,7 @@ pub struct Relay {
     site: OnceLock<Site>,
     stats: Stats,
     started: Instant,
+    clock: Mutex<Clock>,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
     next_peer: AtomicU64,
     /// When services were looked through because there were too many; 0 at first.
@@ -198,6 +202,7 @@ impl Relay {
             site: OnceLock::new(),
             stats: Stats::default(),
             started: Instant::now(),
+            clock: Mutex::new(Clock::new(seconds_now())),
             peers: Mutex::default(),
             next_peer: AtomicU64::new(0),
             services_swept: AtomicU64::new(0),
@@ -215,6 +220,7 @@ impl Relay {
         for listener in listeners {
             self.tasks.spawn(Arc::clone(self).accept(listener));
         }
+        self.tasks.spawn(Arc::clone(self).keep_clock());
         self.tasks.spawn(Arc::clone(self).sweep_messages());
         self.tasks.spawn(Arc::clone(self).sweep_connections());
         self.tasks.spawn(Arc::clone(self).sweep_services());
@@ -342,8 +348,7 @@ impl Relay {
 
     /// Seconds since 1970-01-01, UTC.
     fn now(&self) -> i64 {
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+        seconds_now()
     }
 
     /// Days since 1970-01-01, UTC.
@@ -356,11 +361,16 @@ impl Relay {
         self.started.elapsed().as_secs()
     }
 
-    /// Messages received before this second are expired, if messages expire.
-    fn expire_before(&self, now: i64) -> Option<i64> {
+    /// The times at which came messages that are expired, if messages expire.
+    fn message_expiry(&self) -> Option<Expiry> {
         match self.config().messages.expire_days {
             0 => None,
-            days => Some(now.saturating_sub(i64::from(days) * 86_400)),
+            days => Some(self.expiry(i64::from(days) * 86_400)),
         }
     }
+}
+
+fn seconds_now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }

@@ -58,6 +58,7 @@ impl Relay {
             self.tasks.spawn(Arc::clone(self).serve_control(listener, directory.clone()));
         }
         let _ = self.operator.set(operator);
+        self.resume_clock(&directory).await;
         self.audit("start", "ok", &format!("version={}", env!("CARGO_PKG_VERSION")))
             .await
             .map_err(|error| failed("cannot write the audit log", error))?;

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::Relay;
 use super::store::rules::RESERVED_DAYS;
-use super::store::{NotifierPage, OccupiedPage, StoreError};
+use super::store::{Expiry, NotifierPage, OccupiedPage, StoreError};
 
 /// Queues looked at in one go.
 const PAGE: usize = 1_000;
+
+const DAY_SECONDS: i64 = 86_400;
 
 /// Between two looks at the notifications of all queues (wire reference, section 10.6).
 const NOTIFICATIONS_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -19,8 +21,8 @@ impl Relay {
     /// Removes expired messages at the start and then again and again.
     pub(super) async fn sweep_messages(self: Arc<Self>) {
         loop {
-            if let Some(before) = self.expire_before(self.now()) {
-                match self.expire_all(before).await {
+            if let Some(over) = self.message_expiry() {
+                match self.expire_all(&over).await {
                     Ok(0) => {}
                     Ok(count) => tracing::info!(count, "messages expired"),
                     Err(error) => tracing::error!(%error, "expired messages could not be removed"),
@@ -41,14 +43,16 @@ impl Relay {
 
     /// Releases the ids of queues that were deleted long enough ago.
     async fn release_old_ids(&self) -> Result<u64, StoreError> {
-        let before = self.today().saturating_sub(RESERVED_DAYS);
+        let over = self.expiry(i64::from(RESERVED_DAYS) * DAY_SECONDS);
+        let ended = |day: u32| i64::from(day).saturating_add(1).saturating_mul(DAY_SECONDS).saturating_sub(1);
         let mut released = 0u64;
         let mut after = None;
         while !self.stopping.is_cancelled() {
             let store = self.store.clone();
             let page = tokio::task::spawn_blocking(move || store.reserved_ids(after.as_ref(), PAGE)).await;
             let page = page.map_err(|_| StoreError::Failed)??;
-            let old = page.ids.iter().filter(|(_, _, day)| *day < before).map(|(side, id, _)| (*side, *id));
+            let old =
+                page.ids.iter().filter(|(_, _, day)| over.includes(ended(*day))).map(|(side, id, _)| (*side, *id));
             let old: Box<[_]> = old.collect();
             if !old.is_empty() {
                 released = released.saturating_add(self.store.release_ids(old).await?.await?);
@@ -61,7 +65,7 @@ impl Relay {
         Ok(released)
     }
 
-    async fn expire_all(&self, before: i64) -> Result<u64, StoreError> {
+    async fn expire_all(&self, over: &Expiry) -> Result<u64, StoreError> {
         let mut expired = 0;
         let mut after = None;
         loop {
@@ -73,7 +77,7 @@ impl Relay {
                 if self.stopping.is_cancelled() {
                     return Ok(expired);
                 }
-                pending.push(self.store.expire_messages(queue, before).await?);
+                pending.push(self.store.expire_messages(queue, over.clone()).await?);
             }
             for answer in pending {
                 match answer.await {
@@ -97,7 +101,7 @@ impl Relay {
     pub(super) async fn sweep_notifications(self: Arc<Self>) {
         loop {
             let hours = i64::from(self.config().notifications.expire_hours);
-            match self.expire_notifications(self.now().saturating_sub(hours * 3_600)).await {
+            match self.expire_notifications(&self.expiry(hours * 3_600)).await {
                 Ok(()) => {}
                 Err(error) => tracing::error!(%error, "expired notifications could not be removed"),
             }
@@ -108,18 +112,18 @@ impl Relay {
         }
     }
 
-    async fn expire_notifications(&self, before: i64) -> Result<(), StoreError> {
+    async fn expire_notifications(&self, over: &Expiry) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let store = self.store.clone();
             let page = tokio::task::spawn_blocking(move || store.notified_notifiers(after.as_ref(), PAGE)).await;
             let NotifierPage { notifiers, next } = page.map_err(|_| StoreError::Failed)??;
             let mut pending = Vec::new();
-            for (notifier, _) in notifiers.into_iter().filter(|(_, oldest)| *oldest < before) {
+            for (notifier, _) in notifiers.into_iter().filter(|(_, oldest)| over.includes(*oldest)) {
                 if self.stopping.is_cancelled() {
                     return Ok(());
                 }
-                pending.push(self.store.expire_notifications(notifier, before).await?);
+                pending.push(self.store.expire_notifications(notifier, over.clone()).await?);
             }
             for answer in pending {
                 match answer.await {

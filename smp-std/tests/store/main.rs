@@ -149,7 +149,7 @@ fn message(queue: u64, number: u64) -> AppendMessage {
         notify: Some(LIMITS),
         body: body(number),
         quota: 128,
-        expire_before: None,
+        expire: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use smp_std::relay::store::{
-    AppendMessage, AppendOutcome, Blocked, Blocking, BlockingReason, Counts, Creation, HeaderKind, KeyReplacement,
-    LinkDeletion, LinkSetting, MessageHeader, MessageKind, Notice, NotificationLimits, NotifierRemoval,
+    AppendMessage, AppendOutcome, Blocked, Blocking, BlockingReason, Counts, Creation, Expiry, HeaderKind,
+    KeyReplacement, LinkDeletion, LinkSetting, MessageHeader, MessageKind, Notice, NotificationLimits, NotifierRemoval,
     NotifierSetting, Pending, PendingNotification, QueueMode, QueueName, QueueStatus, RecipientKeys, Securing, Side,
     StoreError, Suspension, Unblocking,
 };
@@ -97,9 +97,9 @@ impl ModelQueue {
         self.sender_key.is_some() && !self.contact
     }
 
-    fn expire(&mut self, before: i64) -> u64 {
+    fn expire(&mut self, over: &Expiry) -> u64 {
         let mut count = 0;
-        while self.messages.front().is_some_and(|(_, time, mark)| !mark && *time < before) {
+        while self.messages.front().is_some_and(|(_, time, mark)| !mark && over.includes(*time)) {
             self.messages.pop_front();
             count += 1;
         }
@@ -226,6 +226,16 @@ async fn run(engine: Engine, seed: u64) {
     }
 }
 
+/// Some of the times of messages, which are below 100.
+fn over(random: &mut Random) -> Expiry {
+    let mut over = Expiry::before(random.below(100) as i64);
+    if random.below(2) == 0 {
+        let from = random.below(100) as i64;
+        over.spare(from..=from + random.below(40) as i64);
+    }
+    over
+}
+
 async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number: u64) -> Expected {
     let store = fixture.store();
     let target = random.below(QUEUES);
@@ -269,9 +279,9 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
             Expected::Securing(store.secure_queue(name, key(with)).await.unwrap(), expected)
         }
         7..=8 => {
-            let before = random.below(100) as i64;
-            let expected = present.map_or(0, |queue| queue.expire(before));
-            Expected::Expire(store.expire_messages(id(target), before).await.unwrap(), expected)
+            let over = over(random);
+            let expected = present.map_or(0, |queue| queue.expire(&over));
+            Expected::Expire(store.expire_messages(id(target), over).await.unwrap(), expected)
         }
         9..=22 => {
             let head = present.as_ref().and_then(|queue| queue.messages.front().map(|(number, _, _)| *number));
@@ -315,14 +325,14 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
         }
         27..=28 => {
             let number = random.below(NOTIFIERS);
-            let before = random.below(100) as i64;
+            let over = over(random);
             let mut expected = 0;
             if let Some(notifier) = model.with_notifier(number) {
-                while notifier.waiting.pop_front_if(|(_, _, time)| *time < before).is_some() {
+                while notifier.waiting.pop_front_if(|(_, _, time)| over.includes(*time)).is_some() {
                     expected += 1;
                 }
             }
-            Expected::Expire(store.expire_notifications(notifier(number).id, before).await.unwrap(), expected)
+            Expected::Expire(store.expire_notifications(notifier(number).id, over).await.unwrap(), expected)
         }
         29..=30 => {
             let number = random.below(NOTIFIERS);
@@ -362,7 +372,7 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
         _ => {
             let quota = random.below(5);
             let time = random.below(100) as i64;
-            let expire_before = (random.below(4) == 0).then(|| random.below(100) as i64);
+            let expire = (random.below(4) == 0).then(|| over(random));
             let append = AppendMessage {
                 recipient_id: id(target),
                 message_id: id(number),
@@ -372,7 +382,7 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
                 notify: number.is_multiple_of(4).then_some(LIMITS),
                 body: body(number),
                 quota,
-                expire_before,
+                expire: expire.clone(),
             };
             let mut expired = 0;
             let expected = match present {
@@ -383,7 +393,7 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
                     if queue.is_secured_for_one() {
                         queue.link = None;
                     }
-                    expired = expire_before.map_or(0, |before| queue.expire(before));
+                    expired = expire.map_or(0, |over| queue.expire(&over));
                     let was_empty = queue.messages.is_empty();
                     if queue.full {
                         ExpectedAppend::Exceeded

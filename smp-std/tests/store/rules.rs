@@ -1,7 +1,7 @@
 //! What each operation does.
 
 use smp_std::relay::store::{
-    AppendMessage, AppendOutcome, Appended, Blocked, BlockingReason, Creation, HeaderKind, MessageKind, Notice,
+    AppendMessage, AppendOutcome, Appended, Blocked, BlockingReason, Creation, Expiry, HeaderKind, MessageKind, Notice,
     Notifier, QueueMode, QueueName, QueueStatus, RecipientKeys, Securing, SharedSecret, Side, Suspension,
 };
 
@@ -298,10 +298,10 @@ async fn expiry_when_appending(engine: Engine) {
     for number in 1..=3 {
         fixture.append(message(1, number)).await;
     }
-    let appended = fixture.append(AppendMessage { expire_before: Some(3), quota: 2, ..message(1, 10) }).await;
+    let appended = fixture.append(AppendMessage { expire: Some(Expiry::before(3)), quota: 2, ..message(1, 10) }).await;
     assert_eq!(appended.expired, 2);
     assert!(matches!(appended.outcome, AppendOutcome::Stored { was_empty: false, .. }), "expiry made room");
-    let appended = fixture.append(AppendMessage { expire_before: Some(11), ..message(1, 11) }).await;
+    let appended = fixture.append(AppendMessage { expire: Some(Expiry::before(11)), ..message(1, 11) }).await;
     assert_eq!(appended.expired, 2);
     assert!(matches!(appended.outcome, AppendOutcome::Stored { was_empty: true, .. }), "expiry emptied it");
     fixture.reopen();
@@ -311,7 +311,7 @@ async fn expiry_when_appending(engine: Engine) {
     // Removals count also when the new message is refused.
     let full = AppendMessage { quota: 1, ..message(1, 12) };
     assert!(matches!(fixture.append(full).await.outcome, AppendOutcome::QuotaMarked { .. }));
-    let appended = fixture.append(AppendMessage { expire_before: Some(12), ..message(1, 13) }).await;
+    let appended = fixture.append(AppendMessage { expire: Some(Expiry::before(12)), ..message(1, 13) }).await;
     assert_eq!((appended.outcome, appended.expired), (AppendOutcome::QuotaExceeded, 1));
     fixture.reopen();
     assert_eq!(fixture.store().head(&id(1)).unwrap().unwrap().id, id(12));

@@ -47,7 +47,7 @@ impl Executor<'_> {
             notify: send.notify.then(|| config.notification_limits()),
             body: Bytes::copy_from_slice(send.body),
             quota: u64::from(messages.quota),
-            expire_before: if messages.expire_on_send { self.relay.expire_before(now) } else { None },
+            expire: if messages.expire_on_send { self.relay.message_expiry() } else { None },
         };
         let pending = self.relay.store.append_message(append).await.map_err(|error| store_error(&error))?;
         // The recipient's and the notifier's connections hear of it from the store, whatever becomes of this one.

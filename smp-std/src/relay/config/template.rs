@@ -69,7 +69,8 @@ quota = {quota}
 # Messages in all queues together, of up to 16 KiB each; beyond it senders are told to wait. The default is 1000000, with
 # the memory store 20000. Choose it so that the disk cannot run full: then the relay would have to stop.
 # max = 1000000
-# Days after which messages that nobody fetched are dropped; 0 keeps them for ever.
+# Days after which messages that nobody fetched are dropped; 0 keeps them for ever. Days on which the relay was away do not
+# count, nor does what happens to the clock.
 expire_days = {expire_days}
 # Whether a queue is also looked through whenever a message is sent to it.
 expire_on_send = {expire_on_send}

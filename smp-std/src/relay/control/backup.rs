@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use super::answer::Answer;
 use crate::relay::store::{Store, StoreError};
-use crate::relay::{Relay, audit, config, stats, web};
+use crate::relay::{Relay, audit, clock, config, stats, web};
 
 /// Files of the identity, as far as they are there.
 const IDENTITY: [&str; 5] = ["ca.key", "ca.crt", "server.key", "server.crt", "fingerprint"];
 
 /// Other files, as far as they are there.
-const OTHERS: [&str; 5] = [config::FILE_NAME, stats::STATE_FILE, stats::DAILY_FILE, audit::FILE_NAME, web::UPTIME_FILE];
+const OTHERS: [&str; 6] =
+    [config::FILE_NAME, clock::CLOCK_FILE, stats::STATE_FILE, stats::DAILY_FILE, audit::FILE_NAME, web::UPTIME_FILE];
 
 /// The folder of the store inside a relay's directory.
 const STORE: &str = "store";

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::active::SavedActive;
 use super::{Stats, Sums};
+use crate::relay::saved::replace;
 
 /// What is saved, inside the relay's directory.
 pub const STATE_FILE: &str = "stats.json";
@@ -48,13 +49,7 @@ impl Saved {
 
     /// Replaces what was saved before, whole or not at all.
     pub(super) fn store(&self, directory: &Path) -> io::Result<()> {
-        let text = serde_json::to_vec(self)?;
-        let temporary = directory.join(format!("{STATE_FILE}.new"));
-        let mut file = private().create(true).truncate(true).open(&temporary)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, directory.join(STATE_FILE))?;
-        File::open(directory)?.sync_all()
+        replace(directory, STATE_FILE, &serde_json::to_vec(self)?)
     }
 }
 
@@ -86,12 +81,6 @@ fn last_line(file: &mut File) -> io::Result<Vec<u8>> {
     let line = end.strip_suffix(b"\n").unwrap_or(&end);
     let begin = line.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     Ok(end.split_off(begin))
-}
-
-fn private() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.write(true).mode(0o600);
-    options
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@
 //!     notify: None,
 //!     body: "encrypted".into(),
 //!     quota: 128,
-//!     expire_before: None,
+//!     expire: None,
 //! };
 //! // Both are submitted before the first is answered: they share a write, and keep their order.
 //! let first = store.append_message(append([2; 24])).await?;
@@ -34,6 +34,7 @@ mod codec;
 mod commit;
 mod counts;
 mod error;
+mod expiry;
 mod fjall;
 mod front;
 mod import;
@@ -54,6 +55,7 @@ pub use backend::{Backend, OccupiedPage, ReservedPage, Rows};
 pub use commit::CommitObserver;
 pub use counts::Counts;
 pub use error::StoreError;
+pub use expiry::Expiry;
 pub use front::{Store, StoreOptions};
 pub use import::{ImportStep, Imported, QueueChange};
 pub use link_data::LinkData;

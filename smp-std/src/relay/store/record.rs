@@ -8,7 +8,7 @@ pub use smp_proto::smp::error::{Blocked, BlockingReason, Notice};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::StoreError;
+use super::{Expiry, StoreError};
 
 /// An identifier as relays make them: 24 bytes, random or derived from random bytes.
 pub type Id = [u8; smp_proto::id::ID_LENGTH];
@@ -251,11 +251,11 @@ pub struct MessageHeader {
 }
 
 impl MessageHeader {
-    /// Whether the walk of expiry may remove it (wire reference, 10.5): it was received before `before` and is no
+    /// Whether the walk of expiry may remove it (wire reference, 10.5): it came at a time that is `over` and is no
     /// quota mark.
     #[must_use]
-    pub fn is_expired(&self, before: i64) -> bool {
-        self.time < before && self.kind != HeaderKind::QuotaMark
+    pub fn is_expired(&self, over: &Expiry) -> bool {
+        over.includes(self.time) && self.kind != HeaderKind::QuotaMark
     }
 }
 

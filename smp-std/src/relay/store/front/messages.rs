@@ -1,10 +1,10 @@
 //! Changes of messages.
 
 use super::{Inner, MISMATCH, Store};
-use crate::relay::store::StoreError;
 use crate::relay::store::operation::{Acknowledged, AppendMessage, Appended, Operation, Reply};
 use crate::relay::store::pending::Pending;
 use crate::relay::store::record::Id;
+use crate::relay::store::{Expiry, StoreError};
 
 /// Messages.
 impl Store {
@@ -29,10 +29,10 @@ impl Store {
         self.submit(Operation::Acknowledge { recipient_id, message_id }, finish).await
     }
 
-    /// Removes messages received before the second `before`, from the oldest to the first that is not, or is a quota
-    /// mark; resolves to their number.
-    pub async fn expire_messages(&self, recipient_id: Id, before: i64) -> Result<Pending<u64>, StoreError> {
+    /// Removes messages that came at times which are over, from the oldest to the first that did not, or is a quota mark;
+    /// resolves to their number.
+    pub async fn expire_messages(&self, recipient_id: Id, over: impl Into<Expiry>) -> Result<Pending<u64>, StoreError> {
         let finish = |_: &Inner, reply| if let Reply::Expired(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::ExpireMessages { recipient_id, before }, finish).await
+        self.submit(Operation::ExpireMessages { recipient_id, over: over.into() }, finish).await
     }
 }

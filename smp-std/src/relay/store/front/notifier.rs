@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Inner, MISMATCH, Store};
-use crate::relay::store::StoreError;
 use crate::relay::store::commit::Request;
 use crate::relay::store::notification::{NotificationLimits, NotifierPage, PendingNotification};
 use crate::relay::store::operation::{NotifierRemoval, NotifierSetting, Operation, Reply};
 use crate::relay::store::pending::Pending;
 use crate::relay::store::record::{Id, Notifier};
+use crate::relay::store::{Expiry, StoreError};
 
 /// Notifiers and notifications that wait for them.
 impl Store {
@@ -28,12 +28,16 @@ impl Store {
         self.submit(Operation::RemoveNotifier { recipient_id }, finish).await
     }
 
-    /// Removes notifications of messages received before the second `before`, from the oldest to the first that is not;
+    /// Removes notifications of messages that came at times which are over, from the oldest to the first that did not;
     /// resolves to their number.
-    pub async fn expire_notifications(&self, notifier_id: Id, before: i64) -> Result<Pending<u64>, StoreError> {
+    pub async fn expire_notifications(
+        &self,
+        notifier_id: Id,
+        over: impl Into<Expiry>,
+    ) -> Result<Pending<u64>, StoreError> {
         let finish =
             |_: &Inner, reply| if let Reply::NotificationsExpired(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::ExpireNotifications { notifier_id, before }, finish).await
+        self.submit(Operation::ExpireNotifications { notifier_id, over: over.into() }, finish).await
     }
 
     /// Adds notifications that were kept elsewhere, the oldest first, behind those that wait; resolves to how many were

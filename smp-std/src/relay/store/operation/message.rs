@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::notifier::Notified;
+use crate::relay::store::Expiry;
 use crate::relay::store::notification::NotificationLimits;
 use crate::relay::store::record::{Blocked, Id, MessageHeader, StoredMessage};
 
@@ -24,8 +25,8 @@ pub struct AppendMessage {
     pub body: Bytes,
     /// How many messages the queue holds before it is full.
     pub quota: u64,
-    /// Remove messages received before this second first.
-    pub expire_before: Option<i64>,
+    /// Remove messages that came at these times first.
+    pub expire: Option<Expiry>,
 }
 
 impl std::fmt::Debug for AppendMessage {

@@ -15,6 +15,7 @@ pub use self::link::{LinkDeletion, LinkSetting};
 pub use self::message::{Acknowledged, AppendMessage, AppendOutcome, Appended, Removal};
 pub use self::notifier::{Notified, NotifierRemoval, NotifierSetting};
 pub use self::queue::{Creation, DeletedQueue, KeyReplacement, Securing, Suspension};
+use super::expiry::Expiry;
 use super::import::{ImportStep, Imported};
 use super::link_data::LinkData;
 use super::notification::{NotificationLimits, PendingNotification};
@@ -133,8 +134,8 @@ pub enum Operation {
     ExpireMessages {
         /// The queue's recipient id.
         recipient_id: Id,
-        /// Messages received before this second (since 1970-01-01, UTC) are expired.
-        before: i64,
+        /// Messages that came at these times are expired.
+        over: Expiry,
     },
     /// Finds the service with a certificate, or adds it.
     AdmitService {
@@ -192,8 +193,8 @@ pub enum Operation {
     ExpireNotifications {
         /// The notifier.
         notifier_id: Id,
-        /// Notifications of messages received before this second (since 1970-01-01, UTC) are expired.
-        before: i64,
+        /// Notifications of messages that came at these times are expired.
+        over: Expiry,
     },
     /// Adds notifications that were kept elsewhere.
     InsertNotifications {

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::{link, notifier};
-use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::notification::PendingNotification;
 use crate::relay::store::operation::{AppendMessage, AppendOutcome, Appended, Notified, Removal};
 use crate::relay::store::record::{HeaderKind, Id, MessageHeader, QueueState, StoredMessage};
+use crate::relay::store::{Expiry, StoreError};
 
 pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<Appended, StoreError> {
     let recipient_id = &append.recipient_id;
@@ -21,8 +21,8 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
     }
 
     let mut state = rows.state(recipient_id)?;
-    let expired = match append.expire_before {
-        Some(before) => expired_count(rows, recipient_id, state, before)?,
+    let expired = match &append.expire {
+        Some(over) => expired_count(rows, recipient_id, state, over)?,
         None => 0,
     };
     let notify = match (&record.notifier, append.notify) {
@@ -100,9 +100,9 @@ pub(super) fn acknowledge(
     Ok(Some(Removal { recipient_id: *recipient_id, deleted, next }))
 }
 
-pub(super) fn expire(rows: &mut impl Rows, recipient_id: &Id, before: i64) -> Result<u64, StoreError> {
+pub(super) fn expire(rows: &mut impl Rows, recipient_id: &Id, over: &Expiry) -> Result<u64, StoreError> {
     let mut state = rows.state(recipient_id)?;
-    let expired = expired_count(rows, recipient_id, state, before)?;
+    let expired = expired_count(rows, recipient_id, state, over)?;
     if expired > 0 {
         remove_oldest(rows, recipient_id, &mut state, expired)?;
         rows.put_state(recipient_id, state);
@@ -111,10 +111,10 @@ pub(super) fn expire(rows: &mut impl Rows, recipient_id: &Id, before: i64) -> Re
 }
 
 /// How many of the oldest messages are expired: the walk ends at the first that is not, or is a quota mark.
-fn expired_count(rows: &mut impl Rows, recipient_id: &Id, state: QueueState, before: i64) -> Result<u64, StoreError> {
+fn expired_count(rows: &mut impl Rows, recipient_id: &Id, state: QueueState, over: &Expiry) -> Result<u64, StoreError> {
     let mut count = 0u64;
     for sequence in state.head..state.tail {
-        if !header(rows, recipient_id, sequence)?.is_expired(before) {
+        if !header(rows, recipient_id, sequence)?.is_expired(over) {
             break;
         }
         count = count.saturating_add(1);

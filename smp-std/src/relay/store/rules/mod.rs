@@ -49,8 +49,8 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
         Operation::Acknowledge { recipient_id, message_id } => {
             message::acknowledge(rows, recipient_id, message_id).map(Reply::Acknowledged)
         }
-        Operation::ExpireMessages { recipient_id, before } => {
-            message::expire(rows, recipient_id, *before).map(Reply::Expired)
+        Operation::ExpireMessages { recipient_id, over } => {
+            message::expire(rows, recipient_id, over).map(Reply::Expired)
         }
         Operation::Import(step) => import::import(rows, step).map(Reply::Imported),
         Operation::AdmitService { record, limit } => service::admit(rows, record, *limit).map(Reply::Admission),
@@ -68,8 +68,8 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
         Operation::ForgetNotifications { notifier_id, next } => {
             notifier::forget(rows, notifier_id, *next).map(|()| Reply::NotificationsForgotten)
         }
-        Operation::ExpireNotifications { notifier_id, before } => {
-            notifier::expire(rows, notifier_id, *before).map(Reply::NotificationsExpired)
+        Operation::ExpireNotifications { notifier_id, over } => {
+            notifier::expire(rows, notifier_id, over).map(Reply::NotificationsExpired)
         }
         Operation::InsertNotifications { notifier_id, notifications, limits } => {
             notifier::insert(rows, notifier_id, notifications, *limits).map(Reply::NotificationsLost)

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::is_taken;
-use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::notification::{NotificationLimits, NotificationState, PendingNotification};
 use crate::relay::store::operation::{Notified, NotifierRemoval, NotifierSetting, Side};
 use crate::relay::store::record::{Id, Notifier, QueueRecord};
+use crate::relay::store::{Expiry, StoreError};
 
 /// Gives a queue this notifier in the place of the one it has.
 pub(super) fn set(rows: &mut impl Rows, recipient_id: &Id, notifier: &Notifier) -> Result<NotifierSetting, StoreError> {
@@ -114,14 +114,14 @@ pub(super) fn forget(rows: &mut impl Rows, notifier_id: &Id, next: u64) -> Resul
     Ok(())
 }
 
-/// Removes notifications of messages received before `before`, from the oldest to the first that stays.
-pub(super) fn expire(rows: &mut impl Rows, notifier_id: &Id, before: i64) -> Result<u64, StoreError> {
+/// Removes notifications of messages that came at times which are `over`, from the oldest to the first that stays.
+pub(super) fn expire(rows: &mut impl Rows, notifier_id: &Id, over: &Expiry) -> Result<u64, StoreError> {
     let state = rows.notification_state(notifier_id)?;
     let mut next = state.head;
     while next < state.tail {
         let notification =
             rows.notification(notifier_id, next)?.ok_or(StoreError::Corrupt("notifier: a notification is missing"))?;
-        if notification.time >= before {
+        if !over.includes(notification.time) {
             break;
         }
         next = next.saturating_add(1);
