@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,25 +29,29 @@ enum Told {
 }
 
 /// A history that was recorded.
-struct Recorded {
-    world: World,
+pub(crate) struct Recorded {
+    facts: Facts,
     told: Vec<Told>,
     log: Vec<u8>,
+    library: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-async fn record(plan: Plan) -> Recorded {
+impl Recorded {
+    pub(crate) fn log(&self) -> &[u8] {
+        &self.log
+    }
+
+    /// What records, compiled.
+    pub(crate) fn library(&self) -> &Path {
+        self.library.as_path()
+    }
+}
+
+pub(crate) async fn record(plan: Plan) -> Recorded {
     let folder = tempfile::tempdir().unwrap();
-    let recording = Recording { library: folder.path().join("record.so"), log: folder.path().join("log") };
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/record.c");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let compiled = Command::new(compiler)
-        .args(["-shared", "-fPIC", "-O2", "-o"])
-        .args([&recording.library, &source])
-        .status()
-        .expect("a C compiler");
-    assert!(compiled.success());
-    let log_path = recording.log.clone();
+    let recording = Recording::in_folder(folder.path());
+    let (library, log_path) = (recording.library.clone(), recording.log.clone());
     let program = tokio::task::block_in_place(|| Program::recorded(recording));
     let mut world = World::new(Host::Program(program)).await;
     let told = Rc::new(RefCell::new(Vec::new()));
@@ -74,11 +77,11 @@ async fn record(plan: Plan) -> Recorded {
     world.recorder = None;
     let told = Rc::into_inner(told).unwrap().into_inner();
     let log = std::fs::read(log_path).unwrap();
-    Recorded { world, told, log, _folder: folder }
+    Recorded { facts: Facts::of(&world), told, log, library, _folder: folder }
 }
 
 /// What must be known of a history to judge a disk.
-struct Facts {
+pub(crate) struct Facts {
     queues: BTreeMap<QueueNumber, QueueFacts>,
     notifiers: BTreeMap<Vec<u8>, u32>,
     ids: BTreeMap<Vec<u8>, (QueueNumber, Item)>,
@@ -206,7 +209,7 @@ fn read_queue(
 }
 
 /// What was promised at a moment.
-struct Promise {
+pub(crate) struct Promise {
     states: BTreeSet<Model>,
     deeds: Vec<(usize, Deed)>,
     responses: Vec<Option<Response>>,
@@ -261,19 +264,27 @@ impl Promise {
     }
 }
 
-/// Cuts the power at random operations, and gives how many there were.
+/// Cuts the power at random operations, and gives how many cuts there were.
 fn cut(recorded: &Recorded, seed: u64, cuts: usize) -> usize {
-    let facts = Facts::of(&recorded.world);
     let all = records(&recorded.log);
     let mut random = Random(seed);
-    let mut moments: Vec<usize> = (0..cuts).map(|_| random.below(all.len())).collect();
+    let moments = (0..cuts).map(|_| random.below(all.len())).collect();
+    at_each(recorded, seed, moments, &|disk, promise, facts, _, seed| try_out(disk, promise, facts, seed).map(|()| 1))
+}
+
+/// What is tried with a disk as it is before a record of the log, which has so many bytes before it: the number of cuts.
+pub(crate) type Trial<'a> = &'a (dyn Fn(&Disk<'_>, &Promise, &Facts, usize, u64) -> Result<usize, String> + Sync);
+
+/// Tries something at some records of a log, and gives how many cuts that were.
+pub(crate) fn at_each(recorded: &Recorded, seed: u64, mut moments: Vec<usize>, trial: Trial<'_>) -> usize {
+    let all = records(&recorded.log);
     moments.sort_unstable();
     let failures = Mutex::new(Vec::new());
     let done = AtomicUsize::new(0);
-    let (told, log, moments) = (&recorded.told, &recorded.log, &moments);
+    let (told, log, facts, moments) = (&recorded.told, &recorded.log, &recorded.facts, &moments);
     std::thread::scope(|scope| {
         for worker in 0..WORKERS {
-            let (failures, done, all, facts) = (&failures, &done, &all, &facts);
+            let (failures, done, all) = (&failures, &done, &all);
             scope.spawn(move || {
                 let mut disk = Disk::new(log);
                 let mut at = 0;
@@ -289,24 +300,28 @@ fn cut(recorded: &Recorded, seed: u64, cuts: usize) -> usize {
                         at += 1;
                     }
                     let seed = seed ^ (number as u64) << 20;
-                    if let Err(error) = try_out(&disk, &promise, facts, seed) {
-                        failures.lock().unwrap().push(format!("cut {seed:#x} before {:?}: {error}", all[*moment]));
+                    match trial(&disk, &promise, facts, all[*moment].start(), seed) {
+                        Ok(cuts) => drop(done.fetch_add(cuts, Ordering::Relaxed)),
+                        Err(error) => {
+                            let error = format!("cut {seed:#x} before {:?}: {error}", all[*moment]);
+                            failures.lock().unwrap().push(error);
+                        }
                     }
-                    done.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
     let failures = failures.into_inner().unwrap();
     let operations = all.iter().filter(|record| record.kind != MARK).count();
+    let cuts = done.into_inner();
     println!("{cuts} cuts in {operations} operations, {} bytes: {} failures", log.len(), failures.len());
     assert!(failures.is_empty(), "seed {seed}: {} failures, the first: {}", failures.len(), failures[0]);
-    done.into_inner()
+    cuts
 }
 
 const WORKERS: usize = 2;
 
-fn try_out(disk: &Disk<'_>, promise: &Promise, facts: &Facts, seed: u64) -> Result<(), String> {
+pub(crate) fn try_out(disk: &Disk<'_>, promise: &Promise, facts: &Facts, seed: u64) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let mut random = Random(seed);
     disk.cut(&mut random, folder.path());

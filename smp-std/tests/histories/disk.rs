@@ -41,6 +41,18 @@ pub(crate) fn records(log: &[u8]) -> Vec<Record> {
     records
 }
 
+impl Record {
+    /// Where it begins in the log.
+    pub(crate) const fn start(&self) -> usize {
+        self.payload.start - 32
+    }
+
+    /// A name was replaced, or moved.
+    pub(crate) const fn renames(&self) -> bool {
+        self.kind == 8
+    }
+}
+
 /// A mark of the test.
 pub(crate) fn mark(number: usize) -> Vec<u8> {
     let mut record = MARK.to_le_bytes().to_vec();
@@ -108,6 +120,33 @@ impl<'a> Disk<'a> {
     pub(crate) fn new(log: &'a [u8]) -> Self {
         let things = vec![Thing::Folder(Folder::default())];
         Self { log, things, open: HashMap::new(), syncing: Vec::new(), keeping: Vec::new(), clock: 0 }
+    }
+
+    /// A disk that has what is in a folder, all of it synced.
+    pub(crate) fn found(folder: &Path, log: &'a [u8]) -> Self {
+        let mut disk = Self::new(log);
+        disk.find_all(0, folder);
+        disk
+    }
+
+    fn find_all(&mut self, node: Node, path: &Path) {
+        for entry in std::fs::read_dir(path).unwrap().map(Result::unwrap) {
+            let (name, path) = (entry.file_name().into_string().unwrap(), entry.path());
+            let found = self.things.len();
+            if entry.file_type().unwrap().is_dir() {
+                self.things.push(Thing::Folder(Folder::default()));
+                if name == KEEPING {
+                    self.keeping.push(found);
+                }
+                self.find_all(found, &path);
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                self.things.push(Thing::File(File { length: bytes.len() as u64, bytes, pending: Vec::new() }));
+            }
+            let Thing::Folder(folder) = &mut self.things[node] else { panic!("a file is no folder") };
+            folder.synced.insert(name.clone(), found);
+            folder.now.insert(name, found);
+        }
     }
 
     fn text(&self, record: &Record) -> (String, String) {
@@ -247,6 +286,32 @@ impl<'a> Disk<'a> {
         // Half of the cuts keep or lose everything of a kind, which is what happens most.
         let habit = random.below(8);
         self.cut_folder(0, random, habit, folder);
+    }
+
+    /// Writes what processes see to a folder: that nothing is synced does not matter to them.
+    pub(crate) fn leave(&self, folder: &Path) {
+        self.leave_folder(0, folder);
+    }
+
+    fn leave_folder(&self, node: Node, path: &Path) {
+        let Thing::Folder(folder) = &self.things[node] else { return };
+        for (name, node) in &folder.now {
+            let path = path.join(name);
+            match &self.things[*node] {
+                Thing::Folder(_) => {
+                    std::fs::create_dir(&path).unwrap();
+                    self.leave_folder(*node, &path);
+                }
+                Thing::File(file) => {
+                    let (mut bytes, mut length) = (file.bytes.clone(), file.length);
+                    for (_, change) in &file.pending {
+                        write(self.log, &mut bytes, &mut length, change, |_| true);
+                    }
+                    bytes.resize(usize::try_from(length).unwrap(), 0);
+                    std::fs::write(path, bytes).unwrap();
+                }
+            }
+        }
     }
 
     fn cut_folder(&self, node: Node, random: &mut Random, habit: usize, path: &Path) {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use smp_crypto::session::ClientConfiguration;
@@ -26,7 +26,7 @@ pub(crate) fn config() -> Config {
 
 /// With so little memory that tables are written, merged and cleaned all the time.
 pub(crate) fn small_store() -> FjallOptions {
-    FjallOptions { body_memory_bytes: 64 << 10, row_memory_bytes: 8 << 10, cache_bytes: 1 << 20, ..Default::default() }
+    FjallOptions { body_memory_bytes: 2 << 10, row_memory_bytes: 1 << 10, cache_bytes: 1 << 20, ..Default::default() }
 }
 
 pub(crate) enum Host {
@@ -93,6 +93,31 @@ pub(crate) struct Recording {
     pub(crate) log: PathBuf,
 }
 
+impl Recording {
+    /// Compiles what records into a folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let recording = Self { library: folder.join("record.so"), log: folder.join("log") };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/record.c");
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let compiled = Command::new(compiler)
+            .args(["-shared", "-fPIC", "-O2", "-o"])
+            .args([&recording.library, &source])
+            .status()
+            .expect("a C compiler");
+        assert!(compiled.success());
+        recording
+    }
+
+    /// A part of this test in a process of its own, which is recorded: it has `home`, with its files in `store` there.
+    pub(crate) fn process(&self, part: &str, home: &Path) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture", part]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env(HOME, home).env("LD_PRELOAD", &self.library).env("RUST_LOG", "error");
+        command.env("RECORD_FOLDER", home.join("store")).env("RECORD_LOG", &self.log);
+        command
+    }
+}
+
 /// `smp-server` with its directory, or, to be recorded, a relay with a small store in a process of this test.
 pub(crate) struct Program {
     directory: tempfile::TempDir,
@@ -146,13 +171,7 @@ impl Program {
                 command.args(["--dir".as_ref(), self.home().as_os_str()]).stdin(Stdio::null());
                 command
             }
-            Some(recording) => {
-                let mut command = Command::new(std::env::current_exe().unwrap());
-                command.args(["--ignored", "--exact", "--nocapture", "cuts::relay_process"]).stdin(Stdio::piped());
-                command.env(HOME, self.home()).env("LD_PRELOAD", &recording.library);
-                command.env("RECORD_FOLDER", self.home().join("store")).env("RECORD_LOG", &recording.log);
-                command
-            }
+            Some(recording) => recording.process("cuts::relay_process", &self.home()),
         };
         let mut child = command.env("RUST_LOG", "error").stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);

@@ -9,10 +9,12 @@
 //!
 //! - `cuts.rs` cuts the power at any operation of the relay on its files, below the system calls: `record.c` writes them
 //!   down, `disk.rs` builds what a disk may hold afterwards, and the store opens that.
+//! - `recovery.rs` cuts it again while a store is opened that a cut or a kill left.
 //!
 //! What it found: the engine (fjall 3.1) does not sync the folder that names its keyspaces, so that a power cut could take
-//! all that was in one; the store does it now, and makes a new store as a whole. And it does not sync the folder `blobs` (lsm-tree 3.1.10): on a file system
-//! that may lose the name of a synced file the store does not open after a power cut. That is not mended here; see `disk.rs`.
+//! all that was in one; the store does it now, and makes a new store as a whole. After a kill it builds on names that nobody
+//! synced; the store syncs them first. And it does not sync the folder `blobs` (lsm-tree 3.1.10): on a file system that may
+//! lose the name of a synced file the store does not open after a power cut. That is not mended here; see `disk.rs`.
 //!
 //! A failure names its seed and the shortest history that was found to show it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
@@ -27,6 +29,8 @@ mod history;
 mod host;
 mod judge;
 mod model;
+#[cfg(target_os = "linux")]
+mod recovery;
 mod world;
 
 use futures_util::StreamExt as _;
