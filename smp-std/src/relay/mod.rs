@@ -3,6 +3,7 @@
 //! One task serves each connection, one thread writes to disk for all of them ([`store`]), and the hub
 //! tells connections of each other. Nothing is answered `OK` before it is on disk.
 
+mod accept;
 pub mod audit;
 mod authorize;
 mod blocks;
@@ -42,35 +43,31 @@ mod sweep;
 mod web;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 use smp_proto::version::{SmpVersion, VersionRange};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::blocks::Blocks;
 use self::clock::Clock;
 use self::config::Config;
-use self::connection::Connection;
 use self::disk::Disk;
 use self::gauges::StoreDisk;
 use self::hub::{Hub, Peer};
-use self::limits::{Admission, Admitted, HandshakeSlot, Refused};
+use self::limits::Admission;
 use self::names::Resolver;
 pub use self::operator::{Loader, LogSetter, Operator};
 use self::proxy::Proxy;
 use self::rates::AddressRates;
-use self::receivers::Connected;
 use self::session::Greeter;
 use self::stats::Stats;
 use self::store::{Expiry, Store};
+use self::web::Site;
 pub use self::web::WebError;
-use self::web::{Greeted, Site, Web};
 use crate::identity::Identity;
 use crate::net::Listener;
 
@@ -263,87 +260,6 @@ impl Relay {
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
-    }
-
-    async fn accept(self: Arc<Self>, listener: Listener) {
-        let web = self.shared_web(&listener);
-        let mut told: Option<Instant> = None;
-        loop {
-            let accepted = tokio::select! {
-                () = self.stopping.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((tcp, address)) => self.admit(tcp, address.ip(), web.clone()),
-                Err(error) => {
-                    // It comes again at once until others leave: once a minute is enough to know.
-                    if told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
-                        tracing::warn!(%error, "connections cannot be accepted");
-                        told = Some(Instant::now());
-                    }
-                }
-            }
-        }
-    }
-
-    fn admit(self: &Arc<Self>, tcp: TcpStream, address: IpAddr, web: Option<Arc<Web>>) {
-        match self.admission.admit(address) {
-            Ok((admitted, slot)) => {
-                self.stats.connections.accepted.one();
-                self.tasks.spawn(Arc::clone(self).connect(tcp, address, web, admitted, slot));
-            }
-            Err(reason) => {
-                match reason {
-                    Refused::Total => self.stats.limits.connections_total.one(),
-                    Refused::Address => self.stats.limits.connections_address.one(),
-                }
-                tracing::debug!(?reason, "a connection was refused");
-            }
-        }
-    }
-
-    async fn connect(
-        self: Arc<Self>,
-        tcp: TcpStream,
-        address: IpAddr,
-        web: Option<Arc<Web>>,
-        admitted: Admitted,
-        mut slot: HandshakeSlot,
-    ) {
-        // Boxed: what a handshake needs is much more than what a connection needs afterwards.
-        let greeter = Arc::clone(&self.greeter.read());
-        let established = Box::pin(async {
-            tokio::select! {
-                () = self.stopping.cancelled() => None,
-                () = slot.evicted() => {
-                    self.stats.limits.handshakes_evicted.one();
-                    None
-                }
-                greeted = self.greet(&greeter, tcp, web) => greeted,
-            }
-        })
-        .await;
-        drop((slot, greeter));
-        if let Some(Greeted::Browser(web, tls)) = established {
-            self.serve_browser(&web, address, tls).await;
-        } else if let Some(Greeted::Client(tls, session)) = established {
-            self.stats.connections.established.one();
-            let peer = Arc::new(Peer::default());
-            let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
-            peer.connected.store(self.uptime(), Ordering::Relaxed);
-            peer.last_received.store(self.uptime(), Ordering::Relaxed);
-            peer.last_sent.store(self.uptime(), Ordering::Relaxed);
-            self.peers.lock().insert(number, Arc::clone(&peer));
-            if self.stopping.is_cancelled() {
-                peer.close();
-            }
-            let connected =
-                session.context.service().and_then(|it| it.id().to_array()).map(|id| Connected::new(&self.hub, id));
-            Connection::new(Arc::clone(&self), peer, address, tls, session).serve().await;
-            drop(connected);
-            self.peers.lock().remove(&number);
-        }
-        drop(admitted);
     }
 
     /// Seconds since 1970-01-01, UTC.

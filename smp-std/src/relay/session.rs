@@ -13,7 +13,7 @@ use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::transport::hello::CertificateChain;
 use smp_proto::version::{SmpVersion, VersionRange};
 use smp_proto::wire::LongString;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::certificates::expiry;
@@ -109,19 +109,23 @@ impl Greeter {
     }
 
     /// Does both handshakes, on a connection of which `received` has been read already.
-    pub(super) async fn greet(
+    pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        tcp: TcpStream,
+        stream: S,
         received: Vec<u8>,
         relay: &Arc<Relay>,
-    ) -> Result<(TlsStream, Session), GreetError> {
-        let mut tls = self.tls.accept_after(tcp, received, self.tls_timeout).await?;
+    ) -> Result<(TlsStream<S>, Session), GreetError> {
+        let mut tls = self.tls.accept_after(stream, received, self.tls_timeout).await?;
         let session =
             timeout(self.handshake_timeout, self.hello(&mut tls, relay)).await.map_err(|_| GreetError::TimedOut)??;
         Ok((tls, session))
     }
 
-    async fn hello(&self, tls: &mut TlsStream, relay: &Arc<Relay>) -> Result<Session, GreetError> {
+    async fn hello<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        tls: &mut TlsStream<S>,
+        relay: &Arc<Relay>,
+    ) -> Result<Session, GreetError> {
         let certificates = certificates(&self.chain).map_err(|_| unusable())?;
         let configuration = configure(&certificates, self.versions).map_err(|()| unusable())?;
         let session_id = SessionIdentifier::new(tls.session_identifier()).map_err(SessionError::Parse)?;

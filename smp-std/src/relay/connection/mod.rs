@@ -24,7 +24,7 @@ use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
 use smp_proto::transport::block::Batch;
 use smp_proto::version::SmpVersion;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::pace::Pace;
 use self::responses::{HELD_MESSAGES, Slot};
@@ -45,12 +45,12 @@ use crate::net::{NetError, TlsStream};
 /// a slow disk, takes long.
 const COMMANDS_PER_TURN: usize = 8;
 
-/// An established connection.
-pub(super) struct Connection {
+/// An established connection over a byte stream: a socket, or what [`Relay::serve_stream`] was given.
+pub(super) struct Connection<S> {
     relay: Arc<Relay>,
     peer: Arc<Peer>,
     address: IpAddr,
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<S>,
     session: Session,
     /// With the client's keys.
     agreements: Kept,
@@ -88,12 +88,12 @@ enum Wake {
     TimedOut,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(
         relay: Arc<Relay>,
         peer: Arc<Peer>,
         address: IpAddr,
-        tls: TlsStream<TcpStream>,
+        tls: TlsStream<S>,
         session: Session,
     ) -> Self {
         Self {

@@ -2,6 +2,7 @@
 
 use smp_crypto::key::SharedSecret;
 use smp_proto::transport::block::BatchWriter;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
 use super::output::Pushed;
@@ -14,7 +15,7 @@ use crate::relay::store::{Side, StoreError};
 /// What a notifier gets next: its number, the notification, and the time of the one behind it.
 type Next = (u64, Notification, Option<i64>);
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Packs notifications that are due, the oldest first, as long as they fit. False when the block is full.
     pub(super) fn notify(&mut self, batch: &mut BatchWriter<'_>) -> bool {
         while let Some(due) = self.notifications.next_due() {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use smp_proto::smp::error::SmpError;
 use smp_proto::transport::block::{BatchError, BatchWriter};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, Slot};
 use crate::net::NetError;
@@ -14,7 +15,7 @@ use crate::relay::service_session::ServiceSession;
 use crate::relay::store::Id;
 use crate::relay::subscriptions::Mode;
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Fills a block with what is ready and writes it.
     pub(super) async fn write(&mut self) -> Result<(), NetError> {
         let mut block = self.relay.blocks.take();

@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::Connection;
 use crate::relay::commands::{Effect, Outcome, Waiting, reply};
 use crate::relay::hub::Part;
@@ -27,7 +29,7 @@ impl Slot {
     }
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ready when a response that waited is ready now. All that are ready in order are taken together, so that they share
     /// a block.
     pub(super) fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<()> {

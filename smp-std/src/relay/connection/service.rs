@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use smp_proto::smp::error::SmpError;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
 use crate::relay::authorize::store_error;
@@ -22,7 +23,7 @@ pub(super) enum Origin {
     Pass,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Whether more queues of the service may have messages outstanding.
     fn has_room_for_deliveries(&self) -> bool {
         self.subscriptions.subscribed() < self.relay.config().limits.subscriptions_per_connection

@@ -10,6 +10,7 @@ use std::time::Duration;
 use smp_crypto::routing::ProxyLayer;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
 use super::responses::HELD_MESSAGES;
@@ -102,7 +103,7 @@ pub(super) const fn is_unordered(command: &Command<'_>) -> bool {
     )
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Whether so many forwarded commands wait for their responses that no more may be taken.
     pub(super) fn forwards_enough(&self) -> bool {
         let proxy = &self.relay.config().proxy;

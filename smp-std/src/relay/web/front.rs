@@ -94,8 +94,18 @@ impl Relay {
                 }
             },
         };
-        match greeter.greet(tcp, received, self).await {
-            Ok((tls, session)) => Some(Greeted::Client(tls, session)),
+        self.greet_client(greeter, tcp, received).await.map(|(tls, session)| Greeted::Client(tls, session))
+    }
+
+    /// Does the handshakes of an SMP client, of which `received` has been read already.
+    pub(in crate::relay) async fn greet_client<S: AsyncRead + AsyncWrite + Unpin>(
+        self: &Arc<Self>,
+        greeter: &Greeter,
+        stream: S,
+        received: Vec<u8>,
+    ) -> Option<(TlsStream<S>, Session)> {
+        match greeter.greet(stream, received, self).await {
+            Ok(greeted) => Some(greeted),
             Err(error) => {
                 self.stats.limits.handshakes_failed.one();
                 tracing::debug!(%error, "a handshake failed");
