@@ -16,6 +16,7 @@ mod outside;
 mod pi;
 mod process;
 mod ratchet_seeds;
+mod relay_seeds;
 mod route;
 mod seeds;
 mod size;
@@ -34,9 +35,10 @@ const HELP: &str = "\
 The project's chores.
 
   cargo xtask test [--quick] [STEP...]     everything a change has to pass; stops at the first failure
-  cargo xtask fuzz [--minutes N] [TARGET...]
-                                           runs the fuzz targets, N minutes each (default 1), and keeps what they find
-                                           in fuzz/corpus and fuzz/artifacts
+  cargo xtask fuzz [--minutes N] [--jobs N] [--keep] [TARGET...]
+                                           runs the fuzz targets, N minutes each (default 1), one or --jobs at a time,
+                                           keeps what they find in fuzz/corpus and fuzz/artifacts, and tells how far
+                                           they came; with --keep the best of it is kept in fuzz/found
   cargo xtask seeds                        makes fuzz/seeds anew from the test vectors
   cargo xtask locks                        brings all other lock files in line with Cargo.lock
   cargo xtask api [--bless]                the public interface of each library crate against docs/api, or writes that anew
@@ -58,12 +60,12 @@ Steps of `test`, in their order (--quick leaves out those with a star):
 const ENVIRONMENT: &str = "
 Environment:
   XTASK_BARE_METAL=rustup|debian   where libraries for other processors come from (default: rustup, else the distribution)
-  FUZZ_SECONDS=N                   how long `test` runs each fuzz target (default 5)
+  FUZZ_SECONDS=N                   how long `test` runs each fuzz target (default 2)
   NO_COLOR=1                       no colour on a terminal either
 ";
 
 fn main() -> ExitCode {
-    if let Some(code) = api::as_rustdoc() {
+    if let Some(code) = api::as_rustdoc().or_else(fuzz::compile) {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();

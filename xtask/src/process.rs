@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -131,6 +132,28 @@ impl Run {
         }
         println!("$ {shown}\n{said}");
         Err(Failure::new(format!("this command ended with {}:\n  {shown}", output.status)))
+    }
+
+    /// Runs the command, passes on what it says on standard error, and returns that too.
+    pub(crate) fn followed(mut self) -> Result<String, Failure> {
+        let shown = self.shown();
+        println!("$ {shown}");
+        let failed = |error| Failure::because(&shown, error);
+        let mut child = self.command.stderr(Stdio::piped()).spawn().map_err(failed)?;
+        let mut said = String::new();
+        if let Some(stderr) = child.stderr.take() {
+            for line in BufReader::new(stderr).split(b'\n') {
+                let line = String::from_utf8_lossy(&line.map_err(failed)?).into_owned();
+                eprintln!("{line}");
+                said.push_str(&line);
+                said.push('\n');
+            }
+        }
+        let status = child.wait().map_err(failed)?;
+        if status.success() {
+            return Ok(said);
+        }
+        Err(Failure::new(format!("this command ended with {status}:\n  {shown}")))
     }
 
     /// Whether the command, run unseen, succeeds.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::agent_seeds as agent;
 use crate::process::Failure;
 use crate::ratchet_seeds as ratchet;
+use crate::relay_seeds as relay;
 use crate::workspace::Workspace;
 
 /// How many seeds a target keeps. They are chosen evenly among what the vectors give.
@@ -39,6 +40,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
     seeds.insert("agent_peer", agent::peer());
     seeds.insert("agent_relay", agent::relay());
     seeds.insert("flash_store", flash());
+    seeds.insert("relay", relay::make());
     seeds.insert("tls_client", tls());
     seeds.insert("ratchet_decrypt", ratchet::messages());
     seeds.insert("ratchet_stored", ratchet::stored());
@@ -296,7 +298,7 @@ fn hex(value: &Value) -> Option<Vec<u8>> {
 }
 
 /// FNV-1a: only a name for a file, but the same one every time.
-fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -1,0 +1,129 @@
+//! Seeds of the target `relay`: what several clients do, as `fuzz/src/relay/steps.rs` reads it.
+
+/// Choices of a deed.
+const CONTACT: u8 = 0;
+const MESSAGING: u8 = 64;
+/// With either: not subscribed.
+const UNSUBSCRIBED: u8 = 128;
+const ENABLE: u8 = 1;
+const SUBSCRIBE: u8 = 2;
+const GET: u8 = 3;
+const ACKNOWLEDGE: u8 = 4;
+const ACKNOWLEDGE_OTHER: u8 = 6;
+const SECURE_BY_SENDER: u8 = 7;
+const SECURE: u8 = 135;
+const SECURE_OTHER: u8 = 199;
+const DELETE: u8 = 8;
+const SUSPEND: u8 = 72;
+const SET_LINK: u8 = 9;
+const GET_LINK: u8 = 10;
+const DELETE_LINK: u8 = 138;
+const SECURE_BY_LINK: u8 = 11;
+const LISTEN: u8 = 13;
+const DISABLE: u8 = 236;
+const SEND: u8 = 14;
+const SEND_SECURED: u8 = 78;
+
+/// One input being written.
+#[derive(Clone)]
+struct Script(Vec<u8>);
+
+impl Script {
+    /// Versions of the four clients, counted back from the newest.
+    fn new(back: [u8; 4]) -> Self {
+        Self(back.to_vec())
+    }
+
+    fn step(mut self, client: u8, kind: u8, rest: &[u8]) -> Self {
+        self.0.push(kind.wrapping_mul(4).wrapping_add(client));
+        self.0.extend_from_slice(rest);
+        self
+    }
+
+    /// A new queue; the first byte of a deed that makes none is followed by its queue, counted back from the youngest.
+    fn deed(self, client: u8, deed: &[u8]) -> Self {
+        self.step(client, 0, deed)
+    }
+
+    /// Deeds of several clients together: so many more than two, then client and deed.
+    fn together(self, packed: bool, deeds: &[(u8, &[u8])]) -> Self {
+        let more = u8::try_from(deeds.len()).unwrap_or(2).saturating_sub(2);
+        let mut all = vec![more];
+        for (client, deed) in deeds {
+            all.push(*client);
+            all.extend_from_slice(deed);
+        }
+        self.step(u8::from(!packed), 36, &all)
+    }
+
+    fn leave(self, client: u8) -> Self {
+        self.step(client, 48, &[])
+    }
+
+    fn tick(self) -> Self {
+        self.step(0, 50, &[])
+    }
+
+    /// A deed, the kind of noise, and what it is made of.
+    fn noise(self, client: u8, deed: &[u8], kind: u8, rest: &[u8]) -> Self {
+        let script = self.step(client, 53, deed);
+        Self([&script.0[..], &[kind], rest].concat())
+    }
+}
+
+pub(crate) fn make() -> Vec<Vec<u8>> {
+    // All of the newest version; of ages; old; without block encryption and before.
+    let versions = [[0, 0, 0, 0], [0, 3, 5, 9], [10, 11, 10, 11], [12, 13, 14, 0]];
+    versions.into_iter().flat_map(|back| stories(Script::new(back))).map(|script| script.0).collect()
+}
+
+fn stories(start: Script) -> Vec<Script> {
+    let queue = start.clone().deed(0, &[MESSAGING]);
+    let unread = start.clone().deed(0, &[CONTACT | UNSUBSCRIBED]);
+    let told = queue.clone().deed(0, &[ENABLE, 0]).deed(2, &[LISTEN, 0, 0]);
+    let two = start.deed(0, &[MESSAGING]).deed(1, &[CONTACT]);
+    let filled = unread.clone().deed(1, &[SEND, 0]).deed(1, &[SEND, 0]).deed(1, &[SEND, 0]).deed(1, &[SEND, 0]);
+    vec![
+        queue
+            .clone()
+            .deed(1, &[SECURE_BY_SENDER, 0])
+            .deed(1, &[SEND_SECURED, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(1, &[SEND, 0])
+            .deed(0, &[DELETE, 0]),
+        queue.clone().deed(1, &[SEND, 0]).deed(2, &[SUBSCRIBE, 0]).deed(2, &[ACKNOWLEDGE, 0]).leave(2).tick(),
+        filled
+            .clone()
+            .deed(0, &[GET, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(0, &[GET, 0])
+            .deed(0, &[ACKNOWLEDGE_OTHER, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(1, &[SEND, 0]),
+        filled.deed(2, &[SUBSCRIBE, 0]).deed(2, &[ACKNOWLEDGE, 0]).deed(2, &[ACKNOWLEDGE, 0]).leave(2),
+        told.clone().deed(1, &[SEND, 0]).deed(1, &[SEND, 0]).tick().deed(0, &[ACKNOWLEDGE, 0]),
+        told.clone().deed(1, &[SEND, 0]).leave(2).deed(3, &[LISTEN, 0, 0]).tick().deed(0, &[DISABLE, 0]),
+        told.deed(1, &[ENABLE, 0]).deed(3, &[LISTEN, 0, 1]).deed(1, &[SEND, 0]).tick().deed(0, &[DELETE, 0]),
+        two.clone()
+            .deed(0, &[SET_LINK, 1])
+            .deed(2, &[SECURE_BY_LINK, 1])
+            .deed(1, &[SET_LINK, 0])
+            .deed(3, &[GET_LINK, 0])
+            .deed(1, &[DELETE_LINK, 0]),
+        two.clone().deed(0, &[SECURE, 1]).deed(0, &[SECURE_OTHER, 1]).deed(0, &[SUSPEND, 1]).deed(2, &[SEND, 1]),
+        two.clone().together(true, &[(2, &[SEND, 0]), (2, &[SEND, 0]), (3, &[SUBSCRIBE, 0])]).together(
+            false,
+            &[(0, &[ACKNOWLEDGE, 1]), (1, &[ACKNOWLEDGE, 0]), (2, &[SEND, 1]), (3, &[ACKNOWLEDGE, 0])],
+        ),
+        two.noise(2, &[SUBSCRIBE, 0], 0, &[1, 3, 0, 0, 0, 5, 0, 0, 0, b'P', b'I'])
+            .noise(0, &[DELETE, 0], 2, &[4, 1, 0, 2, 7, 0])
+            .noise(1, &[SUSPEND, 0], 3, &[1, 2, 3])
+            .noise(1, &[SUBSCRIBE, 1], 4, &[3, 0, 70, 1])
+            .noise(2, &[DELETE, 0], 5, &[])
+            .noise(2, &[DELETE, 0], 6, &[0])
+            .noise(3, &[GET, 1], 6, &[200])
+            .noise(0, &[SET_LINK, 1], 7, &[0, 40])
+            .noise(0, &[SUBSCRIBE, 1], 7, &[1, 2, b' ', b'x'])
+            .deed(2, &[SEND, 0]),
+    ]
+}
