@@ -4,10 +4,20 @@
 //! does not keep its promise, which is how the fuzzer learns of it.
 
 pub mod agent;
+#[allow(dead_code, reason = "only a part of it is needed here")]
+#[path = "../../smp-std/tests/histories/history.rs"]
+mod history;
 pub mod input;
+#[allow(dead_code, reason = "only a part of it is needed here")]
+#[path = "../../smp-std/tests/histories/judge.rs"]
+mod judge;
+#[allow(dead_code, reason = "only a part of it is needed here")]
+#[path = "../../smp-std/tests/histories/model.rs"]
+mod model;
 pub mod party;
 pub mod peers;
 pub mod ratchet;
+pub mod relay;
 #[path = "../../smp-tls/tests/server/mod.rs"]
 pub mod server;
 pub mod tls;
