@@ -15,7 +15,7 @@ use salsa20::{
     cipher::{KeyIvInit, StreamCipher},
 };
 use smp_crypto::{
-    authorization::{Agreements, authorize, verify, verify_again},
+    authorization::{Agreements, Decoy, authorize, verify, verify_again},
     block_chain::{BLOCK_LENGTH, BlockChain, ENCRYPTED_CONTENT_LIMIT},
     key::*,
     secret_box::{BoxKey, Nonce},
@@ -52,6 +52,7 @@ fn blocks(criterion: &mut Criterion) {
 fn keys(criterion: &mut Criterion) {
     let random = &mut rand_chacha::ChaCha20Rng::seed_from_u64(1);
     let server = X25519SecretKey::generate(random);
+    let decoy = Decoy::generate(random);
     let id = CorrelationId::from_array(&[9; 24]);
     let command = [6; 200];
     let mut group = criterion.benchmark_group("command of 200 bytes");
@@ -70,11 +71,11 @@ fn keys(criterion: &mut Criterion) {
         let mut agreements = Agreements::default();
         group.bench_function(format!("verify again, {name}"), |b| {
             let made = made.as_authorization();
-            b.iter(|| verify_again(&made, id, &[black_box(&command)], &keys, &server, &mut agreements));
+            b.iter(|| verify_again(&made, id, &[black_box(&command)], &keys, &server, &decoy, &mut agreements));
         });
         for (what, keys) in [("verify", &keys[..]), ("verify, unknown entity", &[])] {
             group.bench_function(format!("{what}, {name}"), |b| {
-                b.iter(|| verify(&made.as_authorization(), id, &[black_box(&command)], keys, Some(&server)));
+                b.iter(|| verify(&made.as_authorization(), id, &[black_box(&command)], keys, Some(&server), &decoy));
             });
         }
     }

@@ -7,7 +7,8 @@
 //! # Constant work
 //!
 //! A relay must not tell by its answer time whether an entity exists, has a key, or has a key of another type. So
-//! [`verify`] always does the work that the *supplied* authorization calls for, with dummy keys where nothing fits. What
+//! [`verify`] always does the work that the *supplied* authorization calls for, with dummy keys where nothing fits; how
+//! long that takes in detail depends on a secret of the relay, see [`Decoy`]. What
 //! it does depends on what the caller supplied, which the caller knows anyway, and on two facts only the owner of an
 //! entity can bring about:
 //!
@@ -21,12 +22,11 @@
 //! tells nothing.
 
 mod agreements;
-
-use core::hint::black_box;
+mod decoy;
 
 use smp_proto::{
     id::CorrelationId,
-    key::{AuthorizationKey, Ed448PublicKey, Ed25519PublicKey, X25519PublicKey},
+    key::{AuthorizationKey, Ed25519PublicKey, X25519PublicKey},
     transport::Authorization,
 };
 use subtle::{Choice, ConstantTimeEq};
@@ -40,24 +40,13 @@ use crate::{
     secret_box::{BoxKey, Nonce, TAG_LENGTH},
 };
 
+use self::decoy::{DUMMY_ED448, DUMMY_ED25519, DUMMY_X25519, any};
+
 pub use agreements::{Agreements, verify_again};
+pub use decoy::Decoy;
 
 /// Length of an authenticator in bytes: a box of a SHA-512 hash.
 pub const AUTHENTICATOR_LENGTH: usize = TAG_LENGTH + 64;
-
-const DUMMY_ED25519: Ed25519PublicKey = Ed25519PublicKey([
-    0xd7, 0x7f, 0x4e, 0xaa, 0xce, 0x10, 0x82, 0x9a, 0x9b, 0x02, 0x60, 0x74, 0xa3, 0xba, 0xd9, 0x7f, 0xa4, 0xf5, 0xf6,
-    0xbc, 0xa5, 0xec, 0x4e, 0xb9, 0x93, 0x80, 0x18, 0x7b, 0x49, 0x04, 0xdd, 0x0b,
-]);
-const DUMMY_ED448: Ed448PublicKey = Ed448PublicKey([
-    0xea, 0x26, 0xd0, 0x73, 0xd5, 0xe9, 0x91, 0x22, 0xed, 0xc2, 0xb7, 0xfb, 0x3c, 0xbb, 0xe9, 0xf3, 0x5a, 0x96, 0xfd,
-    0xeb, 0x62, 0xba, 0x67, 0x24, 0x54, 0x52, 0x26, 0x08, 0xc4, 0x5d, 0x7e, 0xd7, 0x06, 0xfd, 0x7a, 0x29, 0x6c, 0xe4,
-    0x9a, 0xab, 0xda, 0xb2, 0x2e, 0x1a, 0xe0, 0x25, 0x62, 0x8e, 0x2f, 0x23, 0x6b, 0x40, 0xf3, 0x55, 0xbe, 0x93, 0x00,
-]);
-const DUMMY_X25519: X25519PublicKey = X25519PublicKey([
-    0xe0, 0x91, 0x92, 0x31, 0x88, 0x6d, 0xd7, 0xc1, 0xf8, 0x99, 0xab, 0x3f, 0x8c, 0x77, 0x81, 0xc1, 0xf7, 0x0c, 0xee,
-    0x32, 0xf0, 0x35, 0x82, 0x4d, 0x38, 0x08, 0x62, 0xdb, 0xf8, 0x38, 0x45, 0x78,
-]);
 
 /// An authorization that was made: a signature or an authenticator.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,7 +134,7 @@ fn x25519(key: &AuthorizationKey) -> Option<&X25519PublicKey> {
 /// `authorized` are the authorized bytes in any number of parts: a relay does not need to copy a command to put the
 /// session id in front of it. `keys` are those of the entity, none when there is no such entity or it has no key. `session_key` is the relay's own
 /// key of this connection; for a forwarded command, of its connection with the proxy. Without one, as on connections
-/// without ALPN, no authenticator verifies, whatever the entity.
+/// without ALPN, no authenticator verifies, whatever the entity. `decoy` is the relay's, the same for all connections.
 ///
 /// No authorization never verifies, and neither does an Ed448 signature in a build without the `ed448` feature.
 #[must_use]
@@ -155,12 +144,17 @@ pub fn verify<'k>(
     authorized: &[&[u8]],
     keys: impl IntoIterator<Item = &'k AuthorizationKey>,
     session_key: Option<&X25519SecretKey>,
+    decoy: &Decoy,
 ) -> bool {
     let keys = keys.into_iter();
     match authorization {
         Authorization::Ed25519(signature) => {
-            let keys = keys.filter_map(|key| if let AuthorizationKey::Ed25519(key) = key { Some(key) } else { None });
-            any(keys, &DUMMY_ED25519, |key| key.verify_parts(authorized, *signature).is_ok())
+            let blinded = decoy.blind(signature);
+            let keys = keys.filter_map(|key| match key {
+                AuthorizationKey::Ed25519(key) => Some((key, *signature)),
+                _ => None,
+            });
+            any(keys, (&DUMMY_ED25519, &blinded), |(key, signature)| key.verify_parts(authorized, signature).is_ok())
         }
         Authorization::Ed448(signature) => {
             let keys = keys.filter_map(|key| if let AuthorizationKey::Ed448(key) = key { Some(key) } else { None });
@@ -176,20 +170,6 @@ pub fn verify<'k>(
         }
         Authorization::None => false,
     }
-}
-
-/// Whether a key fits. Tries all, or the dummy when there are none.
-fn any<'k, K: 'k>(keys: impl Iterator<Item = &'k K>, dummy: &K, mut check: impl FnMut(&K) -> bool) -> bool {
-    let mut tried = false;
-    let mut fits = false;
-    for key in keys {
-        tried = true;
-        fits |= black_box(check(key));
-    }
-    if !tried {
-        let _ = black_box(check(black_box(dummy)));
-    }
-    fits
 }
 
 /// Makes the service signature of NEW, SUB and NSUB, which is also the main authorization of SUBS and NSUBS.
@@ -248,7 +228,7 @@ mod tests {
         );
         let made = made.as_authorization();
         assert_eq!(*made.as_bytes(), bytes::<80>(expected));
-        assert!(verify(&made, id(&correlation_id), &[&authorized], &public, Some(&server)));
+        assert!(verify(&made, id(&correlation_id), &[&authorized], &public, Some(&server), &Decoy::TEST));
     }
 
     #[test]
@@ -269,7 +249,7 @@ mod tests {
             let bytes = &made.as_authorization();
             let check =
                 |authorization: &Authorization<'_>, id: CorrelationId<'_>, signed: &[u8], keys: &[AuthorizationKey]| {
-                    verify(authorization, id, &[signed], keys, Some(&server))
+                    verify(authorization, id, &[signed], keys, Some(&server), &Decoy::TEST)
                 };
             assert!(check(bytes, id(b"correlation"), b"signed", &[public]));
             assert!(check(bytes, id(b"correlation"), b"signed", &[others[0], others[1], public, others[0]]));
@@ -282,7 +262,10 @@ mod tests {
             // The correlation id is the nonce of authenticators; signatures cover it with the signed bytes.
             let authenticator = matches!(public, AuthorizationKey::X25519(_));
             assert_eq!(check(bytes, id(b"Correlation"), b"signed", &[public]), !authenticator);
-            assert_eq!(verify(bytes, id(b"correlation"), &[b"sig", b"ned"], &[public], None), !authenticator);
+            assert_eq!(
+                verify(bytes, id(b"correlation"), &[b"sig", b"ned"], &[public], None, &Decoy::TEST),
+                !authenticator
+            );
         }
     }
 
@@ -293,14 +276,14 @@ mod tests {
             let public = [key.public_key()];
             let made = authorize(&key, Some(&server.public_key()), id(b"id"), b"signed").unwrap();
             let bytes = made.as_authorization().as_bytes();
-            assert!(!verify(&Authorization::None, id(b"id"), &[b"signed"], &public, Some(&server)));
+            assert!(!verify(&Authorization::None, id(b"id"), &[b"signed"], &public, Some(&server), &Decoy::TEST));
             // Ed448 in an unoptimised build is slow: a sample of its bits.
             let step = if bytes.len() == ED448_SIGNATURE_LENGTH { 37 } else { 1 };
             for bit in (0..bytes.len() * 8).step_by(step) {
                 let mut flipped = bytes.to_vec();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 let flipped = Authorization::from_bytes(&flipped).unwrap();
-                assert!(!verify(&flipped, id(b"id"), &[b"signed"], &public, Some(&server)), "bit {bit}");
+                assert!(!verify(&flipped, id(b"id"), &[b"signed"], &public, Some(&server), &Decoy::TEST), "bit {bit}");
             }
         }
     }
@@ -316,7 +299,8 @@ mod tests {
             id(b"id"),
             &[b"signed"],
             &[AuthorizationKey::X25519(weak)],
-            Some(&server)
+            Some(&server),
+            &Decoy::TEST
         ));
         let key = AuthorizationSecretKey::generate_x25519(&mut random(6));
         assert_eq!(authorize(&key, Some(&weak), id(b"id"), b"signed"), Err(Error::WeakKey));
@@ -328,36 +312,13 @@ mod tests {
         let mut signature = [0; 64];
         signature[0] = 1;
         let keys = [AuthorizationKey::Ed25519(Ed25519PublicKey(neutral))];
-        assert!(!verify(&Authorization::Ed25519(&signature), id(b"id"), &[b"signed"], &keys, Some(&server)));
-    }
-
-    #[test]
-    fn the_work_does_not_depend_on_the_entity() {
-        let counted = core::cell::Cell::new(0);
-        let check = |_: &u8| {
-            counted.set(counted.get() + 1);
-            false
-        };
-        for (keys, expected) in [(&[][..], 1), (&[1][..], 1), (&[1, 2, 3][..], 3)] {
-            counted.set(0);
-            assert!(!any(keys.iter(), &0, check));
-            assert_eq!(counted.get(), expected);
-        }
-        // All are tried after one fits.
-        assert!(any([1, 2, 3].iter(), &0, |key| {
-            counted.set(counted.get() + 1);
-            *key == 1
-        }));
-        assert_eq!(counted.get(), 6);
-        // The dummy never counts as a fitting key.
-        assert!(!any([].iter(), &0, |_| true));
-    }
-
-    #[test]
-    fn dummies_are_usable_keys() {
-        assert!(ed25519_dalek::VerifyingKey::from_bytes(&DUMMY_ED25519.0).is_ok_and(|key| !key.is_weak()));
-        #[cfg(feature = "ed448")]
-        assert!(ed448_goldilocks::VerifyingKey::from_bytes(&DUMMY_ED448.0).is_ok());
-        assert!(X25519SecretKey::generate(&mut random(7)).diffie_hellman(&DUMMY_X25519).is_ok());
+        assert!(!verify(
+            &Authorization::Ed25519(&signature),
+            id(b"id"),
+            &[b"signed"],
+            &keys,
+            Some(&server),
+            &Decoy::TEST
+        ));
     }
 }

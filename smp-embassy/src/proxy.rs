@@ -169,7 +169,7 @@ impl Forward {
 mod tests {
     use std::vec::Vec;
 
-    use smp_crypto::authorization::verify;
+    use smp_crypto::authorization::{Decoy, verify};
     use smp_crypto::key::AuthorizationKey;
     use smp_crypto::routing::PADDED_LENGTH;
     use smp_proto::smp::Command;
@@ -215,7 +215,8 @@ mod tests {
             let mut authorized = std::vec![0; 17_000];
             let mut writer = Writer::new(&mut authorized);
             read.write_authorized(&mut writer, session.session_id()).unwrap();
-            assert!(verify(&read.authorization, correlation, &[writer.written()], [key], Some(&self.0)));
+            let decoy = Decoy::generate(&mut random(9));
+            assert!(verify(&read.authorization, correlation, &[writer.written()], [key], Some(&self.0), &decoy));
             (read.command.to_vec(), self.seal(&layer, correlation.as_bytes(), &ENTITY, message))
         }
 

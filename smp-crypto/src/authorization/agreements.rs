@@ -7,7 +7,7 @@ use smp_proto::{
 };
 use subtle::ConstantTimeEq;
 
-use super::{DUMMY_X25519, agree, any, seal_hash, verify, x25519};
+use super::{DUMMY_X25519, Decoy, agree, any, seal_hash, verify, x25519};
 use crate::{hash, key::X25519SecretKey, secret_box::BoxKey};
 
 /// How many keys [`Agreements`] holds.
@@ -57,10 +57,11 @@ pub fn verify_again<'k>(
     authorized: &[&[u8]],
     keys: impl IntoIterator<Item = &'k AuthorizationKey>,
     session_key: &X25519SecretKey,
+    decoy: &Decoy,
     agreements: &mut Agreements,
 ) -> bool {
     let Authorization::Authenticator(authenticator) = authorization else {
-        return verify(authorization, correlation_id, authorized, keys, Some(session_key));
+        return verify(authorization, correlation_id, authorized, keys, Some(session_key), decoy);
     };
     let hash = hash::sha512(authorized);
     let mut fitting = None;
@@ -103,8 +104,8 @@ mod tests {
         let mut agreements = Agreements::default();
         let keys = [(); 2 * KEPT].map(|()| AuthorizationSecretKey::generate_x25519(random));
         let mut verify = |made: &Authorization<'_>, signed: &[u8], keys: &[AuthorizationKey]| {
-            let again = verify_again(made, id(b"id"), &[signed], keys, &server, &mut agreements);
-            assert_eq!(again, verify(made, id(b"id"), &[signed], keys, Some(&server)));
+            let again = verify_again(made, id(b"id"), &[signed], keys, &server, &Decoy::TEST, &mut agreements);
+            assert_eq!(again, verify(made, id(b"id"), &[signed], keys, Some(&server), &Decoy::TEST));
             again
         };
         for step in [1, 1, 3, 0] {
@@ -144,12 +145,12 @@ mod tests {
         let mut agreements = Agreements::default();
         let others = [other.public_key()];
         for (signed, keys) in [(&b"signed"[..], &others[..]), (b"signed", &[]), (b"Signed", &[key.public_key()])] {
-            assert!(!verify_again(&made, id(b"id"), &[signed], keys, &server, &mut agreements));
+            assert!(!verify_again(&made, id(b"id"), &[signed], keys, &server, &Decoy::TEST, &mut agreements));
             assert_eq!(agreements.kept.iter().flatten().count(), 0);
         }
         let both = [other.public_key(), key.public_key()];
         for _ in 0..3 {
-            assert!(verify_again(&made, id(b"id"), &[b"signed"], &both, &server, &mut agreements));
+            assert!(verify_again(&made, id(b"id"), &[b"signed"], &both, &server, &Decoy::TEST, &mut agreements));
             assert_eq!(agreements.kept.iter().flatten().count(), 1);
         }
         let AuthorizationKey::X25519(key) = key.public_key() else { panic!("generated as one") };

@@ -101,6 +101,7 @@ mod tests {
         let random = &mut random(1);
         let relay = X25519SecretKey::from_bytes(&[9; 32]);
         let relay_key = relay.public_key();
+        let decoy = authorization::Decoy::generate(random);
         let keys = [CommandKey::generate_ed25519(random).unwrap(), CommandKey::generate_x25519(random).unwrap()];
         for version in 6..=20 {
             for key in &keys {
@@ -119,7 +120,14 @@ mod tests {
                 let public = [key.public_key()];
                 let correlation = CorrelationId::from_array(&CORRELATION);
                 let written = [writer.written()];
-                assert!(authorization::verify(&read.authorization, correlation, &written, &public, Some(&relay)));
+                assert!(authorization::verify(
+                    &read.authorization,
+                    correlation,
+                    &written,
+                    &public,
+                    Some(&relay),
+                    &decoy
+                ));
             }
             let plain = encode(version, None, None, 300).unwrap();
             let session_id = SessionId::new(&SESSION).unwrap();

@@ -101,7 +101,7 @@ impl fmt::Debug for CommandKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use smp_crypto::authorization::verify;
+    use smp_crypto::authorization::{Decoy, verify};
     use smp_crypto::key::X25519SecretKey;
 
     const ID: CorrelationId<'static> = CorrelationId::from_array(&[7; 24]);
@@ -109,6 +109,7 @@ mod tests {
     #[test]
     fn every_session_gets_an_agreement_of_its_own() {
         let random = &mut rand::rng();
+        let decoy = Decoy::generate(random);
         let key = CommandKey::generate(SmpVersion::MAX);
         for _ in 0..3 {
             let session = X25519SecretKey::generate(random);
@@ -116,13 +117,14 @@ mod tests {
             for message in [&b"first"[..], b"second"] {
                 let made = key.authorize(Some(&server_key), ID, message).unwrap();
                 let made = made.as_authorization();
-                assert!(verify(&made, ID, &[message], &[key.public()], Some(&session)));
+                assert!(verify(&made, ID, &[message], &[key.public()], Some(&session), &decoy));
                 assert!(!verify(
                     &made,
                     CorrelationId::from_array(&[8; 24]),
                     &[message],
                     &[key.public()],
-                    Some(&session)
+                    Some(&session),
+                    &decoy
                 ));
             }
         }
@@ -135,7 +137,14 @@ mod tests {
         let signing = CommandKey::generate(SmpVersion::MIN);
         assert!(matches!(signing.public(), AuthorizationKey::Ed25519(_)));
         let made = signing.authorize(None, ID, b"m").unwrap();
-        assert!(verify(&made.as_authorization(), ID, &[b"m"], &[signing.public()], None));
+        assert!(verify(
+            &made.as_authorization(),
+            ID,
+            &[b"m"],
+            &[signing.public()],
+            None,
+            &Decoy::generate(&mut rand::rng())
+        ));
     }
 
     #[test]

@@ -2,10 +2,15 @@
 //!
 //! All entries of a block pass through here before any is executed, so that none of them sees what another one changes.
 
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
+mod timing;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use smp_crypto::authorization::{Agreements, verify, verify_again};
+use smp_crypto::authorization::{Agreements, Decoy, verify, verify_again};
 use smp_crypto::key::{Verify, X25519SecretKey};
 use smp_crypto::session::SessionService;
 use smp_proto::id::{EntityId, SessionId};
@@ -18,7 +23,7 @@ use smp_proto::wire::Reader;
 
 use super::reply::{Body, Reply, ShortBytes};
 use super::stats::Stats;
-use super::store::{Id, QueueMode, QueueRecord, Side, Store, StoreError};
+use super::store::{LookedUp, QueueMode, QueueRecord, Side, Store, StoreError};
 
 /// A command with everything that is needed to execute it.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub(super) struct Terms<'s> {
     pub(super) session_id: SessionId<'s>,
     /// The relay's session key, which authenticators are made for; none below version 7.
     pub(super) session_key: Option<&'s X25519SecretKey>,
+    /// What stands in for the keys that entities do not have.
+    pub(super) decoy: &'s Decoy,
     /// What it and the client's keys agree on; none for commands through a proxy, which are of many clients.
     pub(super) agreements: Option<&'s Kept>,
     /// The commands come through a proxy, which only some may.
@@ -74,7 +81,11 @@ impl Terms<'_> {
             return Err(SmpError::Command(CommandError::Prohibited));
         }
         self.check_service(transmission, &command)?;
-        let record = self.authorize_entity(store, transmission, &command).inspect_err(|error| {
+        let mut looked_up = None;
+        let record = self.authorize_entity(store, transmission, &command, &mut looked_up).inspect_err(|error| {
+            if let (SmpError::Auth, Some(looked_up)) = (error, &looked_up) {
+                store.look_up_opposite(looked_up);
+            }
             self.stats.refused(&command, error);
         })?;
         Ok(Authorized {
@@ -132,7 +143,9 @@ impl Terms<'_> {
         store: &Store,
         transmission: &Transmission<'_>,
         command: &Command<'_>,
+        looked_up: &mut Option<LookedUp>,
     ) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
+        let mut look_up = |side| look_up(store, side, transmission.entity_id, looked_up);
         match command {
             Command::Ping
             | Command::ResolveName(_)
@@ -155,19 +168,19 @@ impl Terms<'_> {
             | Command::SetLink(_)
             | Command::DeleteLink
             | Command::QueueInfo => {
-                let record = look_up(transmission.entity_id, |id| store.queue_by_recipient(id))?;
+                let record = look_up(None)?;
                 let keys = record.iter().flat_map(|record| record.recipient_keys.iter());
                 let frequent = matches!(command, Command::Acknowledge(_));
                 self.verify_with(transmission, keys, self.agreements.filter(|_| frequent))?;
                 unblocked(record, matches!(command, Command::Suspend | Command::Delete))
             }
             Command::SecureBySender(key) => {
-                let record = look_up(transmission.entity_id, |id| store.queue_by_sender(id))?;
+                let record = look_up(Some(Side::Sender))?;
                 self.verify_new_key(transmission, record.as_deref(), key)?;
                 unblocked(record, false)
             }
             Command::Send(_) => {
-                let record = look_up(transmission.entity_id, |id| store.queue_by_sender(id))?;
+                let record = look_up(Some(Side::Sender))?;
                 let key = record.as_ref().and_then(|record| record.sender_key);
                 let open = record.is_some() && key.is_none();
                 if transmission.authorization.is_some() || !open {
@@ -180,19 +193,19 @@ impl Terms<'_> {
                 Ok(None)
             }
             Command::SubscribeNotifications => {
-                let record = look_up(transmission.entity_id, |id| store.queue_by_side(Side::Notifier, id))?;
+                let record = look_up(Some(Side::Notifier))?;
                 let key = record.as_ref().and_then(|record| record.notifier.as_ref()).map(|notifier| &notifier.key);
                 self.verify(transmission, key)?;
                 // Blocked queues have their notifier all the same.
                 Ok(record)
             }
             Command::SecureByLink(key) => {
-                let record = look_up(transmission.entity_id, |id| store.queue_by_side(Side::Link, id))?;
+                let record = look_up(Some(Side::Link))?;
                 self.verify_new_key(transmission, record.as_deref(), key)?;
                 unblocked(record, false)
             }
             Command::GetLink => {
-                let record = look_up(transmission.entity_id, |id| store.queue_by_side(Side::Link, id))?;
+                let record = look_up(Some(Side::Link))?;
                 // No signature is involved, so there is none to spend time on either.
                 let record = record.filter(|record| record.is_open_to_all()).ok_or(SmpError::Auth)?;
                 unblocked(Some(record), false)
@@ -241,23 +254,30 @@ impl Terms<'_> {
             (Some(agreements), Some(session_key)) => {
                 let mut agreements = agreements.lock();
                 let agreements = agreements.get_or_insert_default();
-                verify_again(authorization, correlation_id, &authorized, keys, session_key, agreements)
+                verify_again(authorization, correlation_id, &authorized, keys, session_key, self.decoy, agreements)
             }
-            (_, session_key) => verify(authorization, correlation_id, &authorized, keys, session_key),
+            (_, session_key) => verify(authorization, correlation_id, &authorized, keys, session_key, self.decoy),
         };
         if verified { Ok(()) } else { Err(SmpError::Auth) }
     }
 }
 
-/// Reads the record of an entity; ids of another length name nothing.
+/// Reads the record of an entity by its id on a side, the recipient's where none is given; ids of another length name
+/// nothing.
 fn look_up(
+    store: &Store,
+    side: Option<Side>,
     entity: EntityId<'_>,
-    read: impl FnOnce(&Id) -> Result<Option<Arc<QueueRecord>>, StoreError>,
+    looked_up: &mut Option<LookedUp>,
 ) -> Result<Option<Arc<QueueRecord>>, SmpError<'static>> {
-    match entity.to_array() {
-        Some(id) => read(&id).map_err(|error| store_error(&error)),
-        None => Ok(None),
-    }
+    let Some(id) = entity.to_array() else { return Ok(None) };
+    let found = match side {
+        None => store.queue_by_recipient(&id),
+        Some(side) => store.queue_by_side(side, &id),
+    };
+    let found = found.map_err(|error| store_error(&error))?;
+    *looked_up = Some(LookedUp { side, id, found: found.is_some() });
+    Ok(found)
 }
 
 /// A blocked queue refuses most commands (wire reference, section 7.3).

@@ -48,6 +48,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
+use smp_crypto::authorization::Decoy;
 use smp_proto::version::{SmpVersion, VersionRange};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -96,6 +97,7 @@ pub struct Relay {
     resolver: RwLock<Option<Arc<Resolver>>>,
     site: OnceLock<Site>,
     stats: Stats,
+    decoy: Decoy,
     started: Instant,
     clock: Mutex<Clock>,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
@@ -198,6 +200,7 @@ impl Relay {
             resolver: RwLock::new(resolver),
             site: OnceLock::new(),
             stats: Stats::default(),
+            decoy: Decoy::generate(&mut rand::rng()),
             started: Instant::now(),
             clock: Mutex::new(Clock::new(seconds_now())),
             peers: Mutex::default(),

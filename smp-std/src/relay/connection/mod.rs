@@ -343,6 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             version: self.session.context.version(),
             session_id: self.session.context.session_id(),
             session_key: self.session.context.own_secret_key(),
+            decoy: &self.relay.decoy,
             agreements: Some(&self.agreements),
             is_forwarded: false,
             stats: &self.relay.stats,

@@ -56,7 +56,7 @@ pub use commit::CommitObserver;
 pub use counts::Counts;
 pub use error::StoreError;
 pub use expiry::Expiry;
-pub use front::{Store, StoreOptions};
+pub use front::{LookedUp, Store, StoreOptions};
 pub use import::{ImportStep, Imported, QueueChange};
 pub use link_data::LinkData;
 pub use memory::MemoryBackend;

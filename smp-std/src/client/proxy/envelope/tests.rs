@@ -1,5 +1,5 @@
 use super::*;
-use smp_crypto::authorization::verify;
+use smp_crypto::authorization::{Decoy, verify};
 use smp_crypto::routing::PADDED_LENGTH;
 use smp_proto::id::EntityId;
 use smp_proto::smp::SmpError;
@@ -82,7 +82,14 @@ fn the_relay_finds_the_command_authorized_for_the_inner_session() {
             inner.write_authorized(&mut writer, session_id).unwrap();
             let id = CorrelationId::from_array(&sealed.correlation_id);
             let keys = [key.public()];
-            assert!(verify(&inner.authorization, id, &[writer.written()], &keys, Some(&relay.secret)));
+            assert!(verify(
+                &inner.authorization,
+                id,
+                &[writer.written()],
+                &keys,
+                Some(&relay.secret),
+                &Decoy::generate(&mut rand::rng())
+            ));
         }
     }
 }

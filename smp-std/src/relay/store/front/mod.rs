@@ -2,6 +2,7 @@
 
 mod backup;
 mod blocking;
+mod decoys;
 mod links;
 mod messages;
 mod notifier;
@@ -17,6 +18,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
+pub use self::decoys::LookedUp;
+
+use self::decoys::Decoys;
 use super::StoreError;
 use super::backend::Backend;
 use super::commit::{self, BatchLimits, CommitObserver, Request, Shared};
@@ -71,6 +75,7 @@ pub(super) struct Inner {
     requests: mpsc::Sender<Request>,
     thread: Mutex<Option<JoinHandle<()>>>,
     budget: u32,
+    decoys: Decoys,
 }
 
 impl Store {
@@ -103,7 +108,8 @@ impl Store {
             move || commit::run(backend.as_ref(), &receiver, &shared, limits, observer.as_deref())
         })?;
         let thread = Mutex::new(Some(thread));
-        let inner = Inner { backend, shared, requests: sender, thread, budget: options.budget.get() };
+        let inner =
+            Inner { backend, shared, requests: sender, thread, budget: options.budget.get(), decoys: Decoys::new() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
