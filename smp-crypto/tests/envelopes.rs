@@ -168,7 +168,14 @@ fn forward(case: &Value) {
         let made = authorize(&key, Some(&relay.public_key()), client_id, &signed).unwrap();
         assert_eq!(made.as_authorization(), Authorization::from_bytes(&authorization).unwrap());
         let keys = [key.public_key()];
-        assert!(verify_authorization(&made.as_authorization(), client_id, &[&signed], &keys, Some(&relay)));
+        assert!(verify_authorization(
+            &made.as_authorization(),
+            client_id,
+            &[&signed],
+            &keys,
+            Some(&relay),
+            &common::decoy()
+        ));
     }
 
     let command_secret = agree(case, "command", "relay_session");

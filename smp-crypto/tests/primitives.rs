@@ -274,7 +274,14 @@ fn authenticator(case: &Value) {
     let key = AuthorizationSecretKey::X25519(key);
     let made = authorization::authorize(&key, Some(&server.public_key()), id, &message).unwrap();
     assert_eq!(made.as_authorization().as_bytes(), bytes(case, "authenticator"));
-    assert!(authorization::verify(&made.as_authorization(), id, &[&message], &registered, Some(&server)));
+    assert!(authorization::verify(
+        &made.as_authorization(),
+        id,
+        &[&message],
+        &registered,
+        Some(&server),
+        &common::decoy()
+    ));
 }
 
 fn link_key(case: &Value) {

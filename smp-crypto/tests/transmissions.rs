@@ -5,10 +5,9 @@
 mod common;
 
 use common::{array, bytes, for_each_case, text};
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde_json::Value;
 use smp_crypto::{
-    authorization::{Decoy, authorize, sign_service, verify, verify_service},
+    authorization::{authorize, sign_service, verify, verify_service},
     key::{AuthorizationKey, AuthorizationSecretKey, Ed25519PublicKey, Ed25519SecretKey, X25519SecretKey},
 };
 use smp_proto::{id::CorrelationId, transport::Authorization};
@@ -70,7 +69,7 @@ fn transmission(case: &Value) {
 
     let authorization = Authorization::from_bytes(&authorization).unwrap();
     let keys = [key.public_key()];
-    let decoy = Decoy::generate(&mut ChaCha20Rng::seed_from_u64(1));
+    let decoy = common::decoy();
     let (head, tail) = authorized.split_at(authorized.len() / 3);
     for parts in [&[&authorized[..]][..], &[head, tail]] {
         assert!(verify(&authorization, id, parts, &keys, server.as_ref(), &decoy));

@@ -1,7 +1,14 @@
 //! Reads known-answer cases: those of the crate, then those of the folder named by `SMP_VECTORS`.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde_json::Value;
+use smp_crypto::authorization::Decoy;
+
+/// A relay's.
+pub fn decoy() -> Decoy {
+    Decoy::generate(&mut ChaCha20Rng::seed_from_u64(1))
+}
 
 /// Calls `run` with every case of the files of this name. A panic inside tells which case it was.
 pub fn for_each_case(name: &str, mut run: impl FnMut(&Value)) {

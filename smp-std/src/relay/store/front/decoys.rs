@@ -15,13 +15,13 @@ const DECOYS: usize = 64;
 
 /// A look-up of a queue, and what came of it.
 #[derive(Clone, Copy)]
-pub struct LookedUp {
+pub(crate) struct LookedUp {
     /// The side that has the id; the recipient's where there is none.
-    pub side: Option<Side>,
+    pub(crate) side: Option<Side>,
     /// What was asked for.
-    pub id: Id,
+    pub(crate) id: Id,
     /// Whether there is such a queue.
-    pub found: bool,
+    pub(crate) found: bool,
 }
 
 impl std::fmt::Debug for LookedUp {
@@ -55,7 +55,7 @@ impl Store {
     /// Does what would have been done had a look-up found the opposite, so that both together cost the same whether or not
     /// there is such a queue: looks up an id that nothing has, or a queue that is there. For refusals: what is granted may
     /// tell by its time that it was found. A failure of the store is not told here.
-    pub fn look_up_opposite(&self, looked_up: &LookedUp) {
+    pub(crate) fn look_up_opposite(&self, looked_up: &LookedUp) {
         let Ok(backend) = self.inner.readable() else { return };
         let _ = if looked_up.found {
             let absent = self.inner.decoys.absent(&looked_up.id);

@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
-pub use self::decoys::LookedUp;
+pub(crate) use self::decoys::LookedUp;
 
 use self::decoys::Decoys;
 use super::StoreError;
