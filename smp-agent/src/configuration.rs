@@ -58,6 +58,9 @@ pub struct Configuration {
     /// How long a request to an address can be accepted or rejected before it is forgotten, and an invitation that was
     /// read be joined, in milliseconds.
     pub request_expiry: u64,
+    /// Of how many requests to one address, the last ones, those that wait are kept. An earlier one is forgotten without a
+    /// word, as one is that is too old; without this a stranger could fill the storage.
+    pub requests_kept: u32,
     /// Time between two cleanups, in milliseconds; the first comes after a tenth of it. Each looks at a part of what is
     /// stored.
     pub cleanup_interval: u64,
@@ -99,6 +102,7 @@ impl Default for Configuration {
             retention: 21 * DAY,
             remembered_messages: 262_144,
             request_expiry: 180 * DAY,
+            requests_kept: 1_000,
             cleanup_interval: 5 * MINUTE,
             deletion_attempts: 10,
             unused_queue_expiry: 7 * DAY,

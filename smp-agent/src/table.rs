@@ -41,10 +41,14 @@ pub(crate) enum Table {
     Resynchronization = 15,
     /// Messages that wait for earlier ones of other queues.
     Held = 16,
+    /// How many requests came to an address.
+    RequestCount = 17,
+    /// Which requests came last.
+    LastRequest = 18,
 }
 
 /// Tables whose records belong to a connection, which its id in their keys says, but for the connection's own.
-pub(crate) const OF_CONNECTIONS: [Table; 10] = [
+pub(crate) const OF_CONNECTIONS: [Table; 12] = [
     Table::Delivery,
     Table::Outgoing,
     Table::Sent,
@@ -54,6 +58,8 @@ pub(crate) const OF_CONNECTIONS: [Table; 10] = [
     Table::Agreement,
     Table::Resynchronization,
     Table::Held,
+    Table::RequestCount,
+    Table::LastRequest,
     Table::Ratchet,
 ];
 
@@ -145,6 +151,15 @@ impl Key {
 
     pub(crate) fn invitation(invitation: InvitationId) -> Self {
         Self::new(Table::Invitation).with(invitation.as_bytes())
+    }
+
+    pub(crate) fn request_count(address: ConnectionId) -> Self {
+        Self::of(Table::RequestCount, address)
+    }
+
+    /// One of the last requests to an address, by its number among them.
+    pub(crate) fn last_request(address: ConnectionId, number: u32) -> Self {
+        Self::of(Table::LastRequest, address).with(&number.to_be_bytes())
     }
 
     /// A one-time link at a relay with this fingerprint.

@@ -266,7 +266,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(queues)
     }
 
-    /// A request that came to an address, kept until it is accepted or rejected.
+    /// A request that came to an address, kept until it is accepted or rejected, or too many have come after it.
     pub(super) fn keep_invitation(
         &mut self,
         user: UserId,
@@ -276,6 +276,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let id = InvitationId::generate(&mut self.random);
         let record = Invitation { user, address, request, created: self.now };
         self.transaction.put(&Key::invitation(id), &record)?;
+        let count = self.transaction.get::<u32>(&Key::request_count(address))?.unwrap_or(0);
+        let place = Key::last_request(address, count.checked_rem(self.configuration.requests_kept).unwrap_or(0));
+        if let Some(earlier) = self.transaction.get::<InvitationId>(&place)? {
+            self.transaction.delete(&Key::invitation(earlier));
+        }
+        self.transaction.put(&place, &id)?;
+        self.transaction.put(&Key::request_count(address), &count.wrapping_add(1))?;
         Ok(id)
     }
 

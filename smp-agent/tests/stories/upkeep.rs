@@ -110,6 +110,46 @@ fn requests_that_nobody_answers_are_forgotten() {
     assert_eq!(refused, Err(Refusal::NoInvitation));
 }
 
+#[test]
+fn no_more_requests_are_kept_than_the_last_ones() {
+    let mut world = two_parties(3, |party, setup| {
+        if party == A {
+            setup.manners = by_hand();
+            setup.configuration.requests_kept = 3;
+        }
+        setup.manners.expects_failures = true;
+    });
+    let (address, links) = world.address(A, None::<LinkRequest>);
+    let mut requests = Vec::new();
+    for number in 1..=8 {
+        world.join(B, &links.full, ConnectionOptions::default());
+        let came = |world: &World| -> Vec<_> {
+            let kinds = world.parties[A].app.kinds();
+            kinds
+                .filter_map(
+                    |kind| if let EventKind::Request { invitation, .. } = kind { Some(*invitation) } else { None },
+                )
+                .collect()
+        };
+        world.run_until(|world| came(world).len() == number);
+        requests = came(&world);
+        assert_eq!(table(&world, A, INVITATIONS).0, number.min(3));
+    }
+    assert_eq!(world.try_command(A, Command::Reject { invitation: requests[4] }), Err(Refusal::NoInvitation));
+    for waiting in [5, 6, 7] {
+        let accept =
+            Command::Accept { invitation: requests[waiting], info: Vec::new(), options: ConnectionOptions::default() };
+        world.command(A, accept);
+    }
+    assert_eq!(table(&world, A, INVITATIONS).0, 0);
+    // With the address goes what was remembered of them.
+    let remembered = |world: &World| [17, 18].map(|number| table(world, A, number).0);
+    assert_eq!(remembered(&world), [1, 3]);
+    world.command(A, Command::Delete { connection: address, deliver_first: false });
+    world.run_until_quiet();
+    assert_eq!(remembered(&world), [0, 0]);
+}
+
 /// Messages that were given up, and why.
 fn given_up(world: &World, pair: Pair, side: usize) -> Vec<(usize, DeliveryProblem)> {
     let told = world.parties[side].app.of(pair.connections[side]).filter_map(|kind| match kind {
