@@ -17,7 +17,9 @@ mod pi;
 mod process;
 mod ratchet_seeds;
 mod relay_seeds;
+mod release;
 mod route;
+mod sbom;
 mod seeds;
 mod size;
 mod steps;
@@ -43,6 +45,11 @@ The project's chores.
   cargo xtask locks                        brings all other lock files in line with Cargo.lock
   cargo xtask api [--bless]                the public interface of each library crate against docs/api, or writes that anew
   cargo xtask advisories [--offline]       known holes of what all lock files hold: cargo-deny and RustSec's list of them
+  cargo xtask release [--target TRIPLE]    the relay and smp to hand out, with their sums and bills of materials, in
+                                           target/dist/files
+  cargo xtask reproduce [--target TRIPLE]  builds the last commit twice, in different folders, and compares; minutes
+  cargo xtask sbom [--target TRIPLE] [FOLDER]
+                                           what is in the relay, in smp and in firmware, in CycloneDX's form
   cargo xtask size [--json] [--panics] [--update]
                                            what the firmware costs, against its limits and examples/qemu-mps2-an386/
                                            size.json, which --update rewrites; --panics lists what in it can panic
@@ -92,6 +99,9 @@ fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
         "test" => steps::test(&Workspace::find()?, console, arguments),
         "fuzz" => fuzz::chore(&Workspace::find()?, console, arguments),
         "api" => api::chore(&Workspace::find()?, arguments),
+        "sbom" => sbom::chore(&Workspace::find()?, arguments),
+        "release" => release::chore(&Workspace::find()?, arguments),
+        "reproduce" => release::reproduce(&Workspace::find()?, arguments),
         "size" => size::chore(&Workspace::find()?, arguments),
         "seeds" => seeds::make(&Workspace::find()?),
         "pi" => pi::chore(&Workspace::find()?, arguments),

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::process::{Failure, Run};
+use crate::release;
 use crate::route::{Route, Target};
 use crate::workspace::Workspace;
 
@@ -48,6 +49,11 @@ impl Outside {
     /// The path of one of its files from the root.
     pub(crate) fn file(self, name: &str) -> String {
         format!("{}/{name}", self.folder)
+    }
+
+    /// What its manifest calls it, but for the fuzzers.
+    pub(crate) fn name(self) -> &'static str {
+        self.folder.rsplit('/').next().unwrap_or(self.folder)
     }
 
     /// A cargo command in its folder, so that its own configuration counts.
@@ -95,14 +101,8 @@ impl Outside {
 /// Panics name source files, and their names are in flash: without the folders of this computer they take as much, and the
 /// same, on every one.
 fn short_paths(workspace: &Workspace, target: Target) -> String {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cargo = variable("CARGO_HOME").or_else(|| Some(variable("HOME")?.join(".cargo"))).unwrap_or_default();
-    let registry = cargo.join("registry/src");
-    // One folder for each registry. The last flag that fits a path counts.
-    let folders = std::fs::read_dir(&registry).into_iter().flatten().flatten().map(|folder| folder.path());
-    let mut folders: Vec<PathBuf> = folders.collect();
-    folders.sort();
-    let all = [registry].into_iter().chain(folders).chain([workspace.root.clone()]);
+    let all = release::cargo_home().map(|home| release::sources(&home)).unwrap_or_default();
+    let all = all.into_iter().chain([workspace.root.clone()]);
     let flags: Vec<String> = all.map(|folder| format!("'--remap-path-prefix={}/='", folder.display())).collect();
     // Joins the flags that the package's own configuration has for the target.
     let name = format!("target.'{}'.rustflags", target.triple());

@@ -45,13 +45,14 @@ fn manifests(workspace: &Workspace) -> impl Iterator<Item = String> {
     std::iter::once("Cargo.toml".to_owned()).chain(outside::all(workspace).map(|package| package.file("Cargo.toml")))
 }
 
-fn read(workspace: &Workspace, file: &str) -> Result<String, Failure> {
+/// A file, by its path from the root.
+pub(crate) fn read(workspace: &Workspace, file: &str) -> Result<String, Failure> {
     std::fs::read_to_string(workspace.root.join(file))
         .map_err(|error| Failure::because(&format!("reading {file}"), error))
 }
 
 /// What cargo says of every package in a lock file, whatever the platform and the features.
-fn metadata(workspace: &Workspace, manifest: &str) -> Result<Vec<Value>, Failure> {
+pub(crate) fn metadata(workspace: &Workspace, manifest: &str) -> Result<Vec<Value>, Failure> {
     let run = workspace.cargo().args(["metadata", "--format-version=1", "--locked", "--all-features"]);
     let said = run.args(["--manifest-path", manifest]).output()?;
     let mut said: Value =
