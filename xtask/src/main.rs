@@ -12,6 +12,7 @@ mod features;
 mod firmware;
 mod fuzz;
 mod locks;
+mod minimal;
 mod outside;
 mod pi;
 mod process;
@@ -45,6 +46,7 @@ The project's chores.
   cargo xtask locks                        brings all other lock files in line with Cargo.lock
   cargo xtask api [--bless]                the public interface of each library crate against docs/api, or writes that anew
   cargo xtask advisories [--offline]       known holes of what all lock files hold: cargo-deny and RustSec's list of them
+  cargo xtask minimal                      compiles the last commit with the oldest dependencies that it allows; minutes
   cargo xtask release [--target TRIPLE]    the relay and smp to hand out, with their sums and bills of materials, in
                                            target/dist/files
   cargo xtask reproduce [--target TRIPLE]  builds the last commit twice, in different folders, and compares; minutes
@@ -100,6 +102,7 @@ fn run(arguments: &[String], console: &Console) -> Result<(), Failure> {
         "fuzz" => fuzz::chore(&Workspace::find()?, console, arguments),
         "api" => api::chore(&Workspace::find()?, arguments),
         "sbom" => sbom::chore(&Workspace::find()?, arguments),
+        "minimal" => minimal::chore(&Workspace::find()?, arguments),
         "release" => release::chore(&Workspace::find()?, arguments),
         "reproduce" => release::reproduce(&Workspace::find()?, arguments),
         "size" => size::chore(&Workspace::find()?, arguments),
