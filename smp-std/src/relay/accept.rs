@@ -110,9 +110,11 @@ impl Relay {
         let greeter = Arc::clone(&self.greeter.read());
         let greeted = self.shake_hands(slot, Box::pin(self.greet(&greeter, tcp, web))).await;
         drop(greeter);
+        // What is held from here on is held for every idle connection: it is in boxes, or small.
         match greeted {
-            Some(Greeted::Browser(web, tls)) => self.serve_browser(&web, address, tls).await,
-            Some(Greeted::Client(tls, session)) => {
+            Some(Greeted::Browser(web, tls)) => Box::pin(self.serve_browser(&web, address, tls)).await,
+            Some(Greeted::Client(client)) => {
+                let (tls, session) = *client;
                 let (connection, introduced) = self.introduce(address, tls, session);
                 connection.serve().await;
                 drop(introduced);
@@ -128,7 +130,7 @@ impl Relay {
         address: IpAddr,
         tls: TlsStream<S>,
         session: Session,
-    ) -> (Connection<S>, Introduced) {
+    ) -> (Box<Connection<S>>, Introduced) {
         self.stats.connections.established.one();
         let peer = Arc::new(Peer::default());
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
@@ -142,7 +144,7 @@ impl Relay {
         let service = session.context.service().and_then(|service| service.id().to_array());
         let connected = service.map(|id| Connected::new(&self.hub, id));
         let introduced = Introduced { relay: Arc::clone(self), number, _service: connected };
-        (Connection::new(Arc::clone(self), peer, address, tls, session), introduced)
+        (Box::new(Connection::new(Arc::clone(self), peer, address, tls, session)), introduced)
     }
 }
 
@@ -156,5 +158,23 @@ struct Introduced {
 impl Drop for Introduced {
     fn drop(&mut self) {
         self.relay.peers.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The task of a connection lives as long as the connection does: what a handshake, a browser or a command needs has
+    /// to be in a box that goes when it is done.
+    #[test]
+    fn an_idle_connection_holds_little() {
+        fn size<R>(
+            _: impl FnOnce(Arc<Relay>, TcpStream, IpAddr, Option<Arc<Web>>, Admitted, HandshakeSlot) -> R,
+        ) -> usize {
+            size_of::<R>()
+        }
+        let bytes = size(Relay::connect) + size_of::<Connection<TcpStream>>();
+        assert!(bytes <= 3072, "{bytes}");
     }
 }

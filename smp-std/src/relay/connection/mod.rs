@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Serves the client until it leaves, is asked to leave, or fails.
-    pub(super) async fn serve(mut self) {
+    pub(super) async fn serve(mut self: Box<Self>) {
         let result = self.run().await;
         if let Err(error) = result {
             tracing::debug!(%error, "a connection ended");
@@ -155,7 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.take_events();
             match self.wait().await? {
-                Wake::Read => self.read().await?,
+                // Boxed: what commands need while they are carried out is three times what a connection needs.
+                Wake::Read => Box::pin(self.read()).await?,
                 Wake::Write => self.write().await?,
                 Wake::Progress => {}
                 Wake::TimedOut => return Err(NetError::TimedOut),

@@ -24,10 +24,9 @@ pub(in crate::relay) struct Site {
 }
 
 /// Who came to a port of the relay, after the handshakes.
-#[allow(clippy::large_enum_variant, reason = "it lives for a moment, and nearly all are clients")]
 pub(in crate::relay) enum Greeted {
     /// A client of SMP.
-    Client(TlsStream, Session),
+    Client(Box<(TlsStream, Session)>),
     /// A browser.
     Browser(Arc<Web>, Box<server::TlsStream<TcpStream>>),
 }
@@ -94,7 +93,7 @@ impl Relay {
                 }
             },
         };
-        self.greet_client(greeter, tcp, received).await.map(|(tls, session)| Greeted::Client(tls, session))
+        self.greet_client(greeter, tcp, received).await.map(|client| Greeted::Client(Box::new(client)))
     }
 
     /// Does the handshakes of an SMP client, of which `received` has been read already.
