@@ -4,6 +4,7 @@
 //! does not keep its promise, which is how the fuzzer learns of it.
 
 pub mod agent;
+pub mod foreign;
 #[allow(dead_code, reason = "only a part of it is needed here")]
 #[path = "../../smp-std/tests/histories/history.rs"]
 mod history;
@@ -20,6 +21,7 @@ pub mod ratchet;
 pub mod relay;
 #[path = "../../smp-tls/tests/server/mod.rs"]
 pub mod server;
+pub mod session;
 pub mod tls;
 
 use std::fmt::Display;

@@ -127,3 +127,28 @@ fn stories(start: Script) -> Vec<Script> {
             .deed(2, &[SEND, 0]),
     ]
 }
+
+/// Seeds of the target `session`, as `fuzz/src/session` reads them: the side, the versions, how a hello is changed, and
+/// blocks.
+pub(crate) fn sessions() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for versions in [[0, 0], [0, 9], [9, 0], [14, 0], [0, 14], [1, 10]] {
+        // A client: two PINGs, nonsense, a part of a block, the same again; read in between.
+        let hello = [&[0, 0][..], &versions, &[0, 0]].concat();
+        all.push([&hello[..], &[7 + 16, 2, 12, 3, 4, b'a', b'b', b'c', b'd', 0, 12 + 16, 31]].concat());
+        all.push([&hello[..], &[8 + 16, 3, 1, 2, 3, 0, 0, 12, 26, 11, 5, 1, 2, 3, 4, 5, 0, 14, 22, 255, 12]].concat());
+        // As many as a block holds, again and again, and never read.
+        all.push([&hello[..], &[22, 254].repeat(20)].concat());
+        // Changed hellos.
+        all.push([&[0, 0][..], &versions, &[0, 2, 3, 0, 1, 1, 22, 1, 12]].concat());
+        all.push([&[0, 3][..], &versions, &[1, 3, 4, 0, 6, 0, 20, 0, 24, 2, 12]].concat());
+        // A relay: it answers in order, answers something else, sends what nobody asked for, is silent, leaves.
+        let hello = [&[1][..], &versions, &[0]].concat();
+        let answers: Vec<u8> = (0..12).flat_map(|kind| [64, 0, kind, 0]).collect();
+        all.push([&hello[..], &[0, 11], &answers].concat());
+        all.push([&hello[..], &[0, 3, 4, 0, 4, 0, 12, 0, 9, 4, b'a', b'b', b'c', b'd', 32, 0, 0, 0, 13, 200]].concat());
+        all.push([&hello[..], &[7, 4, 1, 0, 2, b'x', 0, 10, 1, 1, 0, 13, 1, 14, 0, 1, 64, 1, 1, 0, 15]].concat());
+        all.push([&[1][..], &versions, &[2, 3, 0, 2, 1, 0, 0, 64, 0, 0, 0]].concat());
+    }
+    all
+}

@@ -41,13 +41,16 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
     seeds.insert("agent_relay", agent::relay());
     seeds.insert("flash_store", flash());
     seeds.insert("relay", relay::make());
+    seeds.insert("session", relay::sessions());
+    seeds.insert("foreign_store", foreign(&workspace.root.join("smp-std/tests/samples"))?);
     seeds.insert("tls_client", tls());
     seeds.insert("ratchet_decrypt", ratchet::messages());
     seeds.insert("ratchet_stored", ratchet::stored());
     seeds.entry("ratchet_message").or_default().extend(ratchet::headers());
     seeds.insert("curve25519", curve());
     for (target, mut all) in seeds {
-        all.retain(|seed| seed.len() <= LONGEST);
+        let longest = if target == "foreign_store" { 4 * LONGEST } else { LONGEST };
+        all.retain(|seed| seed.len() <= longest);
         all.sort();
         all.dedup();
         let step = all.len().div_ceil(PER_TARGET).max(1);
@@ -62,6 +65,33 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         println!("{target}: {} of {} values", chosen.len(), all.len());
     }
     Ok(())
+}
+
+/// Stores of the reference with one queue each: see `fuzz/src/foreign.rs`.
+fn foreign(samples: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut stores = vec![b"\0".to_vec(), b"\x02CREATE\nSECURE\0v1\0".to_vec()];
+    for (folder, journal) in [("memory", 0), ("journal", 1)] {
+        let read = |name: &str| fs::read_to_string(samples.join(folder).join("var").join(name)).unwrap_or_default();
+        let (queues, messages) = (read("smp-server-store.log"), read("smp-server-messages.log"));
+        let notifications = read("smp-server-ntfs.log");
+        if queues.is_empty() {
+            return Err(Failure::new(format!("there is no store log in {}", samples.join(folder).display())));
+        }
+        let lines = |text: &str, words: &[&str]| -> String {
+            let wanted = |line: &&str| words.iter().any(|word| line.contains(word));
+            text.lines().filter(wanted).map(|line| format!("{line}\n")).collect()
+        };
+        let created = queues.lines().filter_map(|line| line.strip_prefix("CREATE rid=")?.split(' ').next());
+        for (number, queue) in created.enumerate() {
+            let own = lines(&queues, &[queue]);
+            let notifier = own.lines().filter_map(|line| line.strip_prefix("NOTIFIER ")?.split(' ').nth(1));
+            let notifiers: Vec<&str> = notifier.collect();
+            let texts = [own.clone(), lines(&messages, &[queue]), lines(&notifications, &notifiers), String::new()];
+            let flags = journal | if number % 2 == 0 { 2 } else { 0 };
+            stores.push([&[flags][..], texts.join("\0").as_bytes()].concat());
+        }
+    }
+    Ok(stores)
 }
 
 /// Agreements, signatures as they come, and signatures made to fit: see `fuzz/fuzz_targets/curve25519.rs`.

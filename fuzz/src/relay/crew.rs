@@ -31,6 +31,11 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     Identity::create(folder.path(), KeyAlgorithm::Ed25519, "localhost").expect("an identity can be made")
 });
 
+/// The relay's certificates and keys, the same in one process.
+pub(crate) fn identity() -> &'static Identity {
+    &IDENTITY
+}
+
 /// Who serves a connection.
 struct Task {
     flag: Arc<Flag>,
@@ -54,7 +59,7 @@ impl Wake for Flag {
     }
 }
 
-pub(super) struct Crew {
+pub(crate) struct Crew {
     runtime: Runtime,
     relay: Arc<Relay>,
     store: Store,
@@ -64,7 +69,7 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without threads needs nothing");
         let entered = runtime.enter();
@@ -82,20 +87,20 @@ impl Crew {
         Self { runtime, relay, store, tasks: Vec::new(), serving: None }
     }
 
-    pub(super) fn fingerprint() -> &'static [u8; 32] {
+    pub(crate) fn fingerprint() -> &'static [u8; 32] {
         IDENTITY.fingerprint()
     }
 
-    pub(super) const fn store(&self) -> &Store {
+    pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.relay.connections()
     }
 
     /// A new connection to the relay.
-    pub(super) fn connect(&mut self) -> DuplexStream {
+    pub(crate) fn connect(&mut self) -> DuplexStream {
         let (near, far) = tokio::io::duplex(1 << 18);
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         let future = Box::pin(Arc::clone(&self.relay).serve_stream(far, address));
@@ -105,7 +110,7 @@ impl Crew {
     }
 
     /// Polls a future of a client's side, together with the relay, until it is ready.
-    pub(super) fn poll<T>(&mut self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    pub(crate) fn poll<T>(&mut self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         for _ in 0..1_000 {
             let entered = self.runtime.enter();
             let polled = poll(&mut Context::from_waker(Waker::noop()));
@@ -119,7 +124,7 @@ impl Crew {
     }
 
     /// Lets every task run until none has anything to do.
-    pub(super) fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let _entered = self.runtime.enter();
         let mut progress = true;
         while progress {
@@ -136,14 +141,14 @@ impl Crew {
     }
 
     /// Waits until the store has something to say.
-    pub(super) fn wait(&self) {
+    pub(crate) fn wait(&self) {
         while !self.tasks.iter().any(|task| task.flag.woken.load(Ordering::Acquire)) {
             thread::park();
         }
     }
 
     /// The time between two ticks passes.
-    pub(super) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let Self { runtime, relay, serving, .. } = self;
         runtime.block_on(async {
             serving.get_or_insert_with(|| {

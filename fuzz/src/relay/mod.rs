@@ -13,7 +13,7 @@
 //! - `steps.rs` reads an input.
 
 mod client;
-mod crew;
+pub(crate) mod crew;
 mod keys;
 mod noise;
 mod steps;
