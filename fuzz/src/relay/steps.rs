@@ -21,7 +21,7 @@ struct Author {
     messages: u32,
 }
 
-/// Plays an input on a relay of its own.
+/// Plays an input on a relay without queues.
 pub fn play(data: &[u8]) {
     let mut input = Input(data);
     let versions = [(); CLIENTS].map(|()| {

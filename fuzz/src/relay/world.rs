@@ -1,5 +1,6 @@
 //! Deeds on the wire, and what came of them in the words of the model.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::mem;
 
@@ -26,7 +27,22 @@ use crate::model::{Event, Item, Model, Response};
 /// More possible states than this: commands go one at a time until it is clear again.
 const UNCLEAR: usize = 24;
 
+/// So many inputs use one relay and its connections.
+const INPUTS: u32 = 64;
+
 type Id = Vec<u8>;
+
+/// A relay without queues, and connections to it that receive nothing: handshakes take several times as long as what most
+/// inputs do.
+struct Pool {
+    crew: Crew,
+    idle: Vec<Client>,
+    inputs: u32,
+}
+
+thread_local! {
+    static POOL: RefCell<Option<Pool>> = const { RefCell::new(None) };
+}
 
 /// A queue as its people know it.
 pub(super) struct Known {
@@ -58,7 +74,11 @@ pub(super) struct Refusal {
 }
 
 pub(super) struct World {
-    pub(super) crew: Crew,
+    crew: Crew,
+    /// Connections of earlier inputs.
+    idle: Vec<Client>,
+    /// So many inputs used the relay before.
+    inputs: u32,
     versions: [SmpVersion; CLIENTS],
     clients: [Option<Client>; CLIENTS],
     correlations: u64,
@@ -80,8 +100,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(versions: [SmpVersion; CLIENTS]) -> Self {
+        let pool = POOL.take().unwrap_or_else(|| Pool { crew: Crew::new(), idle: Vec::new(), inputs: 0 });
         Self {
-            crew: Crew::new(),
+            crew: pool.crew,
+            idle: pool.idle,
+            inputs: pool.inputs,
             versions,
             clients: [const { None }; CLIENTS],
             correlations: 0,
@@ -105,8 +128,11 @@ impl World {
 
     /// The client, connected if it was not.
     pub(super) fn client(&mut self, client: usize) -> (&mut Client, &mut Crew) {
-        let Self { crew, clients, versions, .. } = self;
-        let connected = clients[client].get_or_insert_with(|| Client::connect(crew, versions[client]));
+        let Self { crew, clients, idle, versions, .. } = self;
+        let connected = clients[client].get_or_insert_with(|| {
+            let fits = idle.iter().position(|before| before.version() == versions[client]);
+            fits.map_or_else(|| Client::connect(crew, versions[client]), |position| idle.swap_remove(position))
+        });
         assert_eq!(connected.version(), versions[client]);
         (connected, crew)
     }
@@ -200,7 +226,7 @@ impl World {
     /// A client's connection ends.
     pub(super) fn leave(&mut self, client: usize) {
         let Some(connected) = self.clients[client].take() else { return };
-        let others = self.clients.iter().flatten().count();
+        let others = self.clients.iter().flatten().count() + self.idle.len();
         drop(connected);
         self.crew.run();
         assert_eq!(self.crew.connections(), others, "a connection outlives its client");
@@ -220,11 +246,9 @@ impl World {
         assert!(!self.states.iter().all(Model::owes_notifications), "notifications do not come");
     }
 
-    /// Everybody leaves; the store holds what the model says.
+    /// The store holds what the model says, and nothing once all queues are deleted.
     pub(super) fn end(mut self) {
-        for client in 0..CLIENTS {
-            self.leave(client);
-        }
+        self.check();
         let counts = self.crew.store().counts();
         let fits = self.states.iter().any(|model| {
             let messages: usize = model.queues.values().map(|queue| queue.messages.len()).sum();
@@ -233,6 +257,20 @@ impl World {
                 == (model.queues.len() as u64, messages as u64, notifiers as u64)
         });
         assert!(fits, "{counts:?} counted, but {:?}", self.states.first());
+
+        // Version 6 cannot authorize by every kind of key.
+        let cleaner = (0..CLIENTS).find(|client| self.versions[*client] >= SmpVersion::AUTHENTICATORS);
+        let (Some(cleaner), true) = (cleaner, self.inputs < INPUTS) else { return };
+        let queues: Vec<_> = self.queues.keys().copied().collect();
+        for queue in queues {
+            self.deeds(&[(cleaner, Deed::Delete { queue })], false);
+        }
+        let counts = self.crew.store().counts();
+        let left = (counts.queues, counts.messages, counts.notifiers, counts.notifications);
+        assert_eq!(left, (0, 0, 0, 0), "something is left of deleted queues");
+        let Self { crew, clients, mut idle, inputs, .. } = self;
+        idle.extend(clients.into_iter().flatten());
+        POOL.set(Some(Pool { crew, idle, inputs: inputs + 1 }));
     }
 
     /// What a deed says on the wire; `None` when nobody knows the ids it needs, or the client's version does not know it.
@@ -256,9 +294,10 @@ impl World {
             return None;
         }
         let last = self.delivered.get(&(client, deed.queue())).cloned();
+        let input = self.inputs;
         let (connected, _) = self.client(client);
         let transmission = connected.encode(&correlation, key, &entity, |writer| {
-            with_command(&deed, last.as_deref(), |command| command.encode(writer, version))
+            with_command(input, &deed, last.as_deref(), |command| command.encode(writer, version))
         })?;
         Some((Asked { client, correlation, deed }, transmission))
     }
@@ -275,8 +314,8 @@ impl World {
         Some(match deed {
             Deed::Send { key, .. } => (key.map(sender), known.sender_id.clone()),
             Deed::Secure { key, by_sender: true, .. } => (Some(sender(*key)), known.sender_id.clone()),
-            Deed::GetLink { .. } => (None, link_id(number).to_vec()),
-            Deed::SecureByLink { key, .. } => (Some(sender(*key)), link_id(number).to_vec()),
+            Deed::GetLink { .. } => (None, link_id(self.inputs, number).to_vec()),
+            Deed::SecureByLink { key, .. } => (Some(sender(*key)), link_id(self.inputs, number).to_vec()),
             Deed::Listen { notifier, .. } => {
                 (Some(&keys::of(*notifier).notifier), self.notifiers.get(notifier)?.id.clone())
             }
@@ -287,7 +326,7 @@ impl World {
     /// What a deed of this client says on the wire, to be spoilt: with its key and its entity.
     pub(super) fn command(&self, client: usize, deed: &Deed) -> Vec<u8> {
         let (version, last) = (self.version(client), self.delivered.get(&(client, deed.queue())));
-        let command = with_command(deed, last.map(Vec::as_slice), |command| {
+        let command = with_command(self.inputs, deed, last.map(Vec::as_slice), |command| {
             crate::write(|writer| command.encode(writer, version))
         });
         command.unwrap_or_default()
@@ -459,8 +498,8 @@ impl World {
     }
 }
 
-/// The command of a deed; `last` is the id that came last to who does it.
-fn with_command<T>(deed: &Deed, last: Option<&[u8]>, run: impl FnOnce(&Command<'_>) -> T) -> T {
+/// The command of a deed in the input with this number; `last` is the id that came last to who does it.
+fn with_command<T>(input: u32, deed: &Deed, last: Option<&[u8]>, run: impl FnOnce(&Command<'_>) -> T) -> T {
     let own = keys::of(deed.queue());
     let sender_key = |key: u8| own.senders[usize::from(key) - 1].public_key();
     let (sent, fixed, user_bytes) = match deed {
@@ -468,7 +507,7 @@ fn with_command<T>(deed: &Deed, last: Option<&[u8]>, run: impl FnOnce(&Command<'
         Deed::SetLink { queue, user } => (Vec::new(), fixed_data(*queue), user_data(*user)),
         _ => Default::default(),
     };
-    let link = link_id(deed.queue());
+    let link = link_id(input, deed.queue());
     run(&match deed {
         Deed::New { contact, subscribe, .. } => Command::New(NewQueue {
             recipient_key: own.recipient.public_key(),
@@ -528,6 +567,9 @@ fn user_data(user: u32) -> Vec<u8> {
     user.to_le_bytes().into_iter().cycle().take([4, 40, 1_000][user as usize % 3]).collect()
 }
 
-fn link_id(queue: QueueNumber) -> [u8; 24] {
-    [queue as u8 + 1; 24]
+/// Other ids for each input of a relay: those of deleted queues stay taken.
+fn link_id(input: u32, queue: QueueNumber) -> [u8; 24] {
+    let mut id = [queue as u8 + 1; 24];
+    id[..4].copy_from_slice(&input.to_be_bytes());
+    id
 }
