@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::process::{Failure, Run};
 use crate::route::{Route, Target};
 use crate::sbom;
+use crate::tools::Need;
 use crate::workspace::Workspace;
 
 const PROGRAMS: [&str; 2] = ["smp-server", "smp"];
@@ -109,6 +110,7 @@ impl Place {
         let build = PROGRAMS.iter().fold(build, |build, program| build.args(["--bin", program]));
         let build = build.arg("--target-dir").arg(&self.target);
         if target == Target::Aarch64Linux.triple() {
+            println!("{}", Need::Aarch64.ensure(workspace)?);
             Route::find(workspace, Target::Aarch64Linux)?.of(build, true).run()?;
         } else {
             // Named even if it is this computer's: the flags are then for the programs alone, and not for what helps to
