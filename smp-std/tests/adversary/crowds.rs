@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use smp_proto::version::VersionRange;
+use smp_std::net::{ClientAlpn, ClientTls};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::PATIENCE;
+use crate::harness::{PATIENCE, RawClient};
 use crate::honest::HonestPair;
 use crate::process::RelayProcess;
 
@@ -79,6 +81,25 @@ pub(crate) async fn half_open_sessions(relay: &RelayProcess, pair: &HonestPair, 
     pair.progress("with sessions half open").await;
     drop(connections);
     relay.wait_for_sockets(0..=sockets, PATIENCE).await;
+}
+
+/// Sessions of as many clients as the relay admits of `count`, from this machine's own address: those over loopback are not
+/// counted.
+pub(crate) async fn sessions(relay: &RelayProcess, count: usize) -> Vec<RawClient> {
+    // Nothing is sent: this only asks which address would be used.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    probe.connect("192.0.2.1:9").expect("an address that is not loopback");
+    let own = probe.local_addr().unwrap().ip();
+    let opened = futures_util::stream::iter(0..count).map(|_| async move {
+        let tcp = TcpStream::connect((own, relay.address.port())).await.unwrap();
+        let tls = ClientTls::new(ClientAlpn::Smp).connect(tcp, &relay.fingerprint, PATIENCE).await.ok()?;
+        Some(RawClient::greet(tls, relay.fingerprint, VersionRange::SMP).await)
+    });
+    let before = relay.memory();
+    let sessions: Vec<_> = opened.buffer_unordered(32).filter_map(std::future::ready).collect().await;
+    let cost = relay.memory().saturating_sub(before);
+    eprintln!("{} sessions of {count}: {} bytes each", sessions.len(), cost / sessions.len().max(1) as u64);
+    sessions
 }
 
 /// Connections that are gone before they are accepted.

@@ -1,7 +1,7 @@
 //! Two people who write to each other while somebody attacks their relay.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,22 +26,45 @@ const MESSAGES_PER_QUEUE: u64 = 20;
 pub(crate) struct HonestPair {
     thread: Option<JoinHandle<Duration>>,
     rounds: Arc<AtomicU64>,
+    times: Arc<Times>,
     stop: Arc<AtomicBool>,
+}
+
+/// How long commands took since somebody looked.
+#[derive(Default)]
+struct Times(Mutex<Vec<Duration>>);
+
+impl Times {
+    fn add(&self, time: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(time);
+    }
+
+    fn take(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The time that 99 of 100 commands did not exceed.
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    let place = (times.len() * 99).div_ceil(100).saturating_sub(1);
+    times.get(place).copied().unwrap_or_default()
 }
 
 impl HonestPair {
     /// Starts writing and waits for the first messages.
     pub(crate) async fn start(relay: &RelayProcess) -> Self {
         let (rounds, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let times = Arc::<Times>::default();
         let (address, fingerprint) = (relay.address, relay.fingerprint);
         let thread = std::thread::spawn({
-            let (rounds, stop) = (Arc::clone(&rounds), Arc::clone(&stop));
+            let (rounds, times, stop) = (Arc::clone(&rounds), Arc::clone(&times), Arc::clone(&stop));
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(write_to_each_other(address.port(), fingerprint, &rounds, &stop))
+                runtime.block_on(write_to_each_other(address.port(), fingerprint, &rounds, &times, &stop))
             }
         });
-        let pair = Self { thread: Some(thread), rounds, stop };
+        let pair = Self { thread: Some(thread), rounds, times, stop };
         pair.progress("before the attack").await;
         pair
     }
@@ -49,6 +72,18 @@ impl HonestPair {
     /// Messages delivered and acknowledged so far.
     pub(crate) fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Of the commands since this was asked for the last time.
+    pub(crate) fn p99(&self) -> Duration {
+        p99(self.times.take())
+    }
+
+    /// How long commands take when nobody does any harm.
+    pub(crate) async fn quiet(&self) -> Duration {
+        self.times.take();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        self.p99()
     }
 
     /// Waits for three more messages.
@@ -84,17 +119,23 @@ async fn connect(port: u16, fingerprint: [u8; 32]) -> RawClient {
 }
 
 /// Returns the longest time that a command took.
-async fn write_to_each_other(port: u16, fingerprint: [u8; 32], rounds: &AtomicU64, stop: &AtomicBool) -> Duration {
+async fn write_to_each_other(
+    port: u16,
+    fingerprint: [u8; 32],
+    rounds: &AtomicU64,
+    times: &Times,
+    stop: &AtomicBool,
+) -> Duration {
     let mut alice = connect(port, fingerprint).await;
     let mut bob = connect(port, fingerprint).await;
-    let mut worst = Duration::ZERO;
+    let mut clock = Clock { worst: Duration::ZERO, times };
     while !stop.load(Ordering::Relaxed) {
         let key = AuthorizationSecretKey::generate_x25519(&mut rand::rng());
-        let queue = timed(&mut worst, alice.new_queue(QueueMode::Messaging, true)).await;
+        let queue = timed(&mut clock, alice.new_queue(QueueMode::Messaging, true)).await;
         let secure = Command::SecureBySender(key.public_key());
-        assert_eq!(timed(&mut worst, bob.tell(Some(&key), &queue.sender_id, &secure)).await, "OK");
+        assert_eq!(timed(&mut clock, bob.tell(Some(&key), &queue.sender_id, &secure)).await, "OK");
         for number in 0..MESSAGES_PER_QUEUE {
-            one_message(&mut alice, &mut bob, &queue, &key, number, &mut worst).await;
+            one_message(&mut alice, &mut bob, &queue, &key, number, &mut clock).await;
             rounds.fetch_add(1, Ordering::Relaxed);
             if stop.load(Ordering::Relaxed) {
                 break;
@@ -102,9 +143,9 @@ async fn write_to_each_other(port: u16, fingerprint: [u8; 32], rounds: &AtomicU6
             // They write, they do not flood.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        assert_eq!(timed(&mut worst, alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Delete)).await, "OK");
+        assert_eq!(timed(&mut clock, alice.tell(Some(&queue.key), &queue.recipient_id, &Command::Delete)).await, "OK");
     }
-    worst
+    clock.worst
 }
 
 async fn one_message(
@@ -113,18 +154,25 @@ async fn one_message(
     queue: &TestQueue,
     key: &AuthorizationSecretKey,
     number: u64,
-    worst: &mut Duration,
+    clock: &mut Clock<'_>,
 ) {
     let text = number.to_be_bytes();
-    assert_eq!(timed(worst, bob.tell(Some(key), &queue.sender_id, &send_command(&text))).await, "OK");
-    let (id, plain) = timed(worst, alice.message(queue)).await;
+    assert_eq!(timed(clock, bob.tell(Some(key), &queue.sender_id, &send_command(&text))).await, "OK");
+    let (id, plain) = timed(clock, alice.message(queue)).await;
     assert_eq!(&plain[10..], text);
-    assert_eq!(timed(worst, alice.tell(Some(&queue.key), &queue.recipient_id, &ack(&id))).await, "OK");
+    assert_eq!(timed(clock, alice.tell(Some(&queue.key), &queue.recipient_id, &ack(&id))).await, "OK");
 }
 
-async fn timed<T>(worst: &mut Duration, command: impl Future<Output = T>) -> T {
+/// Times commands.
+struct Clock<'t> {
+    worst: Duration,
+    times: &'t Times,
+}
+
+async fn timed<T>(clock: &mut Clock<'_>, command: impl Future<Output = T>) -> T {
     let start = Instant::now();
     let outcome = timeout(PATIENCE, command).await.expect("no answer");
-    *worst = (*worst).max(start.elapsed());
+    clock.times.add(start.elapsed());
+    clock.worst = clock.worst.max(start.elapsed());
     outcome
 }

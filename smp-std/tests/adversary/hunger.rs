@@ -301,10 +301,9 @@ pub(crate) async fn many_subscriptions(relay: &RelayProcess) {
 }
 
 /// Blocks full of commands with wrong signatures, from many connections at once, for a while.
-pub(crate) async fn wrong_signatures(relay: &RelayProcess) {
+pub(crate) async fn wrong_signatures(relay: &RelayProcess, stranger: AuthorizationSecretKey) {
     let mut owner = relay.client().await;
     let queue = owner.new_queue(QueueMode::Contact, false).await;
-    let stranger = AuthorizationSecretKey::generate_ed25519(&mut rand::rng());
     let attackers = (0..8).map(|_| {
         let (queue, stranger) = (&queue, &stranger);
         async move {
@@ -312,10 +311,10 @@ pub(crate) async fn wrong_signatures(relay: &RelayProcess) {
             let block = full_block(&mut client, 135, |client, _| {
                 client.encode(Some(stranger), &queue.recipient_id, &Command::Subscribe).1
             });
-            assert!(block.len() >= 100, "{}", block.len());
+            assert!(block.len() >= 70, "{}", block.len());
             let start = Instant::now();
             let mut blocks = 0;
-            while start.elapsed() < Duration::from_secs(3) {
+            while start.elapsed() < Duration::from_secs(2) {
                 client.send_block(&block).await;
                 for _ in &block {
                     assert_eq!(client.receive().await.text(), "ERR AUTH");
@@ -326,7 +325,7 @@ pub(crate) async fn wrong_signatures(relay: &RelayProcess) {
         }
     });
     let blocks: usize = futures_util::future::join_all(attackers).await.into_iter().sum();
-    eprintln!("{blocks} blocks of wrong signatures in 3 s");
+    eprintln!("{blocks} blocks of wrong signatures in 2 s");
     assert!(blocks > 0);
     sleep(Duration::from_millis(10)).await;
 }

@@ -104,9 +104,31 @@ impl RelayProcess {
 
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident memory since [`Self::forget_peak`], in bytes, as the kernel counts it.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Processor time that the relay took so far.
+    pub(crate) fn processor(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        // In the kernel's unit for user space: hundredths of a second.
+        let [user, system] = [11, 12].map(|place| fields[place].parse::<u64>().unwrap());
+        Duration::from_millis((user + system) * 10)
     }
 
     /// Sockets the relay has open.
@@ -176,6 +198,11 @@ fn replace_option(text: &str, name: &str, value: u64) -> String {
             let comment = "# resolver = \"http://127.0.0.1:8000\"";
             assert!(text.contains(comment));
             return text.replace(comment, &format!("resolver = \"http://127.0.0.1:{value}\""));
+        }
+        // Everything the machine can be reached by, not loopback alone.
+        "any_address" => {
+            assert!(text.contains("listen = [\"127.0.0.1:"));
+            return text.replace("listen = [\"127.0.0.1:", "listen = [\"0.0.0.0:");
         }
         "http" => {
             assert!(text.contains("\nhttp = []\n"));

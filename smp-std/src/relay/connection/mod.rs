@@ -8,6 +8,7 @@ mod output;
 mod pace;
 mod responses;
 mod service;
+mod turns;
 mod unordered;
 
 use std::collections::VecDeque;
@@ -40,10 +41,6 @@ use super::stalled::Stalled;
 use super::store::Id;
 use super::subscriptions::{Mode, Subscriptions};
 use crate::net::{NetError, TlsStream};
-
-/// After so many commands authorized or executed in one go others get a turn: a full block of signatures, or of reads from
-/// a slow disk, takes long.
-const COMMANDS_PER_TURN: usize = 8;
 
 /// An established connection over a byte stream: a socket, or what [`Relay::serve_stream`] was given.
 pub(super) struct Connection<S> {
@@ -302,14 +299,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
         for (number, entry) in batch.iter().enumerate() {
-            if number > 0 && number % COMMANDS_PER_TURN == 0 {
+            if turns::is_over(number) || turns::needs_its_own(number, entry) {
                 tokio::task::yield_now().await;
             }
             entries.push(self.terms().authorize(&self.relay.store, entry));
         }
         self.relay.stats.block_received(entries.iter().flatten().map(|authorized| &authorized.command));
         for (number, entry) in entries.into_iter().enumerate() {
-            if number > 0 && number % COMMANDS_PER_TURN == 0 {
+            if turns::is_over(number) {
                 tokio::task::yield_now().await;
             }
             while self.holding >= HELD_MESSAGES {

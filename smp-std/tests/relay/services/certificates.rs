@@ -19,7 +19,7 @@ use crate::harness::{PATIENCE, RawClient, TestRelay};
 /// A service: its certificates and the key of the first.
 pub(crate) struct TestService {
     pub(crate) chain: Vec<Vec<u8>>,
-    key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
 }
 
 /// What a client shows in TLS and says in its hello.
@@ -29,7 +29,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) version: u16,
 }
 
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+/// A DER value of up to 65,535 bytes.
+pub(crate) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let mut out = vec![tag];
     match content.len() {
@@ -44,9 +45,14 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 impl TestService {
     /// One certificate signed by itself, as clients make them: version 3, named `simplex`, number 1, no extensions.
     pub(crate) fn self_signed() -> Self {
+        Self::named(b"simplex")
+    }
+
+    /// The same with another name.
+    pub(crate) fn named(name: &[u8]) -> Self {
         let key = Ed25519SecretKey::generate(&mut rand::rng());
         let algorithm = der(0x30, &[&der(0x06, &[&[0x2b, 0x65, 0x70]])]);
-        let name = der(0x30, &[&der(0x06, &[&[0x55, 0x04, 0x03]]), &der(0x0c, &[b"simplex"])]);
+        let name = der(0x30, &[&der(0x06, &[&[0x55, 0x04, 0x03]]), &der(0x0c, &[name])]);
         let name = der(0x30, &[&der(0x31, &[&name])]);
         let validity = der(0x30, &[&der(0x17, &[b"250101000000Z"]), &der(0x18, &[b"47631231235959Z"])]);
         let public = der(0x30, &[&algorithm, &der(0x03, &[&[0], &key.public_key().0])]);
