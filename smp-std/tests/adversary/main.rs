@@ -214,7 +214,8 @@ async fn relays_and_clients_of_private_routing_cost_bounded_memory() {
 async fn services_notifiers_names_and_visitors_cost_bounded_memory() {
     let silent = fake::silence().await;
     let mut options = IMPATIENT.to_vec();
-    options.extend([("resolver", u64::from(silent.port())), ("http", 1)]);
+    // The resolver is silent for 3 s, and who waits for it must not be taken for somebody who reads nothing.
+    options.extend([("resolver", u64::from(silent.port())), ("http", 1), ("write_timeout_seconds", 4)]);
     on_both("services", &options, async |ledger| {
         let relay = ledger.relay;
         ledger.of("services by the thousand", 24, visitors::strange_services(relay)).await;
