@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 
 use smp_crypto::key::AuthorizationSecretKey;
 use smp_crypto::notification;
@@ -41,7 +41,8 @@ struct Pool {
 }
 
 thread_local! {
-    static POOL: RefCell<Option<Pool>> = const { RefCell::new(None) };
+    /// Never dropped when the thread ends: the runtime cannot be used any more then.
+    static POOL: RefCell<Option<ManuallyDrop<Pool>>> = const { RefCell::new(None) };
 }
 
 /// A queue as its people know it.
@@ -100,7 +101,8 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(versions: [SmpVersion; CLIENTS]) -> Self {
-        let pool = POOL.take().unwrap_or_else(|| Pool { crew: Crew::new(), idle: Vec::new(), inputs: 0 });
+        let pool = POOL.take().map(ManuallyDrop::into_inner);
+        let pool = pool.unwrap_or_else(|| Pool { crew: Crew::new(), idle: Vec::new(), inputs: 0 });
         Self {
             crew: pool.crew,
             idle: pool.idle,
@@ -270,7 +272,7 @@ impl World {
         assert_eq!(left, (0, 0, 0, 0), "something is left of deleted queues");
         let Self { crew, clients, mut idle, inputs, .. } = self;
         idle.extend(clients.into_iter().flatten());
-        POOL.set(Some(Pool { crew, idle, inputs: inputs + 1 }));
+        POOL.set(Some(ManuallyDrop::new(Pool { crew, idle, inputs: inputs + 1 })));
     }
 
     /// What a deed says on the wire; `None` when nobody knows the ids it needs, or the client's version does not know it.
