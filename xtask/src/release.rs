@@ -48,9 +48,8 @@ pub(crate) fn reproduce(workspace: &Workspace, arguments: &[String]) -> Result<(
     let base = std::env::temp_dir().join(format!("smp-reproduce-{}", std::process::id()));
     let failed = |error| Failure::because(&base.display().to_string(), error);
     fs::create_dir(&base).map_err(failed)?;
-    let result = twice(workspace, &target, &base);
-    fs::remove_dir_all(&base).map_err(failed)?;
-    result
+    twice(workspace, &target, &base)?;
+    fs::remove_dir_all(&base).map_err(failed)
 }
 
 fn twice(workspace: &Workspace, target: &str, base: &Path) -> Result<(), Failure> {
@@ -62,13 +61,18 @@ fn twice(workspace: &Workspace, target: &str, base: &Path) -> Result<(), Failure
         Place { root: other.join("source"), home: other.join("home"), target: other.join("built") },
     ];
     let mut sums: Vec<Vec<String>> = Vec::new();
-    for place in &places {
+    for (number, place) in places.iter().enumerate() {
         Run::new("git").args(["clone", "--quiet"]).arg(&workspace.root).arg(&place.root).run()?;
         if place.home != home {
             second_home(&home, &place.home).map_err(|error| Failure::because("making a home for cargo", error))?;
         }
         let built = place.build(workspace, target)?;
         sums.push(built.iter().map(|path| sum(path)).collect::<Result<_, _>>()?);
+        for path in built {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let kept = base.join(format!("{name}.{number}"));
+            fs::copy(&path, &kept).map_err(|error| Failure::because(&kept.display().to_string(), error))?;
+        }
         // Room for the next.
         let _ = fs::remove_dir_all(&place.target);
     }
@@ -84,7 +88,7 @@ fn twice(workspace: &Workspace, target: &str, base: &Path) -> Result<(), Failure
         println!("both builds gave the same bytes");
         Ok(())
     } else {
-        Err(Failure::new("two builds of the same source differ"))
+        Err(Failure::new(format!("two builds of the same source differ; they are in {}", base.display())))
     }
 }
 
@@ -121,9 +125,9 @@ impl Place {
         Ok(PROGRAMS.iter().map(|program| folder.join(program)).collect())
     }
 
-    /// What has to vanish from names of files.
+    /// What has to vanish from names of files. The last that fits counts, and what is built may lie in the source.
     fn folders(&self) -> Vec<PathBuf> {
-        sources(&self.home).into_iter().chain([self.target.clone(), self.root.clone()]).collect()
+        sources(&self.home).into_iter().chain([self.root.clone(), self.target.clone()]).collect()
     }
 }
 
