@@ -492,3 +492,24 @@ fn stop(mut relay: Relay) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn a_directory_has_one_relay_which_waits_for_one_that_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("relay");
+    drop(Relay::start(&directory));
+    let ending = std::fs::File::open(directory.join("lock")).unwrap();
+    ending.lock().unwrap();
+    let starting = std::thread::spawn({
+        let directory = directory.clone();
+        move || Relay::start(&directory)
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!starting.is_finished());
+    drop(ending);
+    let _relay = starting.join().unwrap();
+    let second = program(&directory, &[]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("a relay is running in"), "{said}");
+}

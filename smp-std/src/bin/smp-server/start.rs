@@ -7,6 +7,8 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use smp_std::net::Listener;
@@ -19,6 +21,9 @@ use super::{Loaded, Options, load, print_line};
 
 /// Queues and messages, inside the relay's directory.
 const STORE_FOLDER: &str = "store";
+
+/// How long another relay in the same directory may take to end.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn start(options: &Options, set_log: LogSetter) -> Result<()> {
     let loaded = load(options)?;
@@ -159,10 +164,17 @@ pub(crate) fn lock(directory: &Path) -> Result<File> {
         .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("a relay is running in {} already", directory.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    let patience = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // One that was killed this moment may not have let go of it yet.
+            Err(TryLockError::WouldBlock) if patience.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PATIENCE / 20),
+            Err(TryLockError::WouldBlock) => bail!("a relay is running in {} already", directory.display()),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
     }
 }
 
