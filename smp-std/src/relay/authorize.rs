@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use smp_crypto::authorization::{Agreements, Decoy, verify, verify_again};
 use smp_crypto::key::{Verify, X25519SecretKey};
-use smp_crypto::session::SessionService;
+use smp_crypto::session::{SessionContext, SessionService};
 use smp_proto::id::{EntityId, SessionId};
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::Command;
@@ -55,6 +55,22 @@ pub(super) struct Terms<'s> {
     pub(super) stats: &'s Stats,
     /// The service the client is.
     pub(super) service: Option<&'s SessionService>,
+}
+
+impl<'s> Terms<'s> {
+    /// Of commands that come in a session itself.
+    pub(super) fn of(context: &'s SessionContext, decoy: &'s Decoy, agreements: &'s Kept, stats: &'s Stats) -> Self {
+        Self {
+            version: context.version(),
+            session_id: context.session_id(),
+            session_key: context.own_secret_key(),
+            decoy,
+            agreements: Some(agreements),
+            is_forwarded: false,
+            stats,
+            service: context.service(),
+        }
+    }
 }
 
 impl Terms<'_> {
@@ -115,15 +131,13 @@ impl Terms<'_> {
 
     /// SUBS and NSUBS: the service itself is the entity, and authorizes by its key of the session.
     fn authorize_service(&self, transmission: &Transmission<'_>) -> Result<(), SmpError<'static>> {
-        match (self.service, transmission.authorization) {
-            (Some(service), Authorization::Ed25519(signature))
-                if transmission.entity_id.as_bytes() == service.id().as_bytes()
-                    && self.is_signed_by(service, transmission, signature)? =>
-            {
-                Ok(())
-            }
-            _ => Err(SmpError::Service),
-        }
+        let (Some(service), Authorization::Ed25519(signature)) = (self.service, transmission.authorization) else {
+            return Err(SmpError::Service);
+        };
+        // Whichever service is meant, the same work is done.
+        let signed = self.is_signed_by(service, transmission, signature)?;
+        let meant = transmission.entity_id.as_bytes() == service.id().as_bytes();
+        if signed && meant { Ok(()) } else { Err(SmpError::Service) }
     }
 
     fn is_signed_by(
@@ -135,6 +149,8 @@ impl Terms<'_> {
         let session_id = self.session_id.as_bytes();
         let length = [u8::try_from(session_id.len()).map_err(|_| SmpError::Block)?];
         let signed = [&length[..], session_id, transmission.authorized_tail()];
+        #[cfg(test)]
+        reads::note_verification();
         Ok(service.key().verify_parts(&signed, signature).is_ok())
     }
 
@@ -250,6 +266,8 @@ impl Terms<'_> {
         let fingerprint = service.map_or(&[][..], |service| service.fingerprint());
         let authorized = [fingerprint, &length, session_id, transmission.authorized_tail()];
         let (authorization, correlation_id) = (&transmission.authorization, transmission.correlation_id);
+        #[cfg(test)]
+        reads::note_verification();
         let verified = match (agreements, self.session_key) {
             (Some(agreements), Some(session_key)) => {
                 let mut agreements = agreements.lock();

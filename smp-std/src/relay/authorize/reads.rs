@@ -1,23 +1,32 @@
 //! A refusal costs the same look-ups whatever there is. Counted, where [`timing`](super::timing) measures.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use smp_crypto::authorization::Decoy;
-use smp_crypto::key::X25519SecretKey;
-use smp_proto::id::SessionId;
-use smp_proto::version::SmpVersion;
+use parking_lot::Mutex;
+use smp_proto::smp::error::SmpError;
+use smp_proto::smp::service::ServiceRole;
 
-use super::timing::population::{Ids, Kind, Population};
-use super::timing::{SESSION, Stranger, Wanted};
-use super::{Kept, Terms};
-use crate::relay::stats::Stats;
+use super::timing::population::{Ids, Kind, OTHER_SERVICE, OWN_SERVICE, Population};
+use super::timing::session::TestSession;
+use super::timing::{Signed, Stranger, Wanted};
+use crate::relay::reply::Body;
 use crate::relay::store::{
-    Backend, Counts, Id, LinkData, MemoryBackend, NotificationState, NotifierPage, OccupiedPage, Operation,
+    Backend, Counts, Id, LinkData, LookedUp, MemoryBackend, NotificationState, NotifierPage, OccupiedPage, Operation,
     PendingNotification, QueueRecord, QueueSet, QueueState, Reply, ReservedPage, ServiceRecord, ServiceSide, Side,
     StoreError, StoredMessage,
 };
+
+thread_local! {
+    static VERIFICATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A signature or an authenticator is being verified.
+pub(super) fn note_verification() {
+    VERIFICATIONS.set(VERIFICATIONS.get() + 1);
+}
 
 /// Counts what is looked up. Everything else does not belong to a refusal.
 #[derive(Default)]
@@ -26,10 +35,11 @@ struct Counting {
     names: [AtomicUsize; 2],
     queues: [AtomicUsize; 2],
     pages: AtomicUsize,
+    sides: Mutex<Vec<Side>>,
 }
 
 /// How many names and queues were asked for that there are, and that there are not.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reads {
     names: [usize; 2],
     queues: [usize; 2],
@@ -39,6 +49,11 @@ impl Counting {
     fn take(&self) -> Reads {
         let take = |counts: &[AtomicUsize; 2]| counts.each_ref().map(|count| count.swap(0, Ordering::Relaxed));
         Reads { names: take(&self.names), queues: take(&self.queues) }
+    }
+
+    /// The sides of the names that were asked for since the last time.
+    fn take_sides(&self) -> Vec<Side> {
+        std::mem::take(&mut *self.sides.lock())
     }
 }
 
@@ -58,6 +73,7 @@ impl Backend for Counting {
     }
 
     fn recipient_id(&self, side: Side, id: &Id) -> Result<Option<Id>, StoreError> {
+        self.sides.lock().push(side);
         self.engine.recipient_id(side, id).inspect(|found| count(&self.names, found))
     }
 
@@ -133,19 +149,8 @@ fn refusals_read_the_same_whether_or_not_there_is_a_queue() {
     let engine = Arc::new(Counting::default());
     let population = Population::over(Arc::<Counting>::clone(&engine), 80);
     let mut stranger = Stranger::new();
-    let relay = X25519SecretKey::generate(&mut stranger.random);
-    let decoy = Decoy::generate(&mut stranger.random);
-    let (stats, kept) = (Stats::default(), Kept::default());
-    let terms = Terms {
-        version: SmpVersion::MAX,
-        session_id: SessionId::new(&SESSION).unwrap(),
-        session_key: Some(&relay),
-        decoy: &decoy,
-        agreements: Some(&kept),
-        is_forwarded: false,
-        stats: &stats,
-        service: None,
-    };
+    let session = TestSession::of_client();
+    let terms = session.terms();
     let one = Reads { names: [0, 0], queues: [1, 1] };
     let both = Reads { names: [1, 1], queues: [1, 1] };
     let kinds = Kind::ALL.map(Some);
@@ -160,7 +165,7 @@ fn refusals_read_the_same_whether_or_not_there_is_a_queue() {
     ] {
         for kind in supplied {
             let mut ask = |id: Id| {
-                let transmission = stranger.transmission(&relay, *kind, &id, wanted);
+                let transmission = stranger.transmission(&session, *kind, &id, wanted, Signed::No);
                 engine.take();
                 let refused = terms.authorize(&population.store, &transmission).is_err();
                 (refused, engine.take())
@@ -181,11 +186,93 @@ fn refusals_read_the_same_whether_or_not_there_is_a_queue() {
                     assert_eq!((reads.names, reads.queues), ([1, 0], [1, 0]), "what is granted costs nothing more");
                 }
             }
+            engine.take_sides();
             let (refused, reads) = ask(unknown);
             assert_eq!((refused, &reads), (true, expected), "{wanted:?}, {kind:?}");
+            // Also what stands in has a name on the side that was asked about.
+            let sides = engine.take_sides();
+            assert!(sides.iter().all(|side| *side == sides[0]), "{wanted:?}: {sides:?}");
         }
     }
-    assert!(engine.pages.load(Ordering::Relaxed) <= 2, "queues that stand in are kept");
+    // Four ids of four queues, and one that nothing has; the search may begin anew behind the last queue.
+    assert!(engine.pages.load(Ordering::Relaxed) <= 2 * (4 * 4 + 1), "queues that stand in are kept");
+}
+
+/// In the session of a service: whether queues belong to it, to another service or to none, and whatever it signed.
+#[test]
+fn refusals_of_services_cost_the_same_whatever_belongs_to_whom() {
+    let engine = Arc::new(Counting::default());
+    let population = Population::over(Arc::<Counting>::clone(&engine), 80);
+    let mut stranger = Stranger::new();
+    let nothing = Reads { names: [0, 0], queues: [0, 0] };
+    let one = Reads { names: [0, 0], queues: [1, 1] };
+    let both = Reads { names: [1, 1], queues: [1, 1] };
+    let roles = [
+        (ServiceRole::Messaging, Wanted::Subscribe, &one, Wanted::Service),
+        (ServiceRole::Notifier, Wanted::Notifications, &both, Wanted::NotifierService),
+    ];
+    for (role, wanted, read, all_queues) in roles {
+        let session = TestSession::of_service(role);
+        let terms = session.terms();
+        let mut ask = |wanted, kind, id: Id, service| {
+            let transmission = stranger.transmission(&session, Some(kind), &id, wanted, service);
+            engine.take();
+            VERIFICATIONS.set(0);
+            let refusal = terms.authorize(&population.store, &transmission).err().unwrap();
+            let told = match refusal.body {
+                Body::Error(error) => error,
+                _ => panic!("no refusal"),
+            };
+            (told, engine.take(), VERIFICATIONS.take())
+        };
+        ask(wanted, Kind::Ed25519, [7; 24], Signed::Rightly);
+        for kind in Kind::ALL {
+            let known = Kind::ALL.iter().flat_map(|of| {
+                let services = [None, Some(OWN_SERVICE), Some(OTHER_SERVICE)];
+                services.map(|service| wanted.id(&population.associated(*of, service)[0]))
+            });
+            for id in known.chain([[7; 24]]) {
+                // The service's signature comes first: a wrong one says nothing about anything else.
+                assert_eq!(ask(wanted, kind, id, Signed::No), (SmpError::Service, nothing, 0));
+                assert_eq!(ask(wanted, kind, id, Signed::Wrongly), (SmpError::Service, nothing, 1));
+                assert_eq!(&ask(wanted, kind, id, Signed::Rightly), &(SmpError::Auth, *read, 2), "{kind:?}");
+            }
+            // All queues at once: the service is the entity, and signs with the only kind of key it has.
+            for id in [OWN_SERVICE, OTHER_SERVICE, [7; 24]] {
+                let verified = usize::from(kind == Kind::Ed25519);
+                assert_eq!(ask(all_queues, kind, id, Signed::No), (SmpError::Service, nothing, verified), "{id:?}");
+            }
+        }
+    }
+}
+
+/// The queue that stands in for others is looked for by the first who is refused, whatever the reason: else the first
+/// question about an id that nothing has would take longer than one about a queue.
+#[test]
+fn who_is_refused_first_finds_the_stand_in_whether_or_not_there_is_a_queue() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for first_found in [true, false] {
+        let engine = Arc::new(Counting::default());
+        let population = Population::over(Arc::<Counting>::clone(&engine), 8);
+        let refuse = |found| {
+            population.store.look_up_opposite(&LookedUp { side: Some(Side::Sender), id: [7; 24], found });
+            engine.pages.swap(0, Ordering::Relaxed)
+        };
+        let stand_in = |engine: &MemoryBackend| {
+            let next = engine.queues(Some(&[7; 24]), 1).unwrap().pop();
+            next.or_else(|| engine.queues(None, 1).unwrap().pop()).unwrap().recipient_id
+        };
+        assert!(refuse(first_found) > 0, "{first_found}");
+        assert_eq!((refuse(false), refuse(true)), (0, 0));
+        // So it is after it was deleted.
+        runtime.block_on(async {
+            let deleted = population.store.delete_queue(stand_in(&engine.engine), 1).await.unwrap();
+            assert!(deleted.await.unwrap().is_some());
+        });
+        assert!(refuse(first_found) > 0, "{first_found}");
+        assert_eq!((refuse(false), refuse(true)), (0, 0));
+        runtime.block_on(population.store.close()).unwrap();
+    }
 }
 
 /// A queue that stands in for others may be deleted.
@@ -194,7 +281,7 @@ fn another_queue_stands_in_for_one_that_was_deleted() {
     let engine = Arc::new(Counting::default());
     let population = Population::over(Arc::<Counting>::clone(&engine), 8);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let unknown = crate::relay::store::LookedUp { side: Some(Side::Link), id: [7; 24], found: false };
+    let unknown = LookedUp { side: Some(Side::Link), id: [7; 24], found: false };
     let expected = Reads { names: [1, 0], queues: [1, 0] };
     for left in (0..8).rev() {
         population.store.look_up_opposite(&unknown);

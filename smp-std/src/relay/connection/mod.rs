@@ -337,16 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn terms(&self) -> Terms<'_> {
-        Terms {
-            version: self.session.context.version(),
-            session_id: self.session.context.session_id(),
-            session_key: self.session.context.own_secret_key(),
-            decoy: &self.relay.decoy,
-            agreements: Some(&self.agreements),
-            is_forwarded: false,
-            stats: &self.relay.stats,
-            service: self.session.context.service(),
-        }
+        Terms::of(&self.session.context, &self.relay.decoy, &self.agreements, &self.relay.stats)
     }
 
     /// Carries out a command, under the version of the connection or that of a forwarded command.

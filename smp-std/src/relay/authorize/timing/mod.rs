@@ -4,6 +4,8 @@
 //! noise of a machine is tested every time in [`reads`](super::reads).
 
 pub(super) mod population;
+mod services;
+pub(super) mod session;
 mod statistics;
 
 use std::hint::black_box;
@@ -11,23 +13,26 @@ use std::hint::black_box;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use smp_crypto::authorization::{Agreements, Decoy, authorize, verify, verify_again};
+use smp_crypto::authorization::{Agreements, Decoy, authorize, sign_service, verify, verify_again};
 use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
 use smp_proto::id::{CorrelationId, EntityId, MessageId, SessionId};
 use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::Command;
 use smp_proto::smp::sender::Send;
+use smp_proto::smp::service::{IdsHash, ServiceQueues};
 use smp_proto::transport::transmission::{Authorization, AuthorizedBytes};
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::Writer;
 
 use self::population::{Ids, Kind, Population};
+use self::session::TestSession;
 use self::statistics::{heading, measure, report};
-use super::{Kept, Terms};
-use crate::relay::stats::Stats;
+use super::Terms;
 use crate::relay::store::Store;
 
 pub(super) const SESSION: [u8; 32] = [9; 32];
+
+const NO_QUEUES: ServiceQueues<'_> = ServiceQueues { count: 0, hash: IdsHash::new(&[0; 16]) };
 
 fn samples() -> usize {
     std::env::var("SAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
@@ -54,10 +59,11 @@ impl Stranger {
     /// A transmission that this stranger authorized, with a key of `kind` or with none.
     pub(super) fn transmission(
         &mut self,
-        relay: &X25519SecretKey,
+        session: &TestSession,
         kind: Option<Kind>,
         entity: &[u8],
         command: Wanted,
+        service: Signed,
     ) -> Vec<u8> {
         let correlation: [u8; 24] = self.random.random();
         let correlation = CorrelationId::from_array(&correlation);
@@ -70,27 +76,47 @@ impl Stranger {
             })
             .unwrap();
         let made = kind.map(|kind| {
+            let fingerprint = if service == Signed::No { &[] } else { session.fingerprint() };
+            let authorized = [fingerprint, bytes.as_bytes()].concat();
             // The key in SKEY and LKEY is another one than this: neither would be let in with the right one.
-            authorize(self.key(kind), Some(&relay.public_key()), correlation, bytes.as_bytes()).unwrap()
+            authorize(self.key(kind), Some(&session.key()), correlation, &authorized).unwrap()
         });
+        let signature = match service {
+            Signed::No => None,
+            Signed::Rightly => Some(sign_service(&session.service_key, bytes.as_bytes())),
+            Signed::Wrongly => Some(sign_service(&session.service_key, b"something else")),
+        };
         let authorization = made.as_ref().map_or(Authorization::None, |made| made.as_authorization());
         let mut out = [0; 1024];
         let mut writer = Writer::new(&mut out);
-        bytes.encode(&mut writer, SmpVersion::MAX, &authorization, None).unwrap();
+        bytes.encode(&mut writer, SmpVersion::MAX, &authorization, signature.as_ref()).unwrap();
         writer.written().to_vec()
     }
+}
+
+/// Whether a service signs a command besides the one who authorizes it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Signed {
+    No,
+    Rightly,
+    Wrongly,
 }
 
 /// Commands, one for each way to find a queue.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Wanted {
     Get,
+    Subscribe,
     Acknowledge,
     Send,
     Secure,
     Notifications,
     SecureByLink,
     Link,
+    /// All queues of a service, which is the entity itself.
+    Service,
+    /// All notifiers of a service.
+    NotifierService,
 }
 
 impl Wanted {
@@ -103,15 +129,19 @@ impl Wanted {
             Self::Notifications => Command::SubscribeNotifications,
             Self::SecureByLink => Command::SecureByLink(key),
             Self::Link => Command::GetLink,
+            Self::Subscribe => Command::Subscribe,
+            Self::Service => Command::SubscribeService(NO_QUEUES),
+            Self::NotifierService => Command::SubscribeNotifierService(NO_QUEUES),
         }
     }
 
     pub(super) fn id(self, ids: &Ids) -> [u8; 24] {
         match self {
-            Self::Get | Self::Acknowledge => ids.recipient,
+            Self::Get | Self::Acknowledge | Self::Subscribe => ids.recipient,
             Self::Send | Self::Secure => ids.sender,
             Self::Notifications => ids.notifier,
             Self::SecureByLink | Self::Link => ids.link,
+            Self::Service | Self::NotifierService => ids.service.unwrap_or(ids.recipient),
         }
     }
 }
@@ -254,21 +284,9 @@ fn of_a_relay(what: &str, population: &Population) {
 }
 
 fn of_a_command(population: &Population, wanted: Wanted, kind: Option<Kind>, variety: usize) {
-    let relay = X25519SecretKey::generate(&mut StdRng::seed_from_u64(5));
-    let decoy = Decoy::generate(&mut StdRng::seed_from_u64(7));
-    let (stats, store) = (Stats::default(), &population.store);
-    let kept: Kept = Mutex::default();
-    let terms = Terms {
-        version: SmpVersion::MAX,
-        session_id: SessionId::new(&SESSION).unwrap(),
-        session_key: Some(&relay),
-        decoy: &decoy,
-        agreements: Some(&kept),
-        is_forwarded: false,
-        stats: &stats,
-        service: None,
-    };
-    keep_others(population, store, &terms, &relay);
+    let session = TestSession::of_client();
+    let (terms, store) = (session.terms(), &population.store);
+    keep_others(population, store, &terms, &session);
     let mut stranger = Stranger::new();
     let unknown: Vec<[u8; 24]> = (0..variety.min(8)).map(|_| stranger.random.random()).collect();
     // A queue that has no key takes any message without one.
@@ -293,7 +311,7 @@ fn of_a_command(population: &Population, wanted: Wanted, kind: Option<Kind>, var
         } else {
             unknown[number % unknown.len()]
         };
-        stranger.transmission(&relay, kind, &id, wanted)
+        stranger.transmission(&session, kind, &id, wanted, Signed::No)
     };
     // Ed448 takes 25 times as long, and was measured alone.
     let samples = if kind == Some(Kind::Ed448) { samples() / 10 } else { samples() };
@@ -307,7 +325,7 @@ fn of_a_command(population: &Population, wanted: Wanted, kind: Option<Kind>, var
 }
 
 /// Fills the agreements of the connection with those of queues that are its own.
-fn keep_others(population: &Population, store: &Store, terms: &Terms<'_>, relay: &X25519SecretKey) {
+fn keep_others(population: &Population, store: &Store, terms: &Terms<'_>, session: &TestSession) {
     for (ids, key) in &population.own {
         let correlation = CorrelationId::from_array(&[1; 24]);
         let mut buffer = [0; 512];
@@ -317,7 +335,7 @@ fn keep_others(population: &Population, store: &Store, terms: &Terms<'_>, relay:
             command.encode(writer, SmpVersion::MAX)
         })
         .unwrap();
-        let made = authorize(key, Some(&relay.public_key()), correlation, bytes.as_bytes()).unwrap();
+        let made = authorize(key, Some(&session.key()), correlation, bytes.as_bytes()).unwrap();
         let mut out = [0; 1024];
         let mut writer = Writer::new(&mut out);
         bytes.encode(&mut writer, SmpVersion::MAX, &made.as_authorization(), None).unwrap();

@@ -1,4 +1,5 @@
-//! Stores with many queues, a quarter of them with keys of each kind and a quarter without a sender's.
+//! Stores with many queues, a quarter of them with keys of each kind and a quarter without a sender's. A third of each
+//! belongs to a service, and a third to another one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +35,11 @@ impl Kind {
     }
 }
 
+/// The service whose sessions are measured.
+pub(in crate::relay::authorize) const OWN_SERVICE: Id = [21; 24];
+/// A service that other queues are associated with.
+pub(in crate::relay::authorize) const OTHER_SERVICE: Id = [22; 24];
+
 /// The names of a queue.
 #[derive(Clone, Copy)]
 pub(in crate::relay::authorize) struct Ids {
@@ -41,6 +47,8 @@ pub(in crate::relay::authorize) struct Ids {
     pub(in crate::relay::authorize) sender: Id,
     pub(in crate::relay::authorize) notifier: Id,
     pub(in crate::relay::authorize) link: Id,
+    /// What receives for it and takes its notifications.
+    pub(in crate::relay::authorize) service: Option<Id>,
 }
 
 pub(in crate::relay::authorize) struct Population {
@@ -72,6 +80,11 @@ impl Population {
         &self.groups[kind as usize]
     }
 
+    /// Those of them that belong to a service, or to none.
+    pub(in crate::relay::authorize) fn associated(&self, kind: Kind, service: Option<Id>) -> Vec<Ids> {
+        self.of(kind).iter().filter(|ids| ids.service == service).copied().collect()
+    }
+
     pub(in crate::relay::authorize) fn without_key(&self) -> &[Ids] {
         &self.groups[3]
     }
@@ -89,6 +102,7 @@ impl Population {
                 sender: random.random(),
                 notifier: random.random(),
                 link: random.random(),
+                service: [None, Some(OWN_SERVICE), Some(OTHER_SERVICE)][number / 4 % 3],
             };
             let group = number % 4;
             let mut key = keys.get(group).map(|keys| keys[number % keys.len()]);
@@ -117,6 +131,8 @@ fn creation(ids: &Ids, key: Option<AuthorizationKey>, default: AuthorizationKey)
         mode: if key.is_some() { QueueMode::Messaging } else { QueueMode::Contact },
         link_id: Some(ids.link),
         notifier: Some(Box::new(notifier)),
+        recipient_service: ids.service,
+        notifier_service: ids.service,
         ..QueueRecord::new(ids.recipient, ids.sender, key.unwrap_or(default), SharedSecret::new([2; 32]))
     };
     let link = LinkData { fixed: Bytes::from_static(b"fixed"), user: Bytes::from_static(b"user") };

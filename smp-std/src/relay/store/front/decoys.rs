@@ -1,7 +1,5 @@
 //! Look-ups that hide by their cost what another look-up has found.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 
 use super::Store;
@@ -30,11 +28,42 @@ impl std::fmt::Debug for LookedUp {
     }
 }
 
-/// Queues that stand in for those that do not exist: 3 KiB of ids.
+/// The names of a queue that stands in for others.
+#[derive(Clone, Copy)]
+struct Names {
+    recipient: Id,
+    sender: Id,
+    link: Option<Id>,
+    notifier: Option<Id>,
+}
+
+impl Names {
+    fn of(record: &QueueRecord) -> Self {
+        Self {
+            recipient: record.recipient_id,
+            sender: record.sender_id,
+            link: record.link_id,
+            notifier: record.notifier.as_ref().map(|notifier| notifier.id),
+        }
+    }
+
+    /// A name on this side; the sender's, which every queue has, where it has none.
+    fn on(&self, side: Option<Side>) -> (Option<Side>, Id) {
+        let other = match side {
+            None => return (None, self.recipient),
+            Some(Side::Sender) => None,
+            Some(Side::Link) => self.link,
+            Some(Side::Notifier) => self.notifier,
+        };
+        other.map_or((Some(Side::Sender), self.sender), |name| (side, name))
+    }
+}
+
+/// Queues that stand in for those that do not exist: 7 KiB of ids.
 pub(super) struct Decoys {
-    /// Recipient and sender ids, one of them for each value of six bits of the id that was asked for: who asks for one id
-    /// again and again makes the relay read the same rows, as it does with an id that exists.
-    queues: Mutex<[Option<(Id, Id)>; DECOYS]>,
+    /// One for each value of six bits of the id that was asked for: who asks for one id again and again makes the relay
+    /// read the same rows, as it does with an id that exists.
+    queues: Mutex<[Option<Names>; DECOYS]>,
     /// Turns an id that exists into one that does not.
     mask: Id,
 }
@@ -49,6 +78,16 @@ impl Decoys {
         absent.iter_mut().zip(self.mask).for_each(|(byte, mask)| *byte ^= mask);
         absent
     }
+
+    /// A queue was deleted. If it stood in for others, who is refused next chooses another one, whether or not what is
+    /// asked for exists.
+    pub(super) fn forget(&self, recipient_id: &Id) {
+        for place in &mut *self.queues.lock() {
+            if place.is_some_and(|names| names.recipient == *recipient_id) {
+                *place = None;
+            }
+        }
+    }
 }
 
 impl Store {
@@ -57,44 +96,40 @@ impl Store {
     /// tell by its time that it was found. A failure of the store is not told here.
     pub(crate) fn look_up_opposite(&self, looked_up: &LookedUp) {
         let Ok(backend) = self.inner.readable() else { return };
-        let _ = if looked_up.found {
-            let absent = self.inner.decoys.absent(&looked_up.id);
-            self.look_up(looked_up.side, &absent).map(|record| record.is_some())
-        } else {
-            self.look_up_decoy(backend, looked_up)
+        // Both ids are worked out, whichever is used. Nothing stands in for anything where there are no queues.
+        let Ok(Some(decoy)) = self.decoy(backend, &looked_up.id) else { return };
+        let absent = self.inner.decoys.absent(&looked_up.id);
+        let (side, id) = if looked_up.found { (looked_up.side, absent) } else { decoy.on(looked_up.side) };
+        let found = match side {
+            None => self.queue_by_recipient(&id),
+            Some(side) => self.queue_by_side(side, &id),
         };
-    }
-
-    fn look_up(&self, side: Option<Side>, id: &Id) -> Result<Option<Arc<QueueRecord>>, StoreError> {
-        match side {
-            None => self.queue_by_recipient(id),
-            Some(side) => self.queue_by_side(side, id),
+        if !looked_up.found && matches!(found, Ok(None)) {
+            // It lost this name, or was deleted just now. This takes longer, once.
+            let _ = self.choose_decoy(backend, &looked_up.id);
         }
     }
 
-    fn look_up_decoy(&self, backend: &dyn Backend, looked_up: &LookedUp) -> Result<bool, StoreError> {
-        let [first, ..] = looked_up.id;
-        let place = usize::from(first) % DECOYS;
-        let chosen = self.inner.decoys.queues.lock().get(place).copied().flatten();
-        if let Some((recipient_id, sender_id)) = chosen {
-            // Every queue has a sender's id; rows of other sides look the same.
-            let found = match looked_up.side {
-                None => self.queue_by_recipient(&recipient_id)?,
-                Some(_) => self.queue_by_sender(&sender_id)?,
-            };
-            if found.is_some() {
-                return Ok(true);
-            }
-        }
-        // It was deleted, or none was chosen yet. This takes longer, once.
-        let next = match backend.queues(Some(&looked_up.id), 1)?.pop() {
+    /// The queue that stands in for an id; chosen when it is asked for first.
+    fn decoy(&self, backend: &dyn Backend, id: &Id) -> Result<Option<Names>, StoreError> {
+        let chosen = self.inner.decoys.queues.lock().get(place(id)).copied().flatten();
+        if chosen.is_some() { Ok(chosen) } else { self.choose_decoy(backend, id) }
+    }
+
+    fn choose_decoy(&self, backend: &dyn Backend, id: &Id) -> Result<Option<Names>, StoreError> {
+        let next = match backend.queues(Some(id), 1)?.pop() {
             Some(next) => Some(next),
             None => backend.queues(None, 1)?.pop(),
         };
-        let ids = next.as_ref().map(|record| (record.recipient_id, record.sender_id));
-        if let Some(decoy) = self.inner.decoys.queues.lock().get_mut(place) {
-            *decoy = ids;
+        let names = next.as_deref().map(Names::of);
+        if let Some(decoy) = self.inner.decoys.queues.lock().get_mut(place(id)) {
+            *decoy = names;
         }
-        Ok(ids.is_some())
+        Ok(names)
     }
+}
+
+fn place(id: &Id) -> usize {
+    let [first, ..] = *id;
+    usize::from(first) % DECOYS
 }

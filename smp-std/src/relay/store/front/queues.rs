@@ -61,7 +61,13 @@ impl Store {
         recipient_id: Id,
         today: u32,
     ) -> Result<Pending<Option<DeletedQueue>>, StoreError> {
-        let finish = |_: &Inner, reply| if let Reply::Deletion(it) = reply { Ok(it) } else { Err(MISMATCH) };
+        let finish = |inner: &Inner, reply| {
+            let Reply::Deletion(deleted) = reply else { return Err(MISMATCH) };
+            if let Some(deleted) = &deleted {
+                inner.decoys.forget(&deleted.record.recipient_id);
+            }
+            Ok(deleted)
+        };
         self.submit(Operation::DeleteQueue { recipient_id, today }, finish).await
     }
 
