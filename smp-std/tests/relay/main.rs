@@ -12,6 +12,7 @@ mod notifications;
 mod proxy;
 mod routing;
 mod services;
+mod turns;
 
 use std::time::Duration;
 

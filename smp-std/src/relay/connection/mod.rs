@@ -29,6 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::pace::Pace;
 use self::responses::{HELD_MESSAGES, Slot};
+use self::turns::{Turn, Work};
 use self::unordered::{Unordered, is_unordered};
 use super::Relay;
 use super::authorize::{Authorized, Kept, Terms};
@@ -71,6 +72,7 @@ pub(super) struct Connection<S> {
     wrote: bool,
     stalled: Stalled,
     pace: Pace,
+    turn: Turn,
 }
 
 /// What woke the task.
@@ -112,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             wrote: false,
             stalled: Stalled::default(),
             pace: Pace::new(),
+            turn: Turn::default(),
         }
     }
 
@@ -200,7 +203,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let writing = write || self.tls.is_sending();
             self.stalled.note(reading && self.tls.is_receiving_block(), writing, block_timeout, write_timeout);
-            self.stalled.poll(context).map(|()| Ok(Wake::TimedOut))
+            let polled = self.stalled.poll(context).map(|()| Ok(Wake::TimedOut));
+            if polled.is_pending() {
+                self.turn.renew();
+            }
+            polled
         })
         .await
     }
@@ -298,17 +305,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.relay.stats.limits.commands_delayed.one();
         }
         let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
-        for (number, entry) in batch.iter().enumerate() {
-            if turns::is_over(number) || turns::needs_its_own(number, entry) {
-                tokio::task::yield_now().await;
-            }
+        for entry in batch.iter() {
+            self.turn.spend(Work::authorizing(entry)).await;
             entries.push(self.terms().authorize(&self.relay.store, entry));
         }
         self.relay.stats.block_received(entries.iter().flatten().map(|authorized| &authorized.command));
-        for (number, entry) in entries.into_iter().enumerate() {
-            if turns::is_over(number) {
-                tokio::task::yield_now().await;
-            }
+        for entry in entries {
+            self.turn.spend(Work::Command).await;
             while self.holding >= HELD_MESSAGES {
                 self.relieve().await?;
             }

@@ -2,18 +2,63 @@
 
 use smp_crypto::key::ED448_SIGNATURE_LENGTH;
 
-/// After so many commands authorized or executed in one go others get a turn.
+/// After so many commands authorized or carried out in one go others get a turn.
 const COMMANDS_PER_TURN: usize = 8;
 
-/// Whether a turn is over before the command with this number.
-pub(super) const fn is_over(number: usize) -> bool {
-    number > 0 && number.is_multiple_of(COMMANDS_PER_TURN)
+/// What a connection may do before others get a turn, whatever the number of blocks it comes in.
+#[derive(Default)]
+pub(super) struct Turn {
+    used: usize,
 }
 
-/// Whether the transmission with this number takes long to authorize: Ed448 takes a millisecond, as 25 of the others.
-pub(super) fn needs_its_own(number: usize, transmission: &[u8]) -> bool {
-    // It begins with the length of its authorization.
-    number > 0 && transmission.first().is_some_and(|length| usize::from(*length) == ED448_SIGNATURE_LENGTH)
+/// What takes a part of a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Work {
+    /// A command authorized or carried out.
+    Command,
+    /// A command to authorize by Ed448, which takes a millisecond, as 25 of the others: a turn of its own.
+    SlowSignature,
+}
+
+impl Work {
+    /// To authorize this transmission.
+    pub(super) fn authorizing(transmission: &[u8]) -> Self {
+        // It begins with the length of its authorization.
+        match transmission.first() {
+            Some(length) if usize::from(*length) == ED448_SIGNATURE_LENGTH => Self::SlowSignature,
+            _ => Self::Command,
+        }
+    }
+}
+
+impl Turn {
+    /// The connection waited for something, so that others had a turn.
+    pub(super) const fn renew(&mut self) {
+        self.used = 0;
+    }
+
+    /// Counts work that is about to be done; lets others have a turn first if this one has no room for it.
+    pub(super) async fn spend(&mut self, work: Work) {
+        if !self.has_room_for(work) {
+            tokio::task::yield_now().await;
+            self.renew();
+        }
+        self.count(work);
+    }
+
+    const fn has_room_for(&self, work: Work) -> bool {
+        match work {
+            Work::Command => self.used < COMMANDS_PER_TURN,
+            Work::SlowSignature => self.used == 0,
+        }
+    }
+
+    const fn count(&mut self, work: Work) {
+        self.used = match work {
+            Work::Command => self.used.saturating_add(1),
+            Work::SlowSignature => COMMANDS_PER_TURN,
+        };
+    }
 }
 
 #[cfg(test)]
@@ -42,7 +87,18 @@ mod tests {
             let mut writer = Writer::new(&mut transmission);
             bytes.unwrap().encode(&mut writer, SmpVersion::MAX, &authorization, None).unwrap();
             let transmission = writer.written();
-            let turns = (0..10).filter(|number| is_over(*number) || needs_its_own(*number, transmission)).count();
+            let work = Work::authorizing(transmission);
+            let mut turn = Turn::default();
+            let turns = (0..10)
+                .filter(|_| {
+                    let is_over = !turn.has_room_for(work);
+                    if is_over {
+                        turn.renew();
+                    }
+                    turn.count(work);
+                    is_over
+                })
+                .count();
             assert_eq!(turns, expected, "{authorization:?}");
         }
     }
