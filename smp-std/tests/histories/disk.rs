@@ -12,7 +12,10 @@ use crate::history::Random;
 const SECTOR: usize = 512;
 /// Records of the test itself.
 pub(crate) const MARK: u32 = 100;
+const OPEN: u32 = 1;
+const UNLINK: u32 = 10;
 const O_CREAT: i64 = 0o100;
+const O_EXCL: i64 = 0o200;
 const O_TRUNC: i64 = 0o1000;
 
 /// One record of the log.
@@ -47,10 +50,27 @@ impl Record {
         self.payload.start - 32
     }
 
+    /// The engine began a journal, or removed one that it needs no more.
+    pub(crate) fn changes_journals(&self, log: &[u8]) -> Option<JournalChange> {
+        let payload = log.get(self.payload.clone())?;
+        let is_journal = payload.split(|byte| *byte == 0).next()?.ends_with(b".jnl");
+        match self.kind {
+            OPEN if is_journal && self.b & O_EXCL != 0 => Some(JournalChange::Begun),
+            UNLINK if is_journal => Some(JournalChange::Removed),
+            _ => None,
+        }
+    }
+
     /// A name was replaced, or moved.
     pub(crate) const fn renames(&self) -> bool {
         self.kind == 8
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JournalChange {
+    Begun,
+    Removed,
 }
 
 /// A mark of the test.
@@ -140,8 +160,11 @@ impl<'a> Disk<'a> {
                 }
                 self.find_all(found, &path);
             } else {
-                let bytes = std::fs::read(&path).unwrap();
-                self.things.push(Thing::File(File { length: bytes.len() as u64, bytes, pending: Vec::new() }));
+                let mut bytes = std::fs::read(&path).unwrap();
+                let length = bytes.len() as u64;
+                bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+                bytes.shrink_to_fit();
+                self.things.push(Thing::File(File { length, bytes, pending: Vec::new() }));
             }
             let Thing::Folder(folder) = &mut self.things[node] else { panic!("a file is no folder") };
             folder.synced.insert(name.clone(), found);
@@ -198,7 +221,7 @@ impl<'a> Disk<'a> {
                 self.open.clear();
                 self.syncing.clear();
             }
-            1 => {
+            OPEN => {
                 let (path, _) = self.text(record);
                 let node = match self.find(&path) {
                     Some(node) => node,
@@ -243,7 +266,7 @@ impl<'a> Disk<'a> {
                 let (parent, name) = self.place(&to);
                 self.name(parent, Naming::Add(name, node));
             }
-            10 => {
+            UNLINK => {
                 let (parent, name) = self.place(&self.text(record).0);
                 self.name(parent, Naming::Remove(name));
             }
@@ -307,8 +330,7 @@ impl<'a> Disk<'a> {
                     for (_, change) in &file.pending {
                         write(self.log, &mut bytes, &mut length, change, |_| true);
                     }
-                    bytes.resize(usize::try_from(length).unwrap(), 0);
-                    std::fs::write(path, bytes).unwrap();
+                    put(&path, bytes, length);
                 }
             }
         }
@@ -358,11 +380,16 @@ impl<'a> Disk<'a> {
             };
             write(self.log, &mut bytes, &mut length, change, kept);
         }
-        let mut out = std::fs::File::create(path).unwrap();
-        bytes.truncate(usize::try_from(length).unwrap());
-        out.write_all(&bytes).unwrap();
-        out.set_len(length).unwrap();
+        put(path, bytes, length);
     }
+}
+
+/// Writes a file. Journals are zeros for the most part, which takes no room.
+fn put(path: &Path, mut bytes: Vec<u8>, length: u64) {
+    let mut out = std::fs::File::create(path).unwrap();
+    bytes.truncate(usize::try_from(length).unwrap());
+    out.write_all(&bytes).unwrap();
+    out.set_len(length).unwrap();
 }
 
 /// The number that stands for the sector with the length of a file.

@@ -4,13 +4,20 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use bytes::Bytes;
+#[cfg(target_os = "linux")]
+use rustix::process::Signal;
+use smp_crypto::key::AuthorizationSecretKey;
 use smp_crypto::session::ClientConfiguration;
 use smp_proto::version::VersionRange;
 use smp_std::identity::{Identity, KeyAlgorithm};
 use smp_std::net::{ClientAlpn, ClientTls, connect_tcp};
 use smp_std::relay::config::{Config, FILE_NAME};
-use smp_std::relay::store::{FjallOptions, Store};
+use smp_std::relay::store::{
+    AppendMessage, Backend, FjallBackend, FjallOptions, Operation, QueueRecord, SharedSecret, Store,
+};
 
 use crate::harness::{PATIENCE, RawClient, TestRelay};
 use crate::model::QUOTA;
@@ -32,6 +39,33 @@ pub(crate) fn small_store() -> FjallOptions {
 pub(crate) enum Host {
     Here { relay: TestRelay, _store: tempfile::TempDir },
     Program(Program),
+}
+
+/// Fills a new store's journal up to where a new one is due soon, and deletes again what that was.
+pub(crate) fn fill(folder: &Path) {
+    let store = FjallBackend::open(folder, &small_store()).unwrap();
+    let key = AuthorizationSecretKey::generate_ed25519(&mut rand::rng()).public_key();
+    let recipient_id = [1; 24];
+    let record = QueueRecord::new(recipient_id, FILLING_SENDER, key, SharedSecret::new([3; 32]));
+    store.apply(&[Operation::CreateQueue { record: Arc::new(record), link: None }]).unwrap();
+    let body = Bytes::from(vec![4; 1 << 20]);
+    let count = (LONG - (1 << 18)) / body.len() as u64;
+    for number in 0..count {
+        let mut message_id = [5; 24];
+        message_id[0] = number as u8;
+        let message = AppendMessage {
+            recipient_id,
+            message_id,
+            time: 0,
+            notification: false,
+            notify: None,
+            body: body.clone(),
+            quota: 1_000,
+            expire: None,
+        };
+        store.apply(&[Operation::AppendMessage(message)]).unwrap();
+    }
+    store.apply(&[Operation::DeleteQueue { recipient_id, today: 0 }]).unwrap();
 }
 
 impl Host {
@@ -86,17 +120,38 @@ impl Host {
 /// Where the relay that is recorded has its files.
 pub(crate) const HOME: &str = "HISTORIES_HOME";
 
+/// When the engine begins a new journal. It does so when one is longer than 64 MB, which no history fills.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Journals {
+    /// Never.
+    Long,
+    /// After [`SHORT`] bytes, because it is told that they are longer.
+    Short,
+    /// Soon, because the store had one that was almost full before the history.
+    Full,
+}
+
+/// How long short journals are: a few messages.
+const SHORT: u64 = 2 << 10;
+/// At what length the engine (fjall 3.1) begins another.
+const LONG: u64 = 64_000_000;
+/// The sender's id of the queue with which a journal is filled.
+pub(crate) const FILLING_SENDER: [u8; 24] = [2; 24];
+/// Set for a process that fills its store before it begins.
+pub(crate) const FULL: &str = "HISTORIES_FULL";
+
 /// How a relay's file operations are recorded.
 pub(crate) struct Recording {
     /// `record.c`, compiled.
     pub(crate) library: PathBuf,
     pub(crate) log: PathBuf,
+    pub(crate) journals: Journals,
 }
 
 impl Recording {
     /// Compiles what records into a folder.
-    pub(crate) fn in_folder(folder: &Path) -> Self {
-        let recording = Self { library: folder.join("record.so"), log: folder.join("log") };
+    pub(crate) fn in_folder(folder: &Path, journals: Journals) -> Self {
+        let recording = Self { library: folder.join("record.so"), log: folder.join("log"), journals };
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/record.c");
         let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
         let compiled = Command::new(compiler)
@@ -114,6 +169,11 @@ impl Recording {
         command.args(["--ignored", "--exact", "--nocapture", part]).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.env(HOME, home).env("LD_PRELOAD", &self.library).env("RUST_LOG", "error");
         command.env("RECORD_FOLDER", home.join("store")).env("RECORD_LOG", &self.log);
+        match self.journals {
+            Journals::Long => {}
+            Journals::Short => drop(command.env("RECORD_AHEAD", (LONG - SHORT).to_string())),
+            Journals::Full => drop(command.env(FULL, "1")),
+        }
         command
     }
 }
@@ -182,9 +242,15 @@ impl Program {
         self.child = Some(child);
     }
 
-    /// SIGKILL.
+    /// SIGKILL; where it is recorded, between two operations on files.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
+            #[cfg(target_os = "linux")]
+            if self.recording.is_some() {
+                rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::USR2).unwrap();
+                child.wait().unwrap();
+                return;
+            }
             child.kill().unwrap();
             child.wait().unwrap();
         }

@@ -30,7 +30,11 @@ mod host;
 mod judge;
 mod model;
 #[cfg(target_os = "linux")]
+mod promise;
+#[cfg(target_os = "linux")]
 mod recovery;
+#[cfg(target_os = "linux")]
+mod stored;
 mod world;
 
 use futures_util::StreamExt as _;

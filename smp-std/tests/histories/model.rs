@@ -81,6 +81,8 @@ pub(crate) struct Model {
     pub(crate) receiving: BTreeMap<(usize, QueueNumber), Receiving>,
     /// Clients that hear notifiers.
     pub(crate) listening: BTreeMap<NotifierNumber, usize>,
+    /// Deleted queues, whose ids nobody may get, and whether they had a link.
+    pub(crate) reserved: BTreeMap<QueueNumber, bool>,
 }
 
 impl Model {
@@ -180,7 +182,8 @@ impl Model {
                 Response::Ok
             }
             Deed::Delete { .. } => {
-                let notifier = self.queues.remove(&number)?.notifier;
+                let Queue { notifier, link, .. } = self.queues.remove(&number)?;
+                self.reserved.insert(number, link.is_some());
                 self.forget_notifier(client, notifier.map(|notifier| notifier.number), events);
                 self.receiving.retain(|(other, of), receiving| {
                     let told = *of == number && *other != client && receiving.pushed;

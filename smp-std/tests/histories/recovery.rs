@@ -6,17 +6,19 @@ use std::path::Path;
 
 use smp_std::relay::store::FjallBackend;
 
-use crate::cuts::{Facts, Promise, Recorded, at_each, record, try_out};
+use crate::cuts::{Recorded, at_each, record, try_out};
 use crate::disk::{Disk, MARK, records};
 use crate::history::{Plan, Random};
-use crate::host::{HOME, Recording, small_store};
+use crate::host::{HOME, Journals, small_store};
+use crate::promise::Promise;
+use crate::stored::Facts;
 
 /// Cuts while one store is opened.
 const CUTS: usize = 8;
 
 /// What a process does with the files while it opens the store in `home`.
-fn opening(library: &Path, home: &Path) -> Vec<u8> {
-    let recording = Recording { library: library.to_owned(), log: home.join("log") };
+fn opening(recorded: &Recorded, home: &Path) -> Vec<u8> {
+    let recording = recorded.again(home.join("log"));
     let mut child = recording.process("recovery::opening_process", home).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let ready = lines.any(|line| line == "ready");
@@ -28,7 +30,7 @@ fn opening(library: &Path, home: &Path) -> Vec<u8> {
 
 /// Cuts the power while `disk`, of which `log` tells, is opened again.
 fn try_recovery(
-    library: &Path,
+    recorded: &Recorded,
     disk: &Disk<'_>,
     (promise, facts): (&Promise, &Facts),
     log: &[u8],
@@ -47,7 +49,7 @@ fn try_recovery(
         disk.cut(&mut Random(kept.0), &store);
         disk.cut(&mut Random(kept.0), &copy);
     }
-    let told = opening(library, home.path());
+    let told = opening(recorded, home.path());
     let mut whole = if killed { log.to_vec() } else { Vec::new() };
     let known = records(&whole).len();
     whole.extend(&told);
@@ -82,13 +84,13 @@ fn recover(recorded: &Recorded, seed: u64, count: usize) -> usize {
         _ => begun + random.below(all.len() - begun),
     });
     at_each(recorded, seed, moments.collect(), &|disk, promise, facts, bytes, seed| {
-        try_recovery(recorded.library(), disk, (promise, facts), &recorded.log()[..bytes], seed)
+        try_recovery(recorded, disk, (promise, facts), &recorded.log()[..bytes], seed)
     })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_while_a_store_is_opened_costs_nothing() {
-    let recorded = record(Plan { seed: 310, steps: 120, kills: 40 }).await;
+    let recorded = record(Plan { seed: 310, steps: 120, kills: 40 }, Journals::Long).await;
     assert_eq!(recover(&recorded, 310, 12), 12 * CUTS);
 }
 
@@ -98,7 +100,9 @@ async fn a_power_cut_while_a_store_is_opened_costs_nothing() {
 async fn thousands_of_cuts_while_opening() {
     let mut cuts = 0;
     for seed in crate::seeds(500..505) {
-        let recorded = record(Plan { seed, steps: 300, kills: 100 }).await;
+        let recorded = record(Plan { seed, steps: 300, kills: 100 }, Journals::Long).await;
+        cuts += recover(&recorded, seed, 100);
+        let recorded = record(Plan { seed, steps: 300, kills: 100 }, Journals::Short).await;
         cuts += recover(&recorded, seed, 100);
     }
     println!("{cuts} cuts");
