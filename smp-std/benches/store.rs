@@ -270,6 +270,7 @@ fn message_for(queue: u64, number: u64) -> AppendMessage {
         time: 1_700_000_000,
         notification: true,
         notify: None,
+        secured: true,
         body: Bytes::from_owner(noise::<BODY>(queue << 32 | number)),
         quota: 128,
         expire: Some(Expiry::before(0)),

@@ -446,6 +446,7 @@ async fn what_came_while_the_clock_was_wrong_does_not_expire() {
             time,
             notification: false,
             notify: None,
+            secured: false,
             body: "sealed".into(),
             quota: 10,
             expire: None,

@@ -59,6 +59,7 @@ pub(crate) fn fill(folder: &Path) {
             time: 0,
             notification: false,
             notify: None,
+            secured: false,
             body: body.clone(),
             quota: 1_000,
             expire: None,

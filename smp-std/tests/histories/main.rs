@@ -8,13 +8,15 @@
 //! - `world.rs` is the clients: no message may come under another's id, or differ from what it was the last time.
 //!
 //! - `cuts.rs` cuts the power at any operation of the relay on its files, below the system calls: `record.c` writes them
-//!   down, `disk.rs` builds what a disk may hold afterwards, and the store opens that.
+//!   down, `disk.rs` builds what a disk may hold afterwards, the store opens that, `stored.rs` says it in the words of the
+//!   model, and `promise.rs` whether it is what was promised.
 //! - `recovery.rs` cuts it again while a store is opened that a cut or a kill left.
 //!
 //! What it found: the engine (fjall 3.1) does not sync the folder that names its keyspaces, so that a power cut could take
 //! all that was in one; the store does it now, and makes a new store as a whole. After a kill it builds on names that nobody
 //! synced; the store syncs them first. And it does not sync the folder `blobs` (lsm-tree 3.1.10): on a file system that may
-//! lose the name of a synced file the store does not open after a power cut. That is not mended here; see `disk.rs`.
+//! lose the name of a synced file the store does not open after a power cut. That is not mended here; see `disk.rs`. And
+//! a message that was let in just before a queue was secured removed its link.
 //!
 //! A failure names its seed and the shortest history that was found to show it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]

@@ -107,6 +107,8 @@ async fn a_one_time_link_goes_with_the_first_message(engine: Engine) {
         fixture.append(message(number, 1)).await;
         assert!(fixture.store().link(&id(number)).unwrap().is_some(), "the queue is not secured");
         fixture.secure(number).await;
+        fixture.append(AppendMessage { secured: false, ..message(number, 3) }).await;
+        assert!(fixture.store().link(&id(number)).unwrap().is_some(), "this sender was let in before");
         // Full: the message is dropped, and the link goes all the same.
         let refused = fixture.append(AppendMessage { quota: 1, ..message(number, 2) }).await;
         assert!(matches!(refused.outcome, AppendOutcome::QuotaMarked { .. }));
@@ -115,7 +117,7 @@ async fn a_one_time_link_goes_with_the_first_message(engine: Engine) {
             assert_eq!(fixture.store().link(&id(number)).unwrap().is_some(), stays);
             assert_eq!(fixture.store().queue_by_side(Side::Link, &id(number + 50)).unwrap().is_some(), stays);
             assert_eq!(fixture.store().queue_by_recipient(&id(number)).unwrap().unwrap().link_id.is_some(), stays);
-            assert_eq!(fixture.store().queue_state(&id(number)).unwrap().size(), 2);
+            assert_eq!(fixture.store().queue_state(&id(number)).unwrap().size(), 3);
             fixture.reopen();
         }
     }

@@ -147,6 +147,7 @@ fn message(queue: u64, number: u64) -> AppendMessage {
         time: number as i64,
         notification: number % 2 == 1,
         notify: Some(LIMITS),
+        secured: true,
         body: body(number),
         quota: 128,
         expire: None,

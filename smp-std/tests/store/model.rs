@@ -380,6 +380,7 @@ async fn step(fixture: &Fixture, model: &mut Model, random: &mut Random, number:
                 notification: number.is_multiple_of(2),
                 // Of messages that are moved from elsewhere nobody is notified.
                 notify: number.is_multiple_of(4).then_some(LIMITS),
+                secured: true,
                 body: body(number),
                 quota,
                 expire: expire.clone(),

@@ -45,6 +45,7 @@ impl Executor<'_> {
             time: now,
             notification: send.notify,
             notify: send.notify.then(|| config.notification_limits()),
+            secured: record.sender_key.is_some(),
             body: Bytes::copy_from_slice(send.body),
             quota: u64::from(messages.quota),
             expire: if messages.expire_on_send { self.relay.message_expiry() } else { None },

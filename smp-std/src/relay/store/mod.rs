@@ -16,6 +16,7 @@
 //!     time: 1_700_000_000,
 //!     notification: false,
 //!     notify: None,
+//!     secured: false,
 //!     body: "encrypted".into(),
 //!     quota: 128,
 //!     expire: None,

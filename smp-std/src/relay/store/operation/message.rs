@@ -21,6 +21,8 @@ pub struct AppendMessage {
     /// When it did and the queue has a notifier, a notification waits for that, within these limits; `None` for messages
     /// that are moved from elsewhere.
     pub notify: Option<NotificationLimits>,
+    /// The sender was authorized by the queue's key, not let in before there was one: a link for one has done its work.
+    pub secured: bool,
     /// The body as sent.
     pub body: Bytes,
     /// How many messages the queue holds before it is full.

@@ -32,8 +32,9 @@ pub(super) fn append(rows: &mut impl Rows, append: &AppendMessage) -> Result<App
         _ => None,
     };
     remove_oldest(rows, recipient_id, &mut state, expired)?;
-    if record.is_secured_for_one() {
-        // A one-time link has done its work, also when there is no room for the message.
+    if append.secured && record.is_secured_for_one() {
+        // A one-time link has done its work, also when there is no room for the message. Not when somebody was let in
+        // before the queue was secured, which happened since: who secured it by the link may have to ask again.
         link::remove(rows, &record);
     }
     if state.quota_exceeded {
