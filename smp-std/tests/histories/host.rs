@@ -48,11 +48,15 @@ pub(crate) fn fill(folder: &Path) {
     let recipient_id = [1; 24];
     let record = QueueRecord::new(recipient_id, FILLING_SENDER, key, SharedSecret::new([3; 32]));
     store.apply(&[Operation::CreateQueue { record: Arc::new(record), link: None }]).unwrap();
-    let body = Bytes::from(vec![4; 1 << 20]);
-    let count = (LONG - (1 << 18)) / body.len() as u64;
-    for number in 0..count {
+    let mut room = LONG as usize - (100 << 10);
+    for number in 0_u8.. {
+        let body = Bytes::from(vec![4; room.min(1 << 20)]);
+        room -= body.len();
+        if body.is_empty() {
+            break;
+        }
         let mut message_id = [5; 24];
-        message_id[0] = number as u8;
+        message_id[0] = number;
         let message = AppendMessage {
             recipient_id,
             message_id,
@@ -60,7 +64,7 @@ pub(crate) fn fill(folder: &Path) {
             notification: false,
             notify: None,
             secured: false,
-            body: body.clone(),
+            body,
             quota: 1_000,
             expire: None,
         };
