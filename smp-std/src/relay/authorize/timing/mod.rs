@@ -3,6 +3,7 @@
 //! class, 20,000 by default) and prints how much the classes of refused commands differ. What must not depend on the
 //! noise of a machine is tested every time in [`reads`](super::reads).
 
+mod instructions;
 pub(super) mod population;
 mod services;
 pub(super) mod session;
@@ -33,6 +34,10 @@ use crate::relay::store::Store;
 pub(super) const SESSION: [u8; 32] = [9; 32];
 
 const NO_QUEUES: ServiceQueues<'_> = ServiceQueues { count: 0, hash: IdsHash::new(&[0; 16]) };
+
+/// So many ids of each class are asked for again and again: enough that where the rows of one of them lie does not count
+/// for the class.
+const REPEATED: usize = 64;
 
 fn samples() -> usize {
     std::env::var("SAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
@@ -273,7 +278,7 @@ fn of_a_relay(what: &str, population: &Population) {
         (Wanted::SecureByLink, &[Some(Kind::X25519)]),
         (Wanted::Link, &[None]),
     ];
-    for (how, variety) in [("each id asked for once", usize::MAX), ("8 ids asked for again and again", 8)] {
+    for (how, variety) in [("each id asked for once", usize::MAX), ("64 ids asked for again and again", REPEATED)] {
         heading(&format!("{what}, {how}"));
         for (wanted, kinds) in WANTED {
             for kind in kinds {
@@ -288,7 +293,7 @@ fn of_a_command(population: &Population, wanted: Wanted, kind: Option<Kind>, var
     let (terms, store) = (session.terms(), &population.store);
     keep_others(population, store, &terms, &session);
     let mut stranger = Stranger::new();
-    let unknown: Vec<[u8; 24]> = (0..variety.min(8)).map(|_| stranger.random.random()).collect();
+    let unknown: Vec<[u8; 24]> = (0..variety.min(REPEATED)).map(|_| stranger.random.random()).collect();
     // A queue that has no key takes any message without one.
     let mut groups: Vec<(&str, &[Ids])> = vec![("wrong key", population.of(kind.unwrap_or(Kind::X25519)))];
     groups.push((

@@ -6,7 +6,7 @@ use smp_proto::smp::service::ServiceRole;
 use super::population::{Ids, Kind, OTHER_SERVICE, OWN_SERVICE, Population};
 use super::session::TestSession;
 use super::statistics::{heading, measure, report};
-use super::{Signed, Stranger, Wanted, samples};
+use super::{REPEATED, Signed, Stranger, Wanted, samples};
 
 #[test]
 #[ignore = "measures"]
@@ -20,7 +20,7 @@ fn timing_of_services() {
 }
 
 fn of_services(what: &str, population: &Population) {
-    heading(&format!("{what}, 64 ids of each class asked for again and again"));
+    heading(&format!("{what}, {REPEATED} ids of each class asked for again and again"));
     for (role, wanted, all_queues) in [
         (ServiceRole::Messaging, Wanted::Subscribe, Wanted::Service),
         (ServiceRole::Notifier, Wanted::Notifications, Wanted::NotifierService),
@@ -37,8 +37,9 @@ fn of_services(what: &str, population: &Population) {
 fn of_queues(population: &Population, session: &TestSession, wanted: Wanted, kind: Kind) {
     let mut stranger = Stranger::new();
     let other = if kind == Kind::X25519 { Kind::Ed448 } else { Kind::X25519 };
-    let mut groups: Vec<(&str, Vec<[u8; 24]>)> = vec![("unknown", (0..64).map(|_| stranger.random.random()).collect())];
-    let ids = |ids: &[Ids]| ids.iter().take(64).map(|ids| wanted.id(ids)).collect();
+    let mut groups: Vec<(&str, Vec<[u8; 24]>)> =
+        vec![("unknown", (0..REPEATED).map(|_| stranger.random.random()).collect())];
+    let ids = |ids: &[Ids]| ids.iter().take(REPEATED).map(|ids| wanted.id(ids)).collect();
     groups.push(("nobody's", ids(&population.associated(kind, None))));
     groups.push(("its own", ids(&population.associated(kind, Some(OWN_SERVICE)))));
     groups.push(("another's", ids(&population.associated(kind, Some(OTHER_SERVICE)))));
@@ -59,7 +60,7 @@ fn of_queues(population: &Population, session: &TestSession, wanted: Wanted, kin
 fn of_all(population: &Population, session: &TestSession, wanted: Wanted) {
     let mut stranger = Stranger::new();
     let groups = [
-        ("unknown", (0..64).map(|_| stranger.random.random()).collect()),
+        ("unknown", (0..REPEATED).map(|_| stranger.random.random()).collect()),
         ("the service", vec![OWN_SERVICE]),
         ("another service", vec![OTHER_SERVICE]),
     ];
