@@ -31,10 +31,12 @@ use honest::HonestPair;
 use ledger::Ledger;
 use process::{Kind, RelayProcess};
 use smp_crypto::key::{AuthorizationSecretKey, Ed448SecretKey};
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
-/// One test at a time: they measure memory and time, and open many files.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Two tests at a time: each spends most of its time waiting for relays to lose their patience, and what they hold relays to
+/// is measured by process. `--test-threads=1` gives figures of one attack alone.
+const PLACES: u32 = 2;
+static PLACE: Semaphore = Semaphore::const_new(PLACES as usize);
 
 /// Silence is punished quickly, so that the tests need not wait for it. The times are longer than any honest step takes
 /// on a busy machine; honest clients' sockets take all they are ever sent, whether or not they read it in time.
@@ -57,13 +59,13 @@ const CACHE: u64 = 8;
 
 /// Runs an attack on both relays.
 async fn on_both(what: &str, options: &[(&str, u64)], attack: impl AsyncFn(&Ledger<'_>)) {
-    let _turn = TURN.lock().await;
+    let _place = PLACE.acquire().await.unwrap();
     futures_util::future::join_all(Kind::BOTH.map(|kind| attack_one(kind, what, options, &attack))).await;
 }
 
-/// Runs an attack on one relay.
+/// Runs an attack on one relay, alone: it opens most of the files that a process may have.
 async fn on_one(kind: Kind, what: &str, options: &[(&str, u64)], attack: impl AsyncFn(&Ledger<'_>)) {
-    let _turn = TURN.lock().await;
+    let _places = PLACE.acquire_many(PLACES).await.unwrap();
     attack_one(kind, what, options, &attack).await;
 }
 
@@ -211,7 +213,7 @@ async fn relays_and_clients_of_private_routing_cost_bounded_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_notifiers_names_and_visitors_cost_bounded_memory() {
+async fn notifiers_services_names_and_visitors_cost_bounded_memory() {
     let silent = fake::silence().await;
     let mut options = IMPATIENT.to_vec();
     // The resolver is silent for 3 s, and who waits for it must not be taken for somebody who reads nothing.

@@ -61,6 +61,17 @@ impl Stranger {
         &self.keys[kind as usize][place]
     }
 
+    /// Ids that nothing has, each with a queue of its own to stand in for it, as each that exists has rows of its own.
+    pub(super) fn unknown(&mut self) -> Vec<[u8; 24]> {
+        (0..REPEATED)
+            .map(|number| {
+                let mut id: [u8; 24] = self.random.random();
+                id[0] = number.try_into().unwrap();
+                id
+            })
+            .collect()
+    }
+
     /// A transmission that this stranger authorized, with a key of `kind` or with none.
     pub(super) fn transmission(
         &mut self,
@@ -293,7 +304,7 @@ fn of_a_command(population: &Population, wanted: Wanted, kind: Option<Kind>, var
     let (terms, store) = (session.terms(), &population.store);
     keep_others(population, store, &terms, &session);
     let mut stranger = Stranger::new();
-    let unknown: Vec<[u8; 24]> = (0..variety.min(REPEATED)).map(|_| stranger.random.random()).collect();
+    let unknown = stranger.unknown();
     // A queue that has no key takes any message without one.
     let mut groups: Vec<(&str, &[Ids])> = vec![("wrong key", population.of(kind.unwrap_or(Kind::X25519)))];
     groups.push((

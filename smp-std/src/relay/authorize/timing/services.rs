@@ -1,6 +1,5 @@
 //! In sessions of services, where SUB and NSUB carry the service's signature besides the entity's authorization.
 
-use rand::RngExt;
 use smp_proto::smp::service::ServiceRole;
 
 use super::population::{Ids, Kind, OTHER_SERVICE, OWN_SERVICE, Population};
@@ -37,8 +36,7 @@ fn of_services(what: &str, population: &Population) {
 fn of_queues(population: &Population, session: &TestSession, wanted: Wanted, kind: Kind) {
     let mut stranger = Stranger::new();
     let other = if kind == Kind::X25519 { Kind::Ed448 } else { Kind::X25519 };
-    let mut groups: Vec<(&str, Vec<[u8; 24]>)> =
-        vec![("unknown", (0..REPEATED).map(|_| stranger.random.random()).collect())];
+    let mut groups: Vec<(&str, Vec<[u8; 24]>)> = vec![("unknown", stranger.unknown())];
     let ids = |ids: &[Ids]| ids.iter().take(REPEATED).map(|ids| wanted.id(ids)).collect();
     groups.push(("nobody's", ids(&population.associated(kind, None))));
     groups.push(("its own", ids(&population.associated(kind, Some(OWN_SERVICE)))));
@@ -59,11 +57,8 @@ fn of_queues(population: &Population, session: &TestSession, wanted: Wanted, kin
 /// SUBS and NSUBS: the service, another one, and one that is not there.
 fn of_all(population: &Population, session: &TestSession, wanted: Wanted) {
     let mut stranger = Stranger::new();
-    let groups = [
-        ("unknown", (0..REPEATED).map(|_| stranger.random.random()).collect()),
-        ("the service", vec![OWN_SERVICE]),
-        ("another service", vec![OTHER_SERVICE]),
-    ];
+    let groups =
+        [("unknown", stranger.unknown()), ("the service", vec![OWN_SERVICE]), ("another service", vec![OTHER_SERVICE])];
     compare(population, session, &format!("{wanted:?}, Ed25519"), samples(), &groups, |id| {
         stranger.transmission(session, Some(Kind::Ed25519), id, wanted, Signed::No)
     });
