@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use smp_crypto::key::{AuthorizationSecretKey, Ed448SecretKey};
 use smp_proto::key::AuthorizationKey;
@@ -119,6 +120,8 @@ impl Population {
                 operations.clear();
             }
         }
+        // In the order in which they were made they would lie side by side in memory, as what stands in for others does not.
+        groups.iter_mut().for_each(|group| group.shuffle(random));
         Self { store: Store::with_backend(backend, StoreOptions::default()).unwrap(), groups, own }
     }
 }
