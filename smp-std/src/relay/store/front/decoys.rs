@@ -1,5 +1,7 @@
 //! Look-ups that hide by their cost what another look-up has found.
 
+use std::hint::black_box;
+
 use parking_lot::Mutex;
 
 use super::Store;
@@ -104,9 +106,13 @@ impl Store {
             None => self.queue_by_recipient(&id),
             Some(side) => self.queue_by_side(side, &id),
         };
-        if !looked_up.found && matches!(found, Ok(None)) {
+        match found {
+            Ok(Some(record)) => read_keys(looked_up.side, &record),
             // It lost this name, or was deleted just now. This takes longer, once.
-            let _ = self.choose_decoy(backend, &looked_up.id);
+            Ok(None) if !looked_up.found => {
+                let _ = self.choose_decoy(backend, &looked_up.id);
+            }
+            _ => {}
         }
     }
 
@@ -126,6 +132,21 @@ impl Store {
             *decoy = names;
         }
         Ok(names)
+    }
+}
+
+/// Reads of a record what an authorization on this side reads, so that these lines of memory are fetched as well.
+fn read_keys(side: Option<Side>, record: &QueueRecord) {
+    match side {
+        None => {
+            let _ = black_box(record.recipient_keys.iter().next().copied());
+        }
+        Some(Side::Notifier) => {
+            let _ = black_box(record.notifier.as_ref().map(|notifier| notifier.key));
+        }
+        Some(Side::Sender | Side::Link) => {
+            let _ = black_box((record.mode, record.sender_key));
+        }
     }
 }
 
