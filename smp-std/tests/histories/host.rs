@@ -48,7 +48,7 @@ pub(crate) fn fill(folder: &Path) {
     let recipient_id = [1; 24];
     let record = QueueRecord::new(recipient_id, FILLING_SENDER, key, SharedSecret::new([3; 32]));
     store.apply(&[Operation::CreateQueue { record: Arc::new(record), link: None }]).unwrap();
-    let mut room = LONG as usize - (100 << 10);
+    let mut room = LONG as usize - (50 << 10);
     for number in 0_u8.. {
         let body = Bytes::from(vec![4; room.min(1 << 20)]);
         room -= body.len();

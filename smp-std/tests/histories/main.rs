@@ -5,7 +5,8 @@
 //! - `history.rs` draws what clients do from a seed: one command at a time, several at once, connections that end, kills.
 //! - `judge.rs` keeps every state that explains what was seen. While commands of several clients are under way together
 //!   their order is free; a relay that shows what no order explains broke its word.
-//! - `world.rs` is the clients: no message may come under another's id, or differ from what it was the last time.
+//! - `world` is the clients, what they say on the wire, and what comes to them: no message may come under another's id, or
+//!   differ from what it was the last time.
 //!
 //! - `cuts.rs` cuts the power at any operation of the relay on its files, below the system calls: `record.c` writes them
 //!   down, `disk.rs` builds what a disk may hold afterwards, the store opens that, `stored.rs` says it in the words of the

@@ -1,0 +1,117 @@
+//! What deeds say on the wire.
+
+use std::cell::Cell;
+
+use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
+use smp_proto::id::LinkId;
+use smp_proto::smp::Command;
+use smp_proto::smp::link::{LinkData, SetLink};
+use smp_proto::smp::notifier::NotifierKeys;
+use smp_proto::smp::recipient::QueueMode;
+use smp_proto::smp::sender::Send;
+use smp_proto::transport::BLOCK_LENGTH;
+use smp_proto::transport::block::BatchWriter;
+use smp_proto::wire::LongString;
+
+use super::{Asked, World};
+use crate::harness::{RawClient, ack, new_command};
+use crate::history::{Deed, QueueNumber};
+
+impl World {
+    /// What a deed says on the wire; `None` when nobody knows the ids it needs.
+    pub(super) fn encode(&self, client: usize, deed: &Deed) -> Option<(Asked, Vec<u8>)> {
+        let connection = self.clients.get(client)?;
+        let made = || (generate(), X25519SecretKey::generate(&mut rand::rng()));
+        let mut deed = deed.clone();
+        let mut keys = None;
+        if let Deed::New { contact, subscribe, .. } = deed {
+            let (key, dh) = made();
+            let mode = if contact { QueueMode::Contact } else { QueueMode::Messaging };
+            let (correlation, bytes) = connection.encode(Some(&key), &[], &new_command(&key, &dh, mode, subscribe));
+            return Some((Asked { client, correlation, deed, keys: Cell::new(Some((key, dh))) }, bytes));
+        }
+        let number = deed.queue();
+        let known = self.queues.get(&number)?;
+        let (own, recipient, sender) = (Some(&known.queue.key), &known.queue.recipient_id, &known.queue.sender_id);
+        let sender_key = |key: u8| &known.sender_keys[usize::from(key) - 1];
+        let (correlation, bytes) = match &mut deed {
+            Deed::New { .. } => return None,
+            Deed::Send { number: message, key, notify, .. } => {
+                let body = body(number, *message);
+                let command = Command::Send(Send { notify: *notify, body: &body });
+                connection.encode(key.map(sender_key), sender, &command)
+            }
+            Deed::Subscribe { .. } => connection.encode(own, recipient, &Command::Subscribe),
+            Deed::Get { .. } => connection.encode(own, recipient, &Command::Get),
+            Deed::Acknowledge { wrong, item, .. } => {
+                let last = self.delivered.get(&(client, number)).filter(|_| !*wrong);
+                *item = last.and_then(|id| self.items.get(id)).map(|(_, item, _)| *item);
+                let id = last.cloned().unwrap_or_else(|| vec![7; 24]);
+                connection.encode(own, recipient, &ack(&id))
+            }
+            Deed::Secure { key, by_sender: false, .. } => {
+                connection.encode(own, recipient, &Command::Secure(sender_key(*key).public_key()))
+            }
+            Deed::Secure { key, by_sender: true, .. } => {
+                let key = sender_key(*key);
+                connection.encode(Some(key), sender, &Command::SecureBySender(key.public_key()))
+            }
+            Deed::Suspend { .. } => connection.encode(own, recipient, &Command::Suspend),
+            Deed::Delete { .. } => connection.encode(own, recipient, &Command::Delete),
+            Deed::SetLink { user, .. } => {
+                let (fixed, user) = (fixed_data(number), user_data(*user));
+                let data = LinkData { fixed: LongString::new(&fixed).unwrap(), user: LongString::new(&user).unwrap() };
+                let link_id = LinkId::new(&known.link_id).unwrap();
+                connection.encode(own, recipient, &Command::SetLink(SetLink { link_id, data }))
+            }
+            Deed::DeleteLink { .. } => connection.encode(own, recipient, &Command::DeleteLink),
+            Deed::GetLink { .. } => connection.encode(None, &known.link_id, &Command::GetLink),
+            Deed::SecureByLink { key, .. } => {
+                let key = sender_key(*key);
+                connection.encode(Some(key), &known.link_id, &Command::SecureByLink(key.public_key()))
+            }
+            Deed::EnableNotifications { .. } => {
+                let (key, dh) = made();
+                let notifier_keys = NotifierKeys { notifier_key: key.public_key(), recipient_dh_key: dh.public_key() };
+                keys = Some((key, dh));
+                connection.encode(own, recipient, &Command::EnableNotifications(notifier_keys))
+            }
+            Deed::DisableNotifications { .. } => connection.encode(own, recipient, &Command::DisableNotifications),
+            Deed::Listen { notifier, .. } => {
+                let known = self.notifiers.get(notifier)?;
+                connection.encode(Some(&known.key), &known.id, &Command::SubscribeNotifications)
+            }
+        };
+        Some((Asked { client, correlation, deed, keys: Cell::new(keys) }, bytes))
+    }
+}
+
+/// A body that tells whose it is; lengths from a few bytes to the largest.
+pub(crate) fn body(queue: QueueNumber, number: u32) -> Vec<u8> {
+    let length = [8, 300, 700, 2_000, 16_048][if number % 16 == 7 { 4 } else { number as usize % 4 }];
+    let mut body: Vec<u8> = queue.to_le_bytes().into_iter().chain(number.to_le_bytes()).collect();
+    body.extend((8..length).map(|at| (at as u32 ^ number) as u8));
+    body
+}
+
+pub(crate) fn fixed_data(queue: QueueNumber) -> Vec<u8> {
+    queue.to_le_bytes().repeat(25)
+}
+
+pub(crate) fn user_data(user: u32) -> Vec<u8> {
+    user.to_le_bytes().into_iter().cycle().take([4, 40, 1_000][user as usize % 3]).collect()
+}
+
+pub(super) fn generate() -> AuthorizationSecretKey {
+    AuthorizationSecretKey::generate_ed25519(&mut rand::rng())
+}
+
+pub(super) async fn write(client: &mut RawClient, transmission: &[u8]) -> Result<(), String> {
+    let mut block = Box::new([0; BLOCK_LENGTH]);
+    let mut batch = BatchWriter::new(client.session.sealer.content_mut(&mut block)).unwrap();
+    batch.push(|writer| writer.bytes(transmission)).unwrap();
+    let length = batch.finish().unwrap().len();
+    client.session.sealer.seal(&mut block, length).unwrap();
+    client.tls.write_block(&block).await.map_err(|error| error.to_string())?;
+    client.tls.flush().await.map_err(|error| error.to_string())
+}
