@@ -8,7 +8,7 @@
 //! - `crew.rs` runs the relay, and knows when it has nothing left to do.
 //! - `client.rs` is one client: TLS and SMP over a stream in memory.
 //! - `keys.rs` has the keys of all queues, the same in every run.
-//! - `world.rs` says deeds on the wire, and what came of them in the words of the model.
+//! - `world` carries out deeds and compares: what they say on the wire, and what came of them in the words of the model.
 //! - `noise.rs` is what no honest client says.
 //! - `steps.rs` reads an input.
 

@@ -1,0 +1,152 @@
+//! What deeds say on the wire.
+
+use smp_crypto::key::AuthorizationSecretKey;
+use smp_proto::id::{LinkId, MessageId};
+use smp_proto::smp::Command;
+use smp_proto::smp::link::{LinkData, SetLink};
+use smp_proto::smp::notifier::NotifierKeys;
+use smp_proto::smp::recipient::{NewQueue, QueueMode, QueueRequest, SubscriptionMode};
+use smp_proto::smp::sender::Send;
+use smp_proto::version::SmpVersion;
+use smp_proto::wire::LongString;
+
+use super::{Asked, Id, World};
+use crate::history::{Deed, QueueNumber};
+use crate::relay::keys;
+
+impl World {
+    /// What a deed says on the wire; `None` when nobody knows the ids it needs, or the client's version does not know it.
+    pub(super) fn encode(&mut self, client: usize, deed: &Deed) -> Option<(Asked, Vec<u8>)> {
+        let correlation = self.correlation();
+        let version = self.version(client);
+        let (key, entity) = self.credentials(deed)?;
+        let mut deed = deed.clone();
+        if let Deed::Acknowledge { queue, wrong, item } = &mut deed {
+            let last = self.delivered.get(&(client, *queue)).filter(|_| !*wrong);
+            *item = last.and_then(|id| self.items.get(id)).map(|(_, item, _)| *item);
+        }
+        let needs = match deed {
+            Deed::New { .. } | Deed::Secure { by_sender: true, .. } => SmpVersion::SENDER_SECURED,
+            Deed::SetLink { .. } | Deed::DeleteLink { .. } | Deed::GetLink { .. } | Deed::SecureByLink { .. } => {
+                SmpVersion::SHORT_LINKS
+            }
+            _ => SmpVersion::MIN,
+        };
+        if version < needs {
+            return None;
+        }
+        let last = self.delivered.get(&(client, deed.queue())).cloned();
+        let input = self.inputs;
+        let (connected, _) = self.client(client);
+        let transmission = connected.encode(&correlation, key, &entity, |writer| {
+            with_command(input, &deed, last.as_deref(), |command| command.encode(writer, version))
+        })?;
+        Some((Asked { client, correlation, deed }, transmission))
+    }
+
+    /// Who authorizes a deed, and which entity it is about.
+    pub(in crate::relay) fn credentials(&self, deed: &Deed) -> Option<(Option<&'static AuthorizationSecretKey>, Id)> {
+        let number = deed.queue();
+        let own = keys::of(number);
+        let sender = |key: u8| &own.senders[usize::from(key) - 1];
+        if matches!(deed, Deed::New { .. }) {
+            return Some((Some(&own.recipient), Vec::new()));
+        }
+        let known = self.queues.get(&number)?;
+        Some(match deed {
+            Deed::Send { key, .. } => (key.map(sender), known.sender_id.clone()),
+            Deed::Secure { key, by_sender: true, .. } => (Some(sender(*key)), known.sender_id.clone()),
+            Deed::GetLink { .. } => (None, link_id(self.inputs, number).to_vec()),
+            Deed::SecureByLink { key, .. } => (Some(sender(*key)), link_id(self.inputs, number).to_vec()),
+            Deed::Listen { notifier, .. } => {
+                (Some(&keys::of(*notifier).notifier), self.notifiers.get(notifier)?.id.clone())
+            }
+            _ => (Some(&own.recipient), known.recipient_id.clone()),
+        })
+    }
+
+    /// What a deed of this client says on the wire, to be spoilt: with its key and its entity.
+    pub(in crate::relay) fn command(&self, client: usize, deed: &Deed) -> Vec<u8> {
+        let (version, last) = (self.version(client), self.delivered.get(&(client, deed.queue())));
+        let command = with_command(self.inputs, deed, last.map(Vec::as_slice), |command| {
+            crate::write(|writer| command.encode(writer, version))
+        });
+        command.unwrap_or_default()
+    }
+}
+
+/// The command of a deed in the input with this number; `last` is the id that came last to who does it.
+fn with_command<T>(input: u32, deed: &Deed, last: Option<&[u8]>, run: impl FnOnce(&Command<'_>) -> T) -> T {
+    let own = keys::of(deed.queue());
+    let sender_key = |key: u8| own.senders[usize::from(key) - 1].public_key();
+    let (sent, fixed, user_bytes) = match deed {
+        Deed::Send { queue, number, .. } => (body(*queue, *number), Vec::new(), Vec::new()),
+        Deed::SetLink { queue, user } => (Vec::new(), fixed_data(*queue), user_data(*user)),
+        _ => Default::default(),
+    };
+    let link = link_id(input, deed.queue());
+    run(&match deed {
+        Deed::New { contact, subscribe, .. } => Command::New(NewQueue {
+            recipient_key: own.recipient.public_key(),
+            recipient_dh_key: own.dh.public_key(),
+            password: None,
+            subscription: if *subscribe { SubscriptionMode::Subscribe } else { SubscriptionMode::CreateOnly },
+            request: Some(match if *contact { QueueMode::Contact } else { QueueMode::Messaging } {
+                QueueMode::Messaging => QueueRequest::Messaging(None),
+                QueueMode::Contact => QueueRequest::Contact(None),
+            }),
+            notifier: None,
+        }),
+        Deed::Send { notify, .. } => Command::Send(Send { notify: *notify, body: &sent }),
+        Deed::Subscribe { .. } => Command::Subscribe,
+        Deed::Get { .. } => Command::Get,
+        Deed::Acknowledge { wrong, .. } => {
+            let id = last.filter(|_| !*wrong).unwrap_or(&[7; 24]);
+            Command::Acknowledge(MessageId::new(id).expect("an id is short"))
+        }
+        Deed::Secure { key, by_sender: false, .. } => Command::Secure(sender_key(*key)),
+        Deed::Secure { key, by_sender: true, .. } => Command::SecureBySender(sender_key(*key)),
+        Deed::Suspend { .. } => Command::Suspend,
+        Deed::Delete { .. } => Command::Delete,
+        Deed::SetLink { .. } => Command::SetLink(SetLink {
+            link_id: LinkId::new(&link).expect("an id is short"),
+            data: LinkData {
+                fixed: LongString::new(&fixed).expect("it is short"),
+                user: LongString::new(&user_bytes).expect("it is short"),
+            },
+        }),
+        Deed::DeleteLink { .. } => Command::DeleteLink,
+        Deed::GetLink { .. } => Command::GetLink,
+        Deed::SecureByLink { key, .. } => Command::SecureByLink(sender_key(*key)),
+        Deed::EnableNotifications { notifier, .. } => {
+            let keys = keys::of(*notifier);
+            let (notifier_key, recipient_dh_key) = (keys.notifier.public_key(), keys.notifier_dh.public_key());
+            Command::EnableNotifications(NotifierKeys { notifier_key, recipient_dh_key })
+        }
+        Deed::DisableNotifications { .. } => Command::DisableNotifications,
+        Deed::Listen { .. } => Command::SubscribeNotifications,
+    })
+}
+
+/// A body that tells whose it is. A few are as long as bodies can be.
+pub(super) fn body(queue: QueueNumber, number: u32) -> Vec<u8> {
+    let length = [8, 300, 1_000, 8, 40, 8, 8, 16_048][number as usize % 8];
+    let mut body: Vec<u8> = queue.to_le_bytes().into_iter().chain(number.to_le_bytes()).collect();
+    body.extend((8..length).map(|at| (at as u32 ^ number) as u8));
+    body
+}
+
+pub(super) fn fixed_data(queue: QueueNumber) -> Vec<u8> {
+    queue.to_le_bytes().repeat(25)
+}
+
+pub(super) fn user_data(user: u32) -> Vec<u8> {
+    user.to_le_bytes().into_iter().cycle().take([4, 40, 1_000][user as usize % 3]).collect()
+}
+
+/// Other ids for each input of a relay: those of deleted queues stay taken.
+fn link_id(input: u32, queue: QueueNumber) -> [u8; 24] {
+    let mut id = [queue as u8 + 1; 24];
+    id[..4].copy_from_slice(&input.to_be_bytes());
+    id
+}

@@ -1,0 +1,269 @@
+//! Clients carry out deeds, and what that showed is compared with the model.
+
+mod commands;
+mod inbox;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::mem::{self, ManuallyDrop};
+
+use smp_crypto::secret_box::BoxKey;
+use smp_proto::version::SmpVersion;
+
+use super::client::Client;
+use super::crew::Crew;
+use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber};
+use crate::judge::{Seen, judge};
+use crate::model::{Event, Item, Model};
+
+/// More possible states than this: commands go one at a time until it is clear again.
+const UNCLEAR: usize = 24;
+
+/// So many inputs use one relay and its connections.
+const INPUTS: u32 = 64;
+
+type Id = Vec<u8>;
+
+/// A relay without queues, and connections to it that receive nothing: handshakes take several times as long as what most
+/// inputs do.
+struct Pool {
+    crew: Crew,
+    idle: Vec<Client>,
+    inputs: u32,
+}
+
+thread_local! {
+    /// Never dropped when the thread ends: the runtime cannot be used any more then.
+    static POOL: RefCell<Option<ManuallyDrop<Pool>>> = const { RefCell::new(None) };
+}
+
+/// A queue as its people know it.
+pub(in crate::relay) struct Known {
+    pub(in crate::relay) recipient_id: Id,
+    pub(in crate::relay) sender_id: Id,
+    /// What its messages are sealed with.
+    secret: BoxKey,
+}
+
+pub(in crate::relay) struct KnownNotifier {
+    pub(in crate::relay) id: Id,
+    pub(in crate::relay) queue: QueueNumber,
+    secret: BoxKey,
+}
+
+/// A response that is waited for.
+struct Asked {
+    client: usize,
+    correlation: [u8; 24],
+    deed: Deed,
+}
+
+/// An error that is waited for, and what it says if that is known.
+pub(in crate::relay) struct Refusal {
+    pub(in crate::relay) client: usize,
+    /// Unknown when the relay may not be able to read it.
+    pub(in crate::relay) correlation: Option<[u8; 24]>,
+    pub(in crate::relay) expected: Option<Vec<u8>>,
+}
+
+pub(in crate::relay) struct World {
+    crew: Crew,
+    /// Connections of earlier inputs.
+    idle: Vec<Client>,
+    /// So many inputs used the relay before.
+    inputs: u32,
+    versions: [SmpVersion; CLIENTS],
+    clients: [Option<Client>; CLIENTS],
+    correlations: u64,
+    pub(in crate::relay) queues: BTreeMap<QueueNumber, Known>,
+    pub(in crate::relay) notifiers: BTreeMap<NotifierNumber, KnownNotifier>,
+    /// What came with an id: it is the same ever after.
+    items: HashMap<Id, (QueueNumber, Item, Vec<u8>)>,
+    ids: HashMap<(QueueNumber, Item), Id>,
+    marks: BTreeMap<QueueNumber, u32>,
+    /// The id that came last, by client and queue.
+    delivered: BTreeMap<(usize, QueueNumber), Id>,
+    sent: HashMap<u32, bool>,
+    notified: HashSet<Id>,
+    states: BTreeSet<Model>,
+    refusals: Vec<Refusal>,
+    /// Places of events that old versions say END for, whether something was deleted or another client took it over.
+    unclear: Vec<usize>,
+}
+
+impl World {
+    pub(in crate::relay) fn new(versions: [SmpVersion; CLIENTS]) -> Self {
+        let pool = POOL.take().map(ManuallyDrop::into_inner);
+        let pool = pool.unwrap_or_else(|| Pool { crew: Crew::new(), idle: Vec::new(), inputs: 0 });
+        Self {
+            crew: pool.crew,
+            idle: pool.idle,
+            inputs: pool.inputs,
+            versions,
+            clients: [const { None }; CLIENTS],
+            correlations: 0,
+            queues: BTreeMap::new(),
+            notifiers: BTreeMap::new(),
+            items: HashMap::new(),
+            ids: HashMap::new(),
+            marks: BTreeMap::new(),
+            delivered: BTreeMap::new(),
+            sent: HashMap::new(),
+            notified: HashSet::new(),
+            states: BTreeSet::from([Model::default()]),
+            refusals: Vec::new(),
+            unclear: Vec::new(),
+        }
+    }
+
+    pub(in crate::relay) const fn version(&self, client: usize) -> SmpVersion {
+        self.versions[client]
+    }
+
+    /// The client, connected if it was not.
+    pub(in crate::relay) fn client(&mut self, client: usize) -> (&mut Client, &mut Crew) {
+        let Self { crew, clients, idle, versions, .. } = self;
+        let connected = clients[client].get_or_insert_with(|| {
+            let fits = idle.iter().position(|before| before.version() == versions[client]);
+            fits.map_or_else(|| Client::connect(crew, versions[client]), |position| idle.swap_remove(position))
+        });
+        assert_eq!(connected.version(), versions[client]);
+        (connected, crew)
+    }
+
+    pub(in crate::relay) const fn correlation(&mut self) -> [u8; 24] {
+        self.correlations += 1;
+        let mut correlation = [0xc0; 24];
+        let [a, b, c, d, e, f, g, h] = self.correlations.to_be_bytes();
+        [correlation[16], correlation[17], correlation[18], correlation[19]] = [a, b, c, d];
+        [correlation[20], correlation[21], correlation[22], correlation[23]] = [e, f, g, h];
+        correlation
+    }
+
+    /// Something was sent that has to be refused.
+    pub(in crate::relay) fn expect_refusal(&mut self, refusal: Refusal) {
+        self.refusals.push(refusal);
+    }
+
+    /// Carries out commands that are under way together, and compares. Those of one client go in one block if `packed`.
+    pub(in crate::relay) fn deeds(&mut self, deeds: &[(usize, Deed)], packed: bool) {
+        if self.states.len() > UNCLEAR && deeds.len() > 1 {
+            for deed in deeds {
+                self.deeds(std::slice::from_ref(deed), packed);
+            }
+            return;
+        }
+        let mut asked = Vec::new();
+        let mut transmissions: [Vec<Vec<u8>>; CLIENTS] = Default::default();
+        for (client, deed) in deeds {
+            if let Some((ask, transmission)) = self.encode(*client, deed) {
+                transmissions[*client].push(transmission);
+                asked.push(ask);
+            }
+        }
+        for (client, transmissions) in transmissions.iter().enumerate().filter(|(_, all)| !all.is_empty()) {
+            let (client, crew) = self.client(client);
+            client.send_all(crew, transmissions, packed);
+        }
+        let seen = self.settle(&asked);
+        let executed: Vec<(usize, Deed)> = asked.into_iter().map(|ask| (ask.client, ask.deed)).collect();
+        self.conclude(&executed, &seen);
+    }
+
+    /// Until everything is answered and everybody has been told everything.
+    fn settle(&mut self, asked: &[Asked]) -> Seen {
+        let mut seen = Seen { responses: vec![None; asked.len()], ..Seen::default() };
+        loop {
+            self.crew.run();
+            for client in 0..CLIENTS {
+                self.take_in(client, asked, &mut seen);
+            }
+            if seen.responses.iter().all(Option::is_some) && self.refusals.is_empty() {
+                return seen;
+            }
+            // The relay may have waited for room to write.
+            self.crew.wait();
+        }
+    }
+
+    /// Compares when nothing was asked, or only what is refused.
+    pub(in crate::relay) fn check(&mut self) {
+        let seen = self.settle(&[]);
+        self.conclude(&[], &seen);
+    }
+
+    fn conclude(&mut self, executed: &[(usize, Deed)], seen: &Seen) {
+        let unclear = mem::take(&mut self.unclear);
+        let readings = 1_u32 << unclear.len().min(6);
+        let states = (0..readings).map(|reading| {
+            let mut seen = seen.clone();
+            for (_, place) in unclear.iter().enumerate().filter(|(bit, _)| reading & 1 << bit != 0) {
+                let event = &mut seen.events[*place].1;
+                *event = match *event {
+                    Event::Ended(queue) => Event::Deleted(queue),
+                    Event::NotifierEnded(notifier) => Event::NotifierDeleted(notifier),
+                    other => other,
+                };
+            }
+            judge(&self.states, executed, &seen)
+        });
+        let states = states.reduce(|all, more| &all | &more).unwrap_or_default();
+        assert!(
+            !states.is_empty(),
+            "{executed:?} showed {seen:?}; of {} states, one: {:?}",
+            self.states.len(),
+            self.states.first()
+        );
+        self.states = states;
+    }
+
+    /// A client's connection ends.
+    pub(in crate::relay) fn leave(&mut self, client: usize) {
+        let Some(connected) = self.clients[client].take() else { return };
+        let others = self.clients.iter().flatten().count() + self.idle.len();
+        drop(connected);
+        self.crew.run();
+        assert_eq!(self.crew.connections(), others, "a connection outlives its client");
+        self.delivered.retain(|(of, _), _| *of != client);
+        let left = mem::take(&mut self.states).into_iter().map(|mut model| {
+            model.leave(client);
+            model
+        });
+        self.states = left.collect();
+        self.check();
+    }
+
+    /// Notifiers are told what waits for them.
+    pub(in crate::relay) fn tick(&mut self) {
+        self.crew.tick();
+        self.check();
+        assert!(!self.states.iter().all(Model::owes_notifications), "notifications do not come");
+    }
+
+    /// The store holds what the model says, and nothing once all queues are deleted.
+    pub(in crate::relay) fn end(mut self) {
+        self.check();
+        let counts = self.crew.store().counts();
+        let fits = self.states.iter().any(|model| {
+            let messages: usize = model.queues.values().map(|queue| queue.messages.len()).sum();
+            let notifiers = model.queues.values().filter(|queue| queue.notifier.is_some()).count();
+            (counts.queues, counts.messages, counts.notifiers)
+                == (model.queues.len() as u64, messages as u64, notifiers as u64)
+        });
+        assert!(fits, "{counts:?} counted, but {:?}", self.states.first());
+
+        // Version 6 cannot authorize by every kind of key.
+        let cleaner = (0..CLIENTS).find(|client| self.versions[*client] >= SmpVersion::AUTHENTICATORS);
+        let (Some(cleaner), true) = (cleaner, self.inputs < INPUTS) else { return };
+        let queues: Vec<_> = self.queues.keys().copied().collect();
+        for queue in queues {
+            self.deeds(&[(cleaner, Deed::Delete { queue })], false);
+        }
+        let counts = self.crew.store().counts();
+        let left = (counts.queues, counts.messages, counts.notifiers, counts.notifications);
+        assert_eq!(left, (0, 0, 0, 0), "something is left of deleted queues");
+        let Self { crew, clients, mut idle, inputs, .. } = self;
+        idle.extend(clients.into_iter().flatten());
+        POOL.set(Some(ManuallyDrop::new(Pool { crew, idle, inputs: inputs + 1 })));
+    }
+}
