@@ -4,6 +4,7 @@
 //! does not keep its promise, which is how the fuzzer learns of it.
 
 pub mod agent;
+pub mod export;
 pub mod foreign;
 #[allow(dead_code, reason = "only a part of it is needed here")]
 #[path = "../../smp-std/tests/histories/history.rs"]

@@ -37,6 +37,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         }
     }
     logs(&workspace.root.join("smp-std/tests/samples"), &mut seeds)?;
+    seeds.insert("agent_export", exports());
     seeds.insert("agent_peer", agent::peer());
     seeds.insert("agent_relay", agent::relay());
     seeds.insert("flash_store", flash());
@@ -65,6 +66,34 @@ pub(crate) fn make(workspace: &Workspace) -> Result<(), Failure> {
         println!("{target}: {} of {} values", chosen.len(), all.len());
     }
     Ok(())
+}
+
+/// Exports of an agent's store, whole and damaged in each way, of one chunk and of several: see `fuzz/src/export.rs`.
+fn exports() -> Vec<Vec<u8>> {
+    let record = |key: &[u8], value: u16, flags: u8| {
+        let [high, low] = value.to_be_bytes();
+        [&[key.len().to_le_bytes()[0], high, low, 0x5a, flags], key].concat()
+    };
+    let short = [record(b"a", 0, 0), record(b"ab", 3, 0), record(b"b", 300, 0)].concat();
+    let long = [record(b"a", 10_000, 3), record(b"", 9_000, 3), record(b"z", 4, 2)].concat();
+    let one = [record(b"key", 9, 0)].concat();
+    let unordered = [record(b"b", 1, 0), record(b"a", 1, 0)].concat();
+    let twice = [record(b"a", 1, 0), record(b"a", 1, 0)].concat();
+    let longest = [record(&[b'k'; 64], 1, 0), record(&[b'k'; 65], 1, 0)].concat();
+    let mut seeds: Vec<Vec<u8>> = (0..8).map(|damage| [&[damage, 1, 7, 1][..], &long].concat()).collect();
+    for records in [short, one, unordered, twice, longest] {
+        seeds.push([&[0, 0, 0, 1][..], &records].concat());
+    }
+    // A wrong number of records; nothing; a text as it is.
+    seeds.push([&[0, 0, 0, 2][..], &record(b"a", 1, 0)].concat());
+    seeds.push(vec![0, 0, 0, 0]);
+    seeds.push(b"\0\0\0\0\x01a\0\0\0\x02hi\0\0\0\0\0\0\0\0\x01".to_vec());
+    // Exactly one full chunk, and a byte more: 65,536 less the rest of the text, of which the value is a sixteenth.
+    for length in [4_094, 4_095] {
+        seeds.push([&[0, 0, 0, 1][..], &record(b"aa", length, 1)].concat());
+        seeds.push([&[0, 0, 0, 1][..], &record(b"aa", length, 1), &record(b"b", 2, 0)].concat());
+    }
+    seeds
 }
 
 /// Stores of the reference with one queue each: see `fuzz/src/foreign.rs`.

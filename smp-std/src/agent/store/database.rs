@@ -66,18 +66,21 @@ impl Database {
         passphrase: &Passphrase,
         fill: impl FnOnce(&mut Self) -> Result<(), StorageError>,
     ) -> Result<Self, StorageError> {
-        // SQLite would take what it finds beside a new file for the new file's.
-        for suffix in ["", "-wal", "-journal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            if fs::symlink_metadata(PathBuf::from(name)).is_ok() {
-                return Err(StorageError::Exists);
-            }
-        }
+        vacant(path)?;
         let key = Key::random()?;
         let header = key::wrap_key(Purpose::Store, &key, passphrase)?;
+        Self::create_with(path, key, &header, fill)
+    }
+
+    /// The same with a key that is wrapped already.
+    pub(super) fn create_with(
+        path: &Path,
+        key: Key,
+        header: &[u8],
+        fill: impl FnOnce(&mut Self) -> Result<(), StorageError>,
+    ) -> Result<Self, StorageError> {
         let temporary = temporary(path)?.into_temp_path();
-        let mut database = Self::new(new_connection(&temporary, &header)?, key);
+        let mut database = Self::new(new_connection(&temporary, header)?, key);
         fill(&mut database)?;
         let key = database.close()?;
         temporary.persist_noclobber(path).map_err(|error| error.error)?;
@@ -222,6 +225,19 @@ pub(super) fn folder(path: &Path) -> &Path {
 /// A file beside `path` that only its owner can read. It goes away unless it gets that name.
 pub(super) fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StorageError> {
     Ok(tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder(path))?)
+}
+
+/// Whether nothing has that name, nor one that belongs to it.
+fn vacant(path: &Path) -> Result<(), StorageError> {
+    // SQLite would take what it finds beside a new file for the new file's.
+    for suffix in ["", "-wal", "-journal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        if fs::symlink_metadata(PathBuf::from(name)).is_ok() {
+            return Err(StorageError::Exists);
+        }
+    }
+    Ok(())
 }
 
 /// Opens a store that exists.

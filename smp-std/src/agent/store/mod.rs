@@ -70,6 +70,8 @@
 
 mod database;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod key;
 mod passphrase;
 mod stream;

@@ -35,6 +35,14 @@ pub(super) fn export(database: &Database, path: &Path, key: Key, header: &[u8]) 
     let mut out = BufWriter::new(file.as_file_mut());
     out.write_all(MAGIC)?;
     out.write_all(header)?;
+    drop(write(database, out, key)?);
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(sync_directory(folder(path))?)
+}
+
+/// Writes the sealed text.
+pub(super) fn write<W: Write>(database: &Database, out: W, key: Key) -> Result<W, StorageError> {
     let mut out = ChunkWriter::new(out, key);
     let mut records: u64 = 0;
     database.for_each(|key, value| {
@@ -46,10 +54,7 @@ pub(super) fn export(database: &Database, path: &Path, key: Key, header: &[u8]) 
     })?;
     out.write(&[0])?;
     out.write(&records.to_be_bytes())?;
-    drop(out.finish()?);
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    Ok(sync_directory(folder(path))?)
+    out.finish()
 }
 
 /// Makes a store of an export.
@@ -65,14 +70,12 @@ pub(super) fn import(
     input.by_ref().take(length).read_to_end(&mut head)?;
     let header = head.strip_prefix(MAGIC).ok_or(StorageError::NotAnExport)?;
     let key = key::unwrap_key(Purpose::Export, header, passphrase)?;
-    let mut input = ChunkReader::new(input, key)?;
-    Database::create(store, new_passphrase, |database| {
-        fill(database, &mut input)?;
-        input.finish()
-    })
+    let input = ChunkReader::new(input, key)?;
+    Database::create(store, new_passphrase, |database| fill(database, input))
 }
 
-fn fill<R: Read>(database: &mut Database, input: &mut ChunkReader<R>) -> Result<(), StorageError> {
+/// Puts all records of the text into a store, if it is one.
+pub(super) fn fill<R: Read>(database: &mut Database, mut input: ChunkReader<R>) -> Result<(), StorageError> {
     let damaged = || StorageError::Damaged(Part::Content);
     let (mut batch, mut size, mut records) = (Vec::new(), 0_usize, 0_u64);
     let mut last = Vec::new();
@@ -102,5 +105,6 @@ fn fill<R: Read>(database: &mut Database, input: &mut ChunkReader<R>) -> Result<
     if *input.take(8)? != records.to_be_bytes() {
         return Err(damaged());
     }
-    database.commit(&batch)
+    database.commit(&batch)?;
+    input.finish()
 }
