@@ -33,7 +33,6 @@ pub fn play(data: &[u8]) {
     match (import(&sealed, &folder.path().join("store")), expected) {
         (Ok(store), Some(expected)) => {
             let all = store.scan(&[], None, usize::MAX).expect("the store can be read");
-            let all: Vec<_> = all.into_iter().map(|record| (record.key, record.value)).collect();
             assert!(all == expected, "other records");
             assert!(export(&store).expect("the store can be exported") == sound, "another export");
         }
