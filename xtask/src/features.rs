@@ -47,6 +47,7 @@ mod tests {
             no_std: false,
             alloc: false,
             published_library: true,
+            tests: Vec::new(),
         };
         let sets = sets(&package);
         let expected: [&[&str]; 6] = [&[], &["defmt"], &["fjall"], &["log"], &["std"], &["fjall", "std"]];

@@ -16,6 +16,7 @@ mod minimal;
 mod outside;
 mod pi;
 mod process;
+mod programs;
 mod ratchet_seeds;
 mod relay_seeds;
 mod release;

@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Why a chore could not be done, in words that say what to do.
 #[derive(Debug)]
@@ -156,10 +158,38 @@ impl Run {
         Err(Failure::new(format!("this command ended with {status}:\n  {shown}")))
     }
 
+    /// Runs the command beside others: shows it when it starts, and again with all that it said when it has ended.
+    pub(crate) fn heard(mut self) -> Result<(), Failure> {
+        let shown = self.shown();
+        println!("$ {shown}");
+        let failed = |error| Failure::because(&shown, error);
+        // A file, not a pipe: a pipe would end only with the last program that the command left running.
+        let mut said = nameless_file().map_err(failed)?;
+        self.command.stdout(said.try_clone().map_err(failed)?).stderr(said.try_clone().map_err(failed)?);
+        let status = self.command.status().map_err(failed)?;
+        let mut text = Vec::new();
+        said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(failed)?;
+        println!("--- {shown}\n{}", String::from_utf8_lossy(&text).trim_end());
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("this command ended with {status}:\n  {shown}")))
+    }
+
     /// Whether the command, run unseen, succeeds.
     pub(crate) fn succeeds(mut self) -> bool {
         self.command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
+}
+
+/// An empty file that is gone when it is closed.
+fn nameless_file() -> io::Result<File> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("xtask-{}-{number}", std::process::id()));
+    let file = File::options().read(true).append(true).create_new(true).open(&path)?;
+    fs::remove_file(path)?;
+    Ok(file)
 }
 
 fn quoted(word: &str) -> String {
@@ -185,6 +215,12 @@ mod tests {
     fn failures_name_the_command() {
         let failure = Run::new("sh").args(["-c", "echo why >&2; exit 3"]).output().unwrap_err().to_string();
         assert!(failure.contains("sh -c 'echo why >&2; exit 3'") && failure.ends_with("why"), "{failure}");
+    }
+
+    #[test]
+    fn what_a_command_beside_others_ends_with_is_told() {
+        assert!(Run::new("sh").args(["-c", "echo out; echo err >&2"]).heard().is_ok());
+        assert!(Run::new("sh").args(["-c", "exit 3"]).heard().is_err_and(|failure| failure.to_string().contains("3")));
     }
 
     #[test]

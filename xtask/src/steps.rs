@@ -8,7 +8,7 @@ use crate::process::Failure;
 use crate::route::Target;
 use crate::tools::Need;
 use crate::workspace::Workspace;
-use crate::{api, bare, features, firmware, fuzz, locks, outside, size, supply, tools};
+use crate::{api, bare, features, firmware, fuzz, locks, outside, pi, programs, size, supply, tools};
 
 struct Step {
     name: &'static str,
@@ -19,7 +19,7 @@ struct Step {
     run: fn(&Workspace) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "fmt", about: "formatting", slow: false, needs: &[Need::Rustfmt], run: format },
     Step { name: "locks", about: "all lock files agree", slow: false, needs: &[], run: locks::check },
     Step {
@@ -88,6 +88,13 @@ const STEPS: [Step; 14] = [
         run: size::check,
     },
     Step {
+        name: "pi",
+        about: "the relay for 64-bit ARM, through a power cut in an emulator",
+        slow: true,
+        needs: &[Need::C, Need::Aarch64, Need::QemuUser],
+        run: pi::step,
+    },
+    Step {
         name: "fuzz",
         about: "replay of the seeds, then a few seconds each",
         slow: true,
@@ -107,11 +114,11 @@ fn clippy(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn tests(workspace: &Workspace) -> Result<(), Failure> {
-    workspace.cargo().args(["test", "--workspace", "--lib", "--bins", "--tests", "--examples"]).run()?;
     // Firmware has another arithmetic under its keys, which has to give the same results.
     let firmware = ["--features", "smp-crypto/small-curve,smp-tls/small-curve"];
     let packages = ["--package", "smp-crypto", "--package", "smp-tls"];
-    workspace.cargo().arg("test").args(packages).args(firmware).args(["--lib", "--tests"]).run()
+    let small = workspace.cargo().arg("test").args(packages).args(firmware).args(["--lib", "--tests"]);
+    programs::run(workspace, vec![small])
 }
 
 fn doctests(workspace: &Workspace) -> Result<(), Failure> {

@@ -21,6 +21,8 @@ pub(crate) struct Package {
     pub(crate) alloc: bool,
     /// It has a library for others to use.
     pub(crate) published_library: bool,
+    /// The names of its test programs, those in its folder `tests`.
+    pub(crate) tests: Vec<String>,
 }
 
 /// The repository this program was started in.
@@ -62,9 +64,12 @@ impl Workspace {
 }
 
 fn package(value: &Value) -> Option<Package> {
-    let library = value["targets"].as_array()?.iter().find(|target| {
-        target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "lib" || kind == "rlib"))
-    });
+    let targets = value["targets"].as_array()?;
+    let is = |target: &Value, wanted: &str| {
+        target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == wanted))
+    };
+    let library = targets.iter().find(|target| is(target, "lib") || is(target, "rlib"));
+    let tests = targets.iter().filter(|target| is(target, "test"));
     let source = library.and_then(|target| fs::read_to_string(target["src_path"].as_str()?).ok()).unwrap_or_default();
     Some(Package {
         name: value["name"].as_str()?.to_owned(),
@@ -76,6 +81,7 @@ fn package(value: &Value) -> Option<Package> {
         no_std: declares_no_std(&source),
         alloc: source.lines().any(|line| line.trim_start().starts_with("extern crate alloc")),
         published_library: library.is_some() && value["publish"].is_null(),
+        tests: tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect(),
     })
 }
 

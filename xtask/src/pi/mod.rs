@@ -40,14 +40,14 @@ pub(crate) fn chore(workspace: &Workspace, arguments: &[String]) -> Result<(), F
     }
 }
 
-/// Builds for 64-bit ARM, and lets the result run once in an emulator.
+/// Builds for 64-bit ARM, and lets the result run once in an emulator. A step of `test`.
 pub(crate) fn step(workspace: &Workspace) -> Result<(), Failure> {
     build(workspace)?;
-    smoke::run(&Programs {
-        folder: folder(workspace),
-        emulator: Some(tools::qemu_user()?),
-        libraries: Some(LIBRARIES.into()),
-    })
+    workspace.cargo().args(["build", "--package", "smp-std", "--bin", "smp", "--target-dir", "target"]).run()?;
+    let here = Programs { folder: workspace.root.join("target/debug"), emulator: None, libraries: None };
+    let emulated =
+        Programs { folder: folder(workspace), emulator: Some(tools::qemu_user()?), libraries: Some(LIBRARIES.into()) };
+    smoke::run(&emulated, &here)
 }
 
 /// Builds the programs for 64-bit ARM, and says how large they are.

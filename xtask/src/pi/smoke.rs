@@ -4,22 +4,23 @@ use super::relay::{Folder, Programs, Relay};
 use crate::process::Failure;
 
 /// A message goes through the relay; the next one is acknowledged, the relay killed and started again; the message is
-/// still there.
-pub(super) fn run(programs: &Programs) -> Result<(), Failure> {
+/// still there. The other end is `smp` of this computer (`here`), once as the sender and once as the recipient: what two
+/// programs for the same processor computed wrongly would look right to both.
+pub(super) fn run(programs: &Programs, here: &Programs) -> Result<(), Failure> {
     let folder = Folder::new()?;
     let directory = folder.path("relay");
     let (queue, keys) = (folder.word("queue"), folder.word("keys"));
     let relay = Relay::start(programs, &directory, None)?;
     println!("the relay runs");
     let link = programs.smp(&["receive", "--server", &relay.address, "--save", &queue, "--count", "0"])?;
-    programs.smp(&["send", "--save", &keys, link.trim(), "before the power cut"])?;
+    here.smp(&["send", "--save", &keys, link.trim(), "before the power cut"])?;
     expect(programs, &queue, "before the power cut")?;
-    println!("sent and received");
+    println!("sent from here, received there");
     programs.smp(&["send", "--resume", &keys, "kept through it"])?;
     let relay = relay.again(programs, &directory, None)?;
     println!("killed, and started again");
-    expect(programs, &queue, "kept through it")?;
-    println!("what it had acknowledged is there");
+    expect(here, &queue, "kept through it")?;
+    println!("what it had acknowledged is there: sent from there, received here");
     drop(relay);
     Ok(())
 }
