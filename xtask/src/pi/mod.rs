@@ -26,11 +26,11 @@ pub(crate) fn chore(workspace: &Workspace, arguments: &[String]) -> Result<(), F
     match arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         None => {
             println!("{}", Need::Aarch64.ensure(workspace)?);
-            build(workspace)
+            build(workspace, Build::Release)
         }
         Some(("smoke", [])) => {
             println!("{}\n{}", Need::Aarch64.ensure(workspace)?, Need::QemuUser.ensure(workspace)?);
-            step(workspace)
+            smoke(workspace, Build::Release)
         }
         Some(("small", rest)) => small::run(&native(workspace)?, &workspace.root, rest),
         Some(("wear", rest)) => wear::run(&native(workspace)?, rest),
@@ -40,24 +40,52 @@ pub(crate) fn chore(workspace: &Workspace, arguments: &[String]) -> Result<(), F
     }
 }
 
-/// Builds for 64-bit ARM, and lets the result run once in an emulator. A step of `test`.
+/// How well it is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    /// As an operator gets it.
+    Release,
+    /// The same code in a third of the time.
+    Quick,
+}
+
+impl Build {
+    /// The name of the profile, and of its folder.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "quick",
+        }
+    }
+}
+
+/// A step of `test`.
 pub(crate) fn step(workspace: &Workspace) -> Result<(), Failure> {
-    build(workspace)?;
+    smoke(workspace, Build::Quick)
+}
+
+/// Builds for 64-bit ARM, and lets the result run once in an emulator.
+fn smoke(workspace: &Workspace, kind: Build) -> Result<(), Failure> {
+    build(workspace, kind)?;
     workspace.cargo().args(["build", "--package", "smp-std", "--bin", "smp", "--target-dir", "target"]).run()?;
     let here = Programs { folder: workspace.root.join("target/debug"), emulator: None, libraries: None };
-    let emulated =
-        Programs { folder: folder(workspace), emulator: Some(tools::qemu_user()?), libraries: Some(LIBRARIES.into()) };
+    let emulated = Programs {
+        folder: folder(workspace, kind),
+        emulator: Some(tools::qemu_user()?),
+        libraries: Some(LIBRARIES.into()),
+    };
     smoke::run(&emulated, &here)
 }
 
 /// Builds the programs for 64-bit ARM, and says how large they are.
-fn build(workspace: &Workspace) -> Result<(), Failure> {
+fn build(workspace: &Workspace, kind: Build) -> Result<(), Failure> {
     let route = Route::find(workspace, Target::Aarch64Linux)?;
     println!("{route}");
-    let build = workspace.cargo().args(["build", "--release", "--locked", "--package", "smp-std", "--bins"]);
+    let build =
+        workspace.cargo().args(["build", "--profile", kind.name(), "--locked", "--package", "smp-std", "--bins"]);
     route.of(build.arg("--target-dir").arg(workspace.root.join("target")), true).run()?;
     for program in PROGRAMS {
-        let path = folder(workspace).join(program);
+        let path = folder(workspace, kind).join(program);
         let size = fs::metadata(&path).map_err(|error| Failure::because(&path.display().to_string(), error))?.len();
         println!("{:<60} {size:>9} bytes", workspace.relative(&path).display());
     }
@@ -72,6 +100,6 @@ fn native(workspace: &Workspace) -> Result<Programs, Failure> {
     Ok(Programs { folder: target.join("release"), emulator: None, libraries: None })
 }
 
-fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("target").join(Target::Aarch64Linux.triple()).join("release")
+fn folder(workspace: &Workspace, kind: Build) -> PathBuf {
+    workspace.root.join("target").join(Target::Aarch64Linux.triple()).join(kind.name())
 }
