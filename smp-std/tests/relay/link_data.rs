@@ -174,6 +174,36 @@ async fn an_invitation_is_secured_by_its_link_and_gone_with_the_first_message() 
     relay.stop().await;
 }
 
+/// Commands of one block are carried out together; on disk, the second comes when the first is not written yet.
+#[tokio::test]
+async fn a_queue_is_secured_with_the_link_as_it_is_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = TestRelay::start_in(folder.path()).await;
+    let mut client = relay.client().await;
+    let key = x25519();
+    let by_link = Command::SecureByLink(key.public_key());
+    for user in [Some(&b"changed"[..]), None] {
+        let parts = NewParts::new();
+        let response =
+            parts.ask(&mut client, parts.command(Some(invitation(&parts, data(b"fixed", b"user"))), None)).await;
+        let ids = ids(&response, &client);
+        let (recipient_id, link_id) = (ids.recipient_id.as_bytes().to_vec(), ids.link_id.unwrap().as_bytes().to_vec());
+        let change = user.map_or(Command::DeleteLink, |user| set(&link_id, b"fixed", user));
+        let (changed, first) = client.encode(Some(&parts.key), &recipient_id, &change);
+        let (secured, second) = client.encode(Some(&key), &link_id, &by_link);
+        client.send_block(&[first, second]).await;
+        assert_eq!(client.response_to(&changed).await.text(), "OK");
+        let response = client.response_to(&secured).await;
+        match user {
+            Some(user) => assert_eq!(content(&response, &client).data, data(b"fixed", user)),
+            None => assert_eq!(response.text(), "ERR AUTH"),
+        }
+        let record = relay.store().queue_by_recipient(&id(&recipient_id)).unwrap().unwrap();
+        assert_eq!(record.sender_key.is_some(), user.is_some());
+    }
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn queues_without_a_mode_share_their_link_until_they_are_secured() {
     let relay = TestRelay::start(Config::default()).await;

@@ -2,7 +2,7 @@
 
 use smp_std::relay::store::{
     AppendMessage, AppendOutcome, Creation, KeyReplacement, LinkDeletion, LinkSetting, QueueMode, QueueName,
-    RecipientKeys, Securing, Side,
+    RecipientKeys, Securing, SecuringByLink, Side,
 };
 
 use crate::{Engine, Fixture, for_every_engine, id, key, link_data, message, queue};
@@ -10,6 +10,7 @@ use crate::{Engine, Fixture, for_every_engine, id, key, link_data, message, queu
 for_every_engine!(
     link_data_is_kept_apart_and_survives,
     what_link_data_may_replace,
+    securing_by_a_link_comes_before_its_change_or_after,
     a_link_belongs_to_one_queue,
     a_one_time_link_goes_with_the_first_message,
     ids_of_deleted_queues_stay_reserved,
@@ -58,6 +59,38 @@ async fn link_data_is_kept_apart_and_survives(engine: Engine) {
         fixture.reopen();
     }
     assert_eq!(fixture.set_link(1, 50, 2, 2).await, LinkSetting::Set, "other fixed data, once the first is gone");
+}
+
+async fn securing_by_a_link_comes_before_its_change_or_after(engine: Engine) {
+    let fixture = Fixture::new(engine);
+    let store = fixture.store();
+    for number in 1..=3 {
+        fixture.create_in_mode(number, QueueMode::Messaging).await;
+        assert_eq!(fixture.set_link(number, number + 50, 1, 1).await, LinkSetting::Set);
+    }
+    // All submitted before any of them is waited for.
+    let changed = store.set_link(id(1), id(51), link_data(1, 2)).await.unwrap();
+    let removed = store.delete_link(id(2)).await.unwrap();
+    let mut secured = Vec::new();
+    for (link, with) in [(51, 1), (51, 1), (51, 2), (52, 1), (53, 1)] {
+        secured.push(store.secure_by_link(id(link), key(with)).await.unwrap());
+    }
+    let late = store.set_link(id(3), id(53), link_data(1, 2)).await.unwrap();
+    assert_eq!(changed.await.unwrap(), LinkSetting::Set);
+    assert_eq!(removed.await.unwrap(), LinkDeletion::Deleted);
+    let expected = [
+        SecuringByLink::Secured { first: true, data: link_data(1, 2) },
+        SecuringByLink::Secured { first: false, data: link_data(1, 2) },
+        SecuringByLink::OtherKey,
+        SecuringByLink::NotFound,
+        SecuringByLink::Secured { first: true, data: link_data(1, 1) },
+    ];
+    for (secured, expected) in secured.into_iter().zip(expected) {
+        assert_eq!(secured.await.unwrap(), expected);
+    }
+    assert_eq!(late.await.unwrap(), LinkSetting::Secured);
+    let sender_key = |number| store.queue_by_recipient(&id(number)).unwrap().unwrap().sender_key;
+    assert_eq!([sender_key(1), sender_key(2), sender_key(3)], [Some(key(1)), None, Some(key(1))]);
 }
 
 async fn what_link_data_may_replace(engine: Engine) {

@@ -12,7 +12,7 @@ use super::{Answer, Executor, later};
 use crate::relay::authorize::store_error;
 use crate::relay::reply::{Body, LinkContent};
 use crate::relay::store::{
-    Id, KeyReplacement, LinkDeletion, LinkSetting, QueueMode, QueueName, QueueRecord, RecipientKeys, Securing,
+    Id, KeyReplacement, LinkDeletion, LinkSetting, QueueMode, QueueRecord, RecipientKeys, SecuringByLink,
 };
 
 /// Keys that RKEY may set. Each of them costs a verification whenever a recipient's command comes: 255, as many as the
@@ -48,24 +48,24 @@ impl Executor<'_> {
         self.link_content(record).map(Answer::Now)
     }
 
-    /// LKEY. That the queue is for one sender, and that the key proved itself, was checked.
+    /// LKEY. That the queue is for one sender, and that the key proved itself, was checked. The store reads the data and
+    /// sets the key in one step: a recipient whose LSET was granted, or LDEL, knows what a sender can have read.
     pub(super) async fn secure_by_link(
         &self,
         record: &QueueRecord,
         key: &AuthorizationKey,
     ) -> Result<Answer, SmpError<'static>> {
-        // Read first: who does not get the data does not secure the queue either.
-        let content = self.link_content(record)?;
-        let name = QueueName::Recipient(record.recipient_id);
-        let pending = self.relay.store.secure_queue(name, *key).await.map_err(|error| store_error(&error))?;
-        let relay = Arc::clone(self.relay);
+        let link_id = record.link_id.ok_or(SmpError::Auth)?;
+        let pending = self.relay.store.secure_by_link(link_id, *key).await.map_err(|error| store_error(&error))?;
+        let (relay, sender_id) = (Arc::clone(self.relay), record.sender_id);
         later(pending, move |outcome| match outcome {
-            Securing::Secured => {
-                relay.stats.queues.queues_secured.one();
-                content
+            SecuringByLink::Secured { first, data } => {
+                if first {
+                    relay.stats.queues.queues_secured.one();
+                }
+                Body::Link(Box::new(LinkContent { sender_id, data }))
             }
-            Securing::SameKey => content,
-            Securing::OtherKey | Securing::NotFound => Body::Error(SmpError::Auth),
+            SecuringByLink::OtherKey | SecuringByLink::NotFound => Body::Error(SmpError::Auth),
         })
     }
 

@@ -66,7 +66,7 @@ pub use notification::{NotificationLimits, NotificationState, NotifierPage, Pend
 pub use operation::{
     Acknowledged, AppendMessage, AppendOutcome, Appended, Blocking, Creation, DeletedQueue, KeyReplacement,
     LinkDeletion, LinkSetting, Notified, NotifierRemoval, NotifierSetting, Operation, QueueName, Removal, Reply,
-    Securing, Side, Suspension, Unblocking,
+    Securing, SecuringByLink, Side, Suspension, Unblocking,
 };
 pub use pending::Pending;
 pub use record::{

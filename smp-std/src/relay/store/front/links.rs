@@ -1,9 +1,11 @@
 //! Links.
 
+use smp_proto::key::AuthorizationKey;
+
 use super::{Inner, MISMATCH, Store};
 use crate::relay::store::StoreError;
 use crate::relay::store::link_data::LinkData;
-use crate::relay::store::operation::{LinkDeletion, LinkSetting, Operation, Reply};
+use crate::relay::store::operation::{LinkDeletion, LinkSetting, Operation, Reply, SecuringByLink};
 use crate::relay::store::pending::Pending;
 use crate::relay::store::record::Id;
 
@@ -18,6 +20,17 @@ impl Store {
     ) -> Result<Pending<LinkSetting>, StoreError> {
         let finish = |_: &Inner, reply| if let Reply::LinkSetting(it) = reply { Ok(it) } else { Err(MISMATCH) };
         self.submit(Operation::SetLink { recipient_id, link_id, data }, finish).await
+    }
+
+    /// Sets the sender's key of a queue that has none, as long as it has this link; resolves to the link's data. A
+    /// change of the link comes before that or after it. Whether the queue's mode allows it is the caller's to check.
+    pub async fn secure_by_link(
+        &self,
+        link_id: Id,
+        key: AuthorizationKey,
+    ) -> Result<Pending<SecuringByLink>, StoreError> {
+        let finish = |_: &Inner, reply| if let Reply::SecuringByLink(it) = reply { Ok(it) } else { Err(MISMATCH) };
+        self.submit(Operation::SecureByLink { link_id, key }, finish).await
     }
 
     /// Removes link data.

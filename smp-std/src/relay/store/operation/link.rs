@@ -1,4 +1,6 @@
-//! Links: what comes of setting and removing their data.
+//! Links: what comes of setting and removing their data, and of securing a queue by its link.
+
+use crate::relay::store::link_data::LinkData;
 
 /// What came of setting link data (LSET; wire reference, 7.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,5 +25,21 @@ pub enum LinkDeletion {
     /// There is none any more, or there was none.
     Deleted,
     /// There is no such queue.
+    NotFound,
+}
+
+/// What came of securing a queue by its link (LKEY; wire reference, 7.3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SecuringByLink {
+    /// The queue has this sender's key, and its link this data.
+    Secured {
+        /// Whether the key is set now.
+        first: bool,
+        /// The data at the moment at which the queue was found to have the key.
+        data: LinkData,
+    },
+    /// Another key is set and stays.
+    OtherKey,
+    /// There is no such link any more.
     NotFound,
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smp_proto::key::AuthorizationKey;
 
 pub use self::blocking::{Blocking, Unblocking};
-pub use self::link::{LinkDeletion, LinkSetting};
+pub use self::link::{LinkDeletion, LinkSetting, SecuringByLink};
 pub use self::message::{Acknowledged, AppendMessage, AppendOutcome, Appended, Removal};
 pub use self::notifier::{Notified, NotifierRemoval, NotifierSetting};
 pub use self::queue::{Creation, DeletedQueue, KeyReplacement, Securing, Suspension};
@@ -63,6 +63,13 @@ pub enum Operation {
     SecureQueue {
         /// The queue.
         queue: QueueName,
+        /// The sender's key.
+        key: AuthorizationKey,
+    },
+    /// Sets the sender's key, once, and reads the link's data in the same instant (LKEY; wire reference, 7.3).
+    SecureByLink {
+        /// The link's id.
+        link_id: Id,
         /// The sender's key.
         key: AuthorizationKey,
     },
@@ -218,6 +225,7 @@ impl std::fmt::Debug for Operation {
             Self::UnblockQueue { .. } => "UnblockQueue(..)",
             Self::ReleaseIds(_) => "ReleaseIds(..)",
             Self::SecureQueue { .. } => "SecureQueue(..)",
+            Self::SecureByLink { .. } => "SecureByLink(..)",
             Self::SuspendQueue { .. } => "SuspendQueue(..)",
             Self::DeleteQueue { .. } => "DeleteQueue(..)",
             Self::TouchQueue { .. } => "TouchQueue(..)",
@@ -283,6 +291,8 @@ pub enum Reply {
     Released(u64),
     /// Of [`Operation::SecureQueue`].
     Securing(Securing),
+    /// Of [`Operation::SecureByLink`].
+    SecuringByLink(SecuringByLink),
     /// Of [`Operation::SuspendQueue`].
     Suspension(Suspension),
     /// Of [`Operation::DeleteQueue`]; `None` if there is no such queue.

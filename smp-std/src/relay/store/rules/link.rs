@@ -1,12 +1,14 @@
-//! Link data set and removed (wire reference, section 7.3).
+//! Link data set and removed, and queues secured by their links (wire reference, section 7.3).
 
 use std::sync::Arc;
 
-use super::is_taken;
+use smp_proto::key::AuthorizationKey;
+
+use super::{find, is_taken, queue};
 use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::link_data::LinkData;
-use crate::relay::store::operation::{LinkDeletion, LinkSetting, Side};
+use crate::relay::store::operation::{LinkDeletion, LinkSetting, QueueName, Securing, SecuringByLink, Side};
 use crate::relay::store::record::{Id, QueueRecord};
 
 pub(super) fn set(
@@ -38,6 +40,18 @@ pub(super) fn set(
     }
     rows.put_link(recipient_id, data.clone());
     Ok(LinkSetting::Set)
+}
+
+pub(super) fn secure(rows: &mut impl Rows, link_id: Id, key: &AuthorizationKey) -> Result<SecuringByLink, StoreError> {
+    let name = QueueName::Side(Side::Link, link_id);
+    let Some(record) = find(rows, &name)? else { return Ok(SecuringByLink::NotFound) };
+    let Some(data) = rows.link(&record.recipient_id)? else { return Ok(SecuringByLink::NotFound) };
+    Ok(match queue::secure(rows, &name, key)? {
+        Securing::Secured => SecuringByLink::Secured { first: true, data },
+        Securing::SameKey => SecuringByLink::Secured { first: false, data },
+        Securing::OtherKey => SecuringByLink::OtherKey,
+        Securing::NotFound => SecuringByLink::NotFound,
+    })
 }
 
 pub(super) fn delete(rows: &mut impl Rows, recipient_id: &Id) -> Result<LinkDeletion, StoreError> {

@@ -30,6 +30,7 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
     match operation {
         Operation::CreateQueue { record, link } => queue::create(rows, record, link.as_ref()).map(Reply::Creation),
         Operation::SecureQueue { queue, key } => queue::secure(rows, queue, key).map(Reply::Securing),
+        Operation::SecureByLink { link_id, key } => link::secure(rows, *link_id, key).map(Reply::SecuringByLink),
         Operation::SetRecipientKeys { recipient_id, keys } => {
             queue::set_recipient_keys(rows, recipient_id, keys).map(Reply::Keys)
         }
