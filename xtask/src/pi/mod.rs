@@ -45,7 +45,7 @@ pub(crate) fn chore(workspace: &Workspace, arguments: &[String]) -> Result<(), F
 enum Build {
     /// As an operator gets it.
     Release,
-    /// The same code in a third of the time.
+    /// The same code, compiled sooner.
     Quick,
 }
 
