@@ -29,6 +29,7 @@ pub(super) fn copy(database: &Database, folder: &Path, options: &FjallOptions) -
             if bytes >= BATCH_BYTES {
                 let full = std::mem::replace(&mut batch, target.database.batch());
                 full.commit().map_err(error)?;
+                target.memory.write_out().map_err(error)?;
                 bytes = 0;
             }
         }

@@ -21,6 +21,7 @@
 
 mod backup;
 mod creation;
+mod memory;
 mod notifications;
 mod rows;
 mod services;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
 
 use self::creation::{Creation, sync_names};
+use self::memory::Memory;
 use self::notifications::Notifications;
 use self::rows::{message_key, name_key, read_name_key, walk};
 use self::services::Services;
@@ -56,9 +58,9 @@ pub struct FjallOptions {
     /// Bytes of memory that hold parts of files read recently. 32 MiB by default.
     pub cache_bytes: u64,
     /// Bytes of message bodies gathered in memory before they are written to a file of their own; up to five times this
-    /// while the disk is slow. Applies when the store is created. 16 MiB by default.
+    /// while the disk is slow. 16 MiB by default.
     pub body_memory_bytes: u64,
-    /// Bytes of each other kind of row gathered in memory. Applies when the store is created. 4 MiB by default.
+    /// Bytes of each other kind of row gathered in memory. 4 MiB by default.
     pub row_memory_bytes: u64,
     /// Bytes of journal kept on disk, at least 64 MiB; opening reads it through. 128 MiB by default.
     pub journal_bytes: u64,
@@ -92,6 +94,7 @@ pub struct FjallBackend {
     notifications: Notifications,
     store: Keyspace,
     counts: SharedCounts,
+    memory: Memory,
     options: FjallOptions,
     // Last, so that it outlives the keyspaces.
     database: Database,
@@ -118,32 +121,38 @@ impl FjallBackend {
         }
         .map_err(error)?;
 
-        let rows = || {
-            KeyspaceCreateOptions::default().max_memtable_size(options.row_memory_bytes).manual_journal_persist(true)
-        };
-        let separated = |file_bytes| {
+        // Its own limit is out of reach: see there.
+        let rows = || KeyspaceCreateOptions::default().max_memtable_size(u64::MAX).manual_journal_persist(true);
+        let separated = || {
             let separation = KvSeparationOptions::default()
                 .separation_threshold(512)
-                .file_target_size(file_bytes)
+                .file_target_size(options.body_memory_bytes)
                 // Bodies die soon: waiting until half of a file is dead spares the disk most rewriting.
                 .staleness_threshold(0.5);
             rows().with_kv_separation(Some(separation))
         };
-        let bodies = || separated(options.body_memory_bytes).max_memtable_size(options.body_memory_bytes);
-        let links = || separated(options.body_memory_bytes);
-        let keyspace = |name: &str| database.keyspace(name, rows).map_err(error);
+        let mut memory = Memory::new();
+        let mut keyspace = |name: &str| -> Result<Keyspace, StoreError> {
+            let (keyspace, bytes) = match name {
+                "bodies" => (database.keyspace(name, separated), options.body_memory_bytes),
+                "links" => (database.keyspace(name, separated), options.row_memory_bytes),
+                _ => (database.keyspace(name, rows), options.row_memory_bytes),
+            };
+            Ok(memory.limit(keyspace.map_err(error)?, bytes))
+        };
         let backend = Self {
             queues: keyspace("queues")?,
             names: keyspace("names")?,
             states: keyspace("states")?,
             headers: keyspace("headers")?,
-            bodies: database.keyspace("bodies", bodies).map_err(error)?,
+            bodies: keyspace("bodies")?,
             services: Services::open(keyspace("services")?)?,
-            links: database.keyspace("links", links).map_err(error)?,
+            links: keyspace("links")?,
             reserved: keyspace("reserved")?,
             notifications: Notifications::over(keyspace("notifications")?),
             store: keyspace("store")?,
             counts: SharedCounts::default(),
+            memory,
             options: *options,
             database,
         };
@@ -253,7 +262,7 @@ impl FjallBackend {
         batch.commit().map_err(error)?;
         self.counts.set(changes.counts);
         self.services.written(&changes);
-        Ok(())
+        self.memory.write_out().map_err(error)
     }
 }
 
