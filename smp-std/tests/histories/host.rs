@@ -252,8 +252,11 @@ impl Program {
         if let Some(mut child) = self.child.take() {
             #[cfg(target_os = "linux")]
             if self.recording.is_some() {
+                // When its standard input ends it goes by itself, and would do so within an operation.
+                let input = child.stdin.take();
                 rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::USR2).unwrap();
                 child.wait().unwrap();
+                drop(input);
                 return;
             }
             child.kill().unwrap();
