@@ -48,34 +48,31 @@ mod tests {
     use std::sync::Arc;
     use std::thread;
 
+    use smp_proto::key::{AuthorizationKey, Ed25519PublicKey};
+
     use super::*;
     use crate::relay::store::backend::Backend;
     use crate::relay::store::fjall::{FjallBackend, FjallOptions};
+    use crate::relay::store::{Operation, QueueRecord, SharedSecret};
 
     #[test]
     fn no_commit_leaves_too_much_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let options = FjallOptions { row_memory_bytes: 1 << 10, body_memory_bytes: 2 << 10, ..FjallOptions::default() };
         let store = FjallBackend::open(folder.path(), &options).unwrap();
+        let key = AuthorizationKey::Ed25519(Ed25519PublicKey([1; 32]));
         let mut written = 0;
-        for number in 0..300u64 {
-            let mut batch = store.database.batch();
-            for (keyspace, _) in &store.memory.limits {
-                batch.insert(keyspace, number.to_be_bytes(), [7; 100]);
-            }
-            batch.commit().unwrap();
-            let before = gathered(&store.bodies);
-            store.memory.write_out().unwrap();
-            written += usize::from(gathered(&store.bodies) < before);
+        for number in 0..100 {
+            let before = gathered(&store.queues);
+            let record = QueueRecord::new([number; 24], [number + 100; 24], key, SharedSecret::new([2; 32])).into();
+            store.apply(&[Operation::CreateQueue { record, link: None }]).unwrap();
+            written += usize::from(gathered(&store.queues) < before);
             for (keyspace, bytes) in &store.memory.limits {
                 assert!(gathered(keyspace) < *bytes);
             }
         }
-        // Rows of 100 bytes and what the engine knows of each: more than 300 are not gathered in 2 KiB.
-        assert!((10..=300).contains(&written), "{written}");
-        assert_eq!(store.memory.limits.len(), 10, "each keyspace has a limit");
-        assert_eq!(store.database.list_keyspace_names().len(), 10);
-        assert!(Backend::queue(&store, &[9; 24]).unwrap().is_none());
+        assert!(written >= 10, "{written}");
+        assert_eq!(store.memory.limits.len(), store.database.list_keyspace_names().len(), "each keyspace has a limit");
     }
 
     /// As fast as the engine can, and with other work on all processors, so that more than a thousand commits pass while
