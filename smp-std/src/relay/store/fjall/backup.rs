@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
 
 use super::{FjallBackend, FjallOptions, error};
 use crate::relay::store::StoreError;
@@ -13,8 +13,8 @@ use crate::relay::store::StoreError;
 /// Bytes written in one go.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Copies all rows of `database`, as they are now, to a new store in `folder`.
-pub(super) fn copy(database: &Database, folder: &Path, options: &FjallOptions) -> Result<(), StoreError> {
+/// Copies all rows of `database`, as they are now, to a new store in `folder`, which is returned.
+pub(super) fn copy(database: &Database, folder: &Path, options: &FjallOptions) -> Result<FjallBackend, StoreError> {
     let snapshot = database.snapshot();
     // Made by the same code as any new store, so that its keyspaces have their options.
     let target = FjallBackend::open(folder, options)?;
@@ -27,13 +27,44 @@ pub(super) fn copy(database: &Database, folder: &Path, options: &FjallOptions) -
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
             batch.insert(&to, key, value);
             if bytes >= BATCH_BYTES {
-                let full = std::mem::replace(&mut batch, target.database.batch());
-                full.commit().map_err(error)?;
-                target.memory.write_out().map_err(error)?;
+                write(&target, std::mem::replace(&mut batch, target.database.batch()))?;
                 bytes = 0;
             }
         }
-        batch.commit().map_err(error)?;
+        write(&target, batch)?;
     }
-    target.database.persist(PersistMode::SyncAll).map_err(error)
+    target.database.persist(PersistMode::SyncAll).map_err(error)?;
+    Ok(target)
+}
+
+/// Writes rows, and keeps what the copy holds in memory within its limits.
+fn write(target: &FjallBackend, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+    batch.commit().map_err(error)?;
+    target.memory.write_out().map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The engine does not write tables by itself: what is not written out stays in memory until the copy is whole.
+    #[test]
+    fn a_copy_is_not_gathered_in_memory() {
+        const ROWS: u64 = 3 * (BATCH_BYTES as u64 >> 16);
+        let folder = tempfile::tempdir().unwrap();
+        let options =
+            FjallOptions { row_memory_bytes: 64 << 10, body_memory_bytes: 1 << 20, ..FjallOptions::default() };
+        let store = FjallBackend::open(&folder.path().join("store"), &options).unwrap();
+        let mut batch = store.database.batch();
+        for number in 0..ROWS {
+            batch.insert(&store.bodies, number.to_be_bytes(), vec![1; 64 << 10]);
+            batch.insert(&store.headers, number.to_be_bytes(), vec![1; 1 << 10]);
+        }
+        batch.commit().unwrap();
+        let copy = copy(&store.database, &folder.path().join("copy"), &options).unwrap();
+        for keyspace in [&copy.bodies, &copy.headers] {
+            assert_eq!(keyspace.iter().count() as u64, ROWS);
+        }
+        copy.memory.assert_within_limits();
+    }
 }

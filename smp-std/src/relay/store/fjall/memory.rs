@@ -37,6 +37,13 @@ impl Memory {
         }
         Ok(())
     }
+
+    #[cfg(test)]
+    pub(super) fn assert_within_limits(&self) {
+        for (keyspace, bytes) in &self.limits {
+            assert!(gathered(keyspace) < *bytes, "{}: {} bytes", keyspace.name(), gathered(keyspace));
+        }
+    }
 }
 
 fn gathered(keyspace: &Keyspace) -> u64 {
@@ -67,9 +74,7 @@ mod tests {
             let record = QueueRecord::new([number; 24], [number + 100; 24], key, SharedSecret::new([2; 32])).into();
             store.apply(&[Operation::CreateQueue { record, link: None }]).unwrap();
             written += usize::from(gathered(&store.queues) < before);
-            for (keyspace, bytes) in &store.memory.limits {
-                assert!(gathered(keyspace) < *bytes);
-            }
+            store.memory.assert_within_limits();
         }
         assert!(written >= 10, "{written}");
         assert_eq!(store.memory.limits.len(), store.database.list_keyspace_names().len(), "each keyspace has a limit");

@@ -324,7 +324,7 @@ impl Backend for FjallBackend {
     }
 
     fn backup(&self, folder: &Path) -> Result<(), StoreError> {
-        backup::copy(&self.database, folder, &self.options)
+        backup::copy(&self.database, folder, &self.options).map(drop)
     }
 
     fn counts(&self) -> Counts {
