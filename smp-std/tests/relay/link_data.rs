@@ -204,6 +204,60 @@ async fn a_queue_is_secured_with_the_link_as_it_is_then() {
     relay.stop().await;
 }
 
+/// The commands of a block are authorized before any is carried out: LGET and LKEY find the queue by a link that it loses
+/// before their turn comes. PINGs give the store time for that.
+#[tokio::test]
+async fn a_link_shows_and_secures_nothing_but_its_own_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    for relay in [TestRelay::start(Config::default()).await, TestRelay::start_in(folder.path()).await] {
+        let mut client = relay.client().await;
+        for mode in [QueueMode::Contact, QueueMode::Messaging] {
+            for _ in 0..20 {
+                let first = client.new_queue(mode, false).await;
+                let second = client.new_queue(mode, false).await;
+                let [link_id, other]: [[u8; 24]; 2] = [rand::random(), rand::random()];
+                let own = Some(&first.key);
+                assert_eq!(client.tell(own, &first.recipient_id, &set(&link_id, b"first", b"u")).await, "OK");
+                let key = x25519();
+                let asked = match mode {
+                    QueueMode::Contact => (None, Command::GetLink),
+                    _ => (Some(&key), Command::SecureByLink(key.public_key())),
+                };
+                let mut commands = vec![
+                    client.encode(own, &first.recipient_id, &Command::DeleteLink),
+                    client.encode(own, &first.recipient_id, &set(&other, b"changed", b"u")),
+                    client.encode(Some(&second.key), &second.recipient_id, &set(&link_id, b"second", b"u")),
+                ];
+                commands.extend((0..40).map(|_| client.encode(None, b"", &Command::Ping)));
+                commands.push(client.encode(asked.0, &link_id, &asked.1));
+                let (ids, transmissions): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
+                client.send_block(&transmissions).await;
+                let mut responses = Vec::new();
+                for id in &ids {
+                    responses.push(client.response_to(id).await);
+                }
+                assert!(responses[..3].iter().all(|changed| changed.text() == "OK"));
+                let response = responses.last().unwrap();
+                // Before the change, where the store was slow, or after it.
+                if mode == QueueMode::Contact && response.text().starts_with("LNK ") {
+                    let content = content(response, &client);
+                    assert_eq!(
+                        (content.sender_id.as_bytes(), content.data),
+                        (&first.sender_id[..], data(b"first", b"u"))
+                    );
+                } else {
+                    assert_eq!(response.text(), "ERR AUTH");
+                }
+                for queue in [first, second] {
+                    let record = relay.store().queue_by_recipient(&id(&queue.recipient_id)).unwrap().unwrap();
+                    assert_eq!(record.sender_key, None);
+                }
+            }
+        }
+        relay.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn queues_without_a_mode_share_their_link_until_they_are_secured() {
     let relay = TestRelay::start(Config::default()).await;

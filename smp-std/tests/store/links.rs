@@ -1,16 +1,22 @@
 //! Links and the keys of recipients.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use smp_std::relay::store::{
-    AppendMessage, AppendOutcome, Creation, KeyReplacement, LinkDeletion, LinkSetting, QueueMode, QueueName,
-    RecipientKeys, Securing, SecuringByLink, Side,
+    AppendMessage, AppendOutcome, Creation, KeyReplacement, LinkDeletion, LinkSetting, Operation, QueueMode, QueueName,
+    QueueRecord, RecipientKeys, Securing, SecuringByLink, Side, StoreOptions,
 };
 
-use crate::{Engine, Fixture, for_every_engine, id, key, link_data, message, queue};
+use crate::gated::gated;
+use crate::{Engine, Fixture, for_every_engine, id, key, link_data, message, notifier, queue};
 
 for_every_engine!(
     link_data_is_kept_apart_and_survives,
     what_link_data_may_replace,
     securing_by_a_link_comes_before_its_change_or_after,
+    a_queue_is_not_secured_by_the_link_of_another,
+    a_queue_and_its_link_are_read_at_one_moment,
     a_link_belongs_to_one_queue,
     a_one_time_link_goes_with_the_first_message,
     ids_of_deleted_queues_stay_reserved,
@@ -33,6 +39,10 @@ impl Fixture {
         record.mode = mode;
         assert_eq!(self.create(record).await, Creation::Created);
     }
+}
+
+fn queue_of(fixture: &Fixture) -> Arc<QueueRecord> {
+    fixture.store().queue_by_recipient(&id(1)).unwrap().unwrap()
 }
 
 async fn link_data_is_kept_apart_and_survives(engine: Engine) {
@@ -72,8 +82,8 @@ async fn securing_by_a_link_comes_before_its_change_or_after(engine: Engine) {
     let changed = store.set_link(id(1), id(51), link_data(1, 2)).await.unwrap();
     let removed = store.delete_link(id(2)).await.unwrap();
     let mut secured = Vec::new();
-    for (link, with) in [(51, 1), (51, 1), (51, 2), (52, 1), (53, 1)] {
-        secured.push(store.secure_by_link(id(link), key(with)).await.unwrap());
+    for (number, with) in [(1, 1), (1, 1), (1, 2), (2, 1), (3, 1)] {
+        secured.push(store.secure_by_link(id(number), id(number + 50), key(with)).await.unwrap());
     }
     let late = store.set_link(id(3), id(53), link_data(1, 2)).await.unwrap();
     assert_eq!(changed.await.unwrap(), LinkSetting::Set);
@@ -91,6 +101,91 @@ async fn securing_by_a_link_comes_before_its_change_or_after(engine: Engine) {
     assert_eq!(late.await.unwrap(), LinkSetting::Secured);
     let sender_key = |number| store.queue_by_recipient(&id(number)).unwrap().unwrap().sender_key;
     assert_eq!([sender_key(1), sender_key(2), sender_key(3)], [Some(key(1)), None, Some(key(1))]);
+}
+
+/// A link that was one queue's when it was looked for, and is another's when the key is set.
+async fn a_queue_is_not_secured_by_the_link_of_another(engine: Engine) {
+    let fixture = Fixture::new(engine);
+    let store = fixture.store();
+    for number in 1..=2 {
+        fixture.create_in_mode(number, QueueMode::Messaging).await;
+    }
+    assert_eq!(fixture.set_link(1, 50, 1, 1).await, LinkSetting::Set);
+    let removed = store.delete_link(id(1)).await.unwrap();
+    let moved = store.set_link(id(2), id(50), link_data(1, 2)).await.unwrap();
+    let other = store.set_link(id(1), id(51), link_data(1, 3)).await.unwrap();
+    let secured = store.secure_by_link(id(1), id(50), key(1)).await.unwrap();
+    assert_eq!((removed.await.unwrap(), moved.await.unwrap()), (LinkDeletion::Deleted, LinkSetting::Set));
+    assert_eq!((other.await.unwrap(), secured.await.unwrap()), (LinkSetting::Set, SecuringByLink::NotFound));
+    for number in 1..=2 {
+        assert_eq!(store.queue_by_recipient(&id(number)).unwrap().unwrap().sender_key, None);
+    }
+    let nobody = store.secure_by_link(id(3), id(50), key(1)).await.unwrap();
+    assert_eq!(nobody.await.unwrap(), SecuringByLink::NotFound);
+}
+
+/// A queue gets one link and then another, each with data of its own, while it is read again and again.
+async fn a_queue_and_its_link_are_read_at_one_moment(engine: Engine) {
+    let fixture = Fixture::new(engine);
+    fixture.create_in_mode(1, QueueMode::Contact).await;
+    assert_eq!(fixture.store().queue_with_link(&id(1)).unwrap(), Some((queue_of(&fixture), None)));
+    assert_eq!(fixture.store().queue_with_link(&id(2)).unwrap(), None);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let readers = [(); 2].map(|()| {
+        let (store, stopped) = (fixture.store().clone(), Arc::clone(&stopped));
+        std::thread::spawn(move || {
+            let mut seen = [false; 2];
+            while !stopped.load(Ordering::Relaxed) {
+                let (record, data) = store.queue_with_link(&id(1)).unwrap().unwrap();
+                // The engine in memory carries out one change after the other: for an instant there is a link without data.
+                let Some(data) = data else { continue };
+                let place = [50, 51].iter().position(|link| record.link_id == Some(id(*link))).unwrap();
+                assert_eq!(data, link_data(place as u64, place as u64));
+                seen[place] = true;
+            }
+            seen
+        })
+    });
+    for round in 0..1_000 {
+        let place = round % 2;
+        let removed = fixture.store().delete_link(id(1)).await.unwrap();
+        let set = fixture.store().set_link(id(1), id(50 + place), link_data(place, place)).await.unwrap();
+        assert_eq!((removed.await.unwrap(), set.await.unwrap()), (LinkDeletion::Deleted, LinkSetting::Set));
+    }
+    stopped.store(true, Ordering::Relaxed);
+    for reader in readers {
+        assert_eq!(reader.join().unwrap(), [true; 2], "both links were seen");
+    }
+}
+
+/// Names are read before the queues that have them.
+#[tokio::test]
+async fn a_queue_is_not_found_by_a_name_that_it_loses_meanwhile() {
+    let (gate, store) = gated(StoreOptions::default());
+    let mut record = queue(1);
+    (record.link_id, record.notifier) = (Some(id(50)), Some(Box::new(notifier(1))));
+    let created = store.create_queue_with_link(Arc::new(record), Some(link_data(1, 1))).await.unwrap();
+    assert_eq!(created.await.unwrap(), Creation::Created);
+    let recipient_id = id(1);
+    let replaced = [
+        (Side::Notifier, notifier(1).id, vec![Operation::SetNotifier { recipient_id, notifier: notifier(2).into() }]),
+        (
+            Side::Link,
+            id(50),
+            vec![
+                Operation::DeleteLink { recipient_id },
+                Operation::SetLink { recipient_id, link_id: id(51), data: link_data(2, 2) },
+            ],
+        ),
+    ];
+    for (side, name, operations) in replaced {
+        assert!(store.queue_by_side(side, &name).unwrap().is_some());
+        *gate.after_name.lock().unwrap() = operations;
+        assert_eq!(store.queue_by_side(side, &name).unwrap(), None);
+    }
+    for (side, name) in [(Side::Notifier, notifier(2).id), (Side::Link, id(51)), (Side::Sender, id(1_000_001))] {
+        assert!(store.queue_by_side(side, &name).unwrap().is_some());
+    }
 }
 
 async fn what_link_data_may_replace(engine: Engine) {

@@ -7,6 +7,7 @@ mod backup;
 mod blocking;
 mod crash;
 mod durability;
+mod gated;
 mod import;
 mod layout;
 mod links;

@@ -15,7 +15,7 @@ use super::timing::{Signed, Stranger, Wanted};
 use crate::relay::reply::Body;
 use crate::relay::store::{
     Backend, Counts, Id, LinkData, LookedUp, MemoryBackend, NotificationState, NotifierPage, OccupiedPage, Operation,
-    PendingNotification, QueueRecord, QueueSet, QueueState, Reply, ReservedPage, ServiceRecord, ServiceSide, Side,
+    PendingNotification, QueueRecord, QueueSet, QueueState, QueueWithLink, Reply, ReservedPage, ServiceRecord, ServiceSide, Side,
     StoreError, StoredMessage,
 };
 
@@ -95,6 +95,10 @@ impl Backend for Counting {
     }
 
     fn link(&self, _: &Id) -> Result<Option<LinkData>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    fn queue_with_link(&self, _: &Id) -> Result<Option<QueueWithLink>, StoreError> {
         unreachable!("{NOT_ASKED}")
     }
 

@@ -43,9 +43,16 @@ impl Executor<'_> {
         })
     }
 
-    /// LGET. That the queue is open to all was checked.
+    /// LGET. That the queue is open to all was checked; its link may have been replaced since, and the queue secured or
+    /// blocked.
     pub(super) fn get_link(&self, record: &QueueRecord) -> Result<Answer, SmpError<'static>> {
-        self.link_content(record).map(Answer::Now)
+        let found = self.relay.store.queue_with_link(&record.recipient_id).map_err(|error| store_error(&error))?;
+        let (now, data) = found.ok_or(SmpError::Auth)?;
+        let data = data.filter(|_| now.link_id == record.link_id && now.is_open_to_all()).ok_or(SmpError::Auth)?;
+        match now.status.blocked() {
+            Some(blocked) => Err(SmpError::Blocked(blocked)),
+            None => Ok(Answer::Now(Body::Link(Box::new(LinkContent { sender_id: now.sender_id, data })))),
+        }
     }
 
     /// LKEY. That the queue is for one sender, and that the key proved itself, was checked. The store reads the data and
@@ -56,7 +63,8 @@ impl Executor<'_> {
         key: &AuthorizationKey,
     ) -> Result<Answer, SmpError<'static>> {
         let link_id = record.link_id.ok_or(SmpError::Auth)?;
-        let pending = self.relay.store.secure_by_link(link_id, *key).await.map_err(|error| store_error(&error))?;
+        let pending = self.relay.store.secure_by_link(record.recipient_id, link_id, *key).await;
+        let pending = pending.map_err(|error| store_error(&error))?;
         let (relay, sender_id) = (Arc::clone(self.relay), record.sender_id);
         later(pending, move |outcome| match outcome {
             SecuringByLink::Secured { first, data } => {
@@ -67,13 +75,6 @@ impl Executor<'_> {
             }
             SecuringByLink::OtherKey | SecuringByLink::NotFound => Body::Error(SmpError::Auth),
         })
-    }
-
-    fn link_content(&self, record: &QueueRecord) -> Result<Body, SmpError<'static>> {
-        let data = self.relay.store.link(&record.recipient_id).map_err(|error| store_error(&error))?;
-        // It may have been removed since the queue was found by it.
-        let data = data.ok_or(SmpError::Auth)?;
-        Ok(Body::Link(Box::new(LinkContent { sender_id: record.sender_id, data })))
     }
 
     /// RKEY.

@@ -41,6 +41,10 @@ pub trait Backend: Send + Sync + 'static {
     /// The link data of a queue.
     fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError>;
 
+    /// The record of a queue and its link data, both as they were at one moment: of a batch that changes both, either
+    /// sees the other's change.
+    fn queue_with_link(&self, recipient_id: &Id) -> Result<Option<QueueWithLink>, StoreError>;
+
     /// Looks at the next `limit` reserved ids behind `after`.
     fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError>;
 
@@ -83,6 +87,9 @@ pub trait Backend: Send + Sync + 'static {
     /// now.
     fn notified(&self, after: Option<&Id>, limit: usize) -> Result<NotifierPage, StoreError>;
 }
+
+/// A queue, and the data of its link if it has one.
+pub type QueueWithLink = (Arc<QueueRecord>, Option<LinkData>);
 
 /// A page of queues with messages.
 #[derive(Clone, Default)]

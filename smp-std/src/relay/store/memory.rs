@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::backend::{Backend, OccupiedPage, ReservedPage, Rows};
+use super::backend::{Backend, OccupiedPage, QueueWithLink, ReservedPage, Rows};
 use super::counts::{Counts, SharedCounts};
 use super::link_data::LinkData;
 use super::notification::{NotificationState, NotifierPage, PendingNotification};
@@ -112,6 +112,11 @@ impl Backend for MemoryBackend {
 
     fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
         Ok(self.with_entry(recipient_id, |entry| entry.link.as_deref().cloned()).flatten())
+    }
+
+    fn queue_with_link(&self, recipient_id: &Id) -> Result<Option<QueueWithLink>, StoreError> {
+        // Both under one lock.
+        Ok(self.with_entry(recipient_id, |entry| (Arc::clone(&entry.record), entry.link.as_deref().cloned())))
     }
 
     fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError> {

@@ -52,7 +52,7 @@ mod service;
 mod tables;
 
 pub use self::fjall::{FjallBackend, FjallOptions};
-pub use backend::{Backend, OccupiedPage, ReservedPage, Rows};
+pub use backend::{Backend, OccupiedPage, QueueWithLink, ReservedPage, Rows};
 pub use commit::CommitObserver;
 pub use counts::Counts;
 pub use error::StoreError;

@@ -30,14 +30,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable, Slice};
 
 use self::creation::{Creation, sync_names};
 use self::memory::Memory;
 use self::notifications::Notifications;
 use self::rows::{message_key, name_key, read_name_key, walk};
 use self::services::Services;
-use super::backend::{Backend, OccupiedPage, ReservedPage};
+use super::backend::{Backend, OccupiedPage, QueueWithLink, ReservedPage};
 use super::codec;
 use super::counts::{Counts, SharedCounts};
 use super::link_data::LinkData;
@@ -310,6 +310,15 @@ impl Backend for FjallBackend {
             Some(bytes) => codec::decode_link(&bytes).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn queue_with_link(&self, recipient_id: &Id) -> Result<Option<QueueWithLink>, StoreError> {
+        // Of a batch, a snapshot has all rows or none.
+        let snapshot = self.database.snapshot();
+        let Some(record) = snapshot.get(&self.queues, recipient_id).map_err(error)? else { return Ok(None) };
+        let record = Arc::new(codec::decode_record(recipient_id, &record)?);
+        let data = snapshot.get(&self.links, recipient_id).map_err(error)?;
+        Ok(Some((record, data.map(|bytes| codec::decode_link(&bytes)).transpose()?)))
     }
 
     fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError> {

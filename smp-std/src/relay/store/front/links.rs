@@ -4,6 +4,7 @@ use smp_proto::key::AuthorizationKey;
 
 use super::{Inner, MISMATCH, Store};
 use crate::relay::store::StoreError;
+use crate::relay::store::backend::QueueWithLink;
 use crate::relay::store::link_data::LinkData;
 use crate::relay::store::operation::{LinkDeletion, LinkSetting, Operation, Reply, SecuringByLink};
 use crate::relay::store::pending::Pending;
@@ -26,11 +27,12 @@ impl Store {
     /// change of the link comes before that or after it. Whether the queue's mode allows it is the caller's to check.
     pub async fn secure_by_link(
         &self,
+        recipient_id: Id,
         link_id: Id,
         key: AuthorizationKey,
     ) -> Result<Pending<SecuringByLink>, StoreError> {
         let finish = |_: &Inner, reply| if let Reply::SecuringByLink(it) = reply { Ok(it) } else { Err(MISMATCH) };
-        self.submit(Operation::SecureByLink { link_id, key }, finish).await
+        self.submit(Operation::SecureByLink { recipient_id, link_id, key }, finish).await
     }
 
     /// Removes link data.
@@ -42,5 +44,11 @@ impl Store {
     /// The link data of a queue.
     pub fn link(&self, recipient_id: &Id) -> Result<Option<LinkData>, StoreError> {
         self.inner.readable()?.link(recipient_id)
+    }
+
+    /// The record of a queue and its link data, both as they were at one moment. Who found the queue by a link before has
+    /// to look whether it is still the queue's.
+    pub fn queue_with_link(&self, recipient_id: &Id) -> Result<Option<QueueWithLink>, StoreError> {
+        self.inner.readable()?.queue_with_link(recipient_id)
     }
 }

@@ -8,6 +8,7 @@ use crate::relay::store::backend::{OccupiedPage, ReservedPage};
 use crate::relay::store::counts::Counts;
 use crate::relay::store::operation::Side;
 use crate::relay::store::record::{Id, QueueRecord, QueueState, StoredMessage};
+use crate::relay::store::rules;
 
 /// Reads. They see every change that was carried out, also those still on their way to the disk.
 impl Store {
@@ -27,7 +28,9 @@ impl Store {
         let recipient_id = backend.recipient_id(side, id)?;
         // The second read is made also when the first found nothing, so that time tells less about which ids exist.
         let record = backend.queue(&recipient_id.unwrap_or(*id))?;
-        Ok(recipient_id.and(record))
+        // Between the two the queue may lose this name, and get another.
+        let named = record.filter(|record| rules::names(record).any(|name| name == (side, *id)));
+        Ok(recipient_id.and(named))
     }
 
     /// The oldest message of a queue.

@@ -40,6 +40,6 @@ pub enum SecuringByLink {
     },
     /// Another key is set and stays.
     OtherKey,
-    /// There is no such link any more.
+    /// There is no such queue, or it has not this link.
     NotFound,
 }

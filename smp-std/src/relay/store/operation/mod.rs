@@ -68,7 +68,9 @@ pub enum Operation {
     },
     /// Sets the sender's key, once, and reads the link's data in the same instant (LKEY; wire reference, 7.3).
     SecureByLink {
-        /// The link's id.
+        /// The queue's recipient id.
+        recipient_id: Id,
+        /// The id of its link. Nothing is done when it has another by now, or none.
         link_id: Id,
         /// The sender's key.
         key: AuthorizationKey,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smp_proto::key::AuthorizationKey;
 
-use super::{find, is_taken, queue};
+use super::{is_taken, queue};
 use crate::relay::store::StoreError;
 use crate::relay::store::backend::Rows;
 use crate::relay::store::link_data::LinkData;
@@ -42,11 +42,16 @@ pub(super) fn set(
     Ok(LinkSetting::Set)
 }
 
-pub(super) fn secure(rows: &mut impl Rows, link_id: Id, key: &AuthorizationKey) -> Result<SecuringByLink, StoreError> {
-    let name = QueueName::Side(Side::Link, link_id);
-    let Some(record) = find(rows, &name)? else { return Ok(SecuringByLink::NotFound) };
-    let Some(data) = rows.link(&record.recipient_id)? else { return Ok(SecuringByLink::NotFound) };
-    Ok(match queue::secure(rows, &name, key)? {
+pub(super) fn secure(
+    rows: &mut impl Rows,
+    recipient_id: &Id,
+    link_id: Id,
+    key: &AuthorizationKey,
+) -> Result<SecuringByLink, StoreError> {
+    // The link may be another queue's by now: the caller's checks were of this one.
+    let has_link = rows.queue(recipient_id)?.is_some_and(|record| record.link_id == Some(link_id));
+    let Some(data) = rows.link(recipient_id)?.filter(|_| has_link) else { return Ok(SecuringByLink::NotFound) };
+    Ok(match queue::secure(rows, &QueueName::Recipient(*recipient_id), key)? {
         Securing::Secured => SecuringByLink::Secured { first: true, data },
         Securing::SameKey => SecuringByLink::Secured { first: false, data },
         Securing::OtherKey => SecuringByLink::OtherKey,

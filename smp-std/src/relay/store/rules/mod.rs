@@ -30,7 +30,9 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
     match operation {
         Operation::CreateQueue { record, link } => queue::create(rows, record, link.as_ref()).map(Reply::Creation),
         Operation::SecureQueue { queue, key } => queue::secure(rows, queue, key).map(Reply::Securing),
-        Operation::SecureByLink { link_id, key } => link::secure(rows, *link_id, key).map(Reply::SecuringByLink),
+        Operation::SecureByLink { recipient_id, link_id, key } => {
+            link::secure(rows, recipient_id, *link_id, key).map(Reply::SecuringByLink)
+        }
         Operation::SetRecipientKeys { recipient_id, keys } => {
             queue::set_recipient_keys(rows, recipient_id, keys).map(Reply::Keys)
         }
@@ -79,7 +81,7 @@ pub fn apply(rows: &mut impl Rows, operation: &Operation) -> Result<Reply, Store
 }
 
 /// The names of a queue besides its recipient's.
-fn names(record: &QueueRecord) -> impl Iterator<Item = (Side, Id)> {
+pub(super) fn names(record: &QueueRecord) -> impl Iterator<Item = (Side, Id)> {
     let link = record.link_id.map(|id| (Side::Link, id));
     let notifier = record.notifier.as_ref().map(|notifier| (Side::Notifier, notifier.id));
     std::iter::once((Side::Sender, record.sender_id)).chain(link).chain(notifier)
