@@ -6,24 +6,25 @@
 mod reads;
 #[cfg(test)]
 mod timing;
+mod verification;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use smp_crypto::authorization::{Agreements, Decoy, verify, verify_again};
+use smp_crypto::authorization::{Agreements, Decoy};
 use smp_crypto::key::{Verify, X25519SecretKey};
 use smp_crypto::session::{SessionContext, SessionService};
 use smp_proto::id::{EntityId, SessionId};
-use smp_proto::key::AuthorizationKey;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::transport::transmission::{Authorization, Transmission};
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
 
+use super::connection::turns::{Turn, Work};
 use super::reply::{Body, Reply, ShortBytes};
 use super::stats::Stats;
-use super::store::{LookedUp, QueueMode, QueueRecord, Side, Store, StoreError};
+use super::store::{LookedUp, QueueRecord, Side, Store, StoreError};
 
 /// A command with everything that is needed to execute it.
 #[derive(Debug)]
@@ -74,11 +75,19 @@ impl<'s> Terms<'s> {
 }
 
 impl Terms<'_> {
-    /// Reads one entry of a batch and authorizes it, or says what to answer.
-    pub(super) fn authorize<'a>(&self, store: &Store, entry: &'a [u8]) -> Result<Authorized<'a>, Reply> {
-        let transmission = Transmission::decode(entry, self.version, self.session_id)
+    /// Reads one entry of a batch and authorizes it, or says what to answer. Others have a turn when it is over: before, or
+    /// between keys of the queue.
+    pub(super) async fn authorize<'a>(
+        &self,
+        store: &Store,
+        turn: &mut Turn,
+        entry: &'a [u8],
+    ) -> Result<Authorized<'a>, Reply> {
+        let decoded = Transmission::decode(entry, self.version, self.session_id);
+        turn.spend(decoded.as_ref().map_or(Work::Command, |it| Work::verifying(&it.authorization))).await;
+        let transmission = decoded
             .map_err(|error| Reply::response(error.correlation_id().as_bytes(), &[], Body::Error(error.error())))?;
-        self.check(store, &transmission).map_err(|error| {
+        self.check(store, turn, &transmission).await.map_err(|error| {
             Reply::response(
                 transmission.correlation_id.as_bytes(),
                 transmission.entity_id.as_bytes(),
@@ -87,7 +96,12 @@ impl Terms<'_> {
         })
     }
 
-    fn check<'a>(&self, store: &Store, transmission: &Transmission<'a>) -> Result<Authorized<'a>, SmpError<'static>> {
+    async fn check<'a>(
+        &self,
+        store: &Store,
+        turn: &mut Turn,
+        transmission: &Transmission<'a>,
+    ) -> Result<Authorized<'a>, SmpError<'static>> {
         let command =
             Command::decode(&mut Reader::new(transmission.command), self.version).map_err(SmpError::Command)?;
         command
@@ -98,7 +112,8 @@ impl Terms<'_> {
         }
         self.check_service(transmission, &command)?;
         let mut looked_up = None;
-        let record = self.authorize_entity(store, transmission, &command, &mut looked_up).inspect_err(|error| {
+        let record = self.authorize_entity(store, turn, transmission, &command, &mut looked_up).await;
+        let record = record.inspect_err(|error| {
             if let (SmpError::Auth, Some(looked_up)) = (error, &looked_up) {
                 store.look_up_opposite(looked_up);
             }
@@ -154,9 +169,10 @@ impl Terms<'_> {
         Ok(service.key().verify_parts(&signed, signature).is_ok())
     }
 
-    fn authorize_entity(
+    async fn authorize_entity(
         &self,
         store: &Store,
+        turn: &mut Turn,
         transmission: &Transmission<'_>,
         command: &Command<'_>,
         looked_up: &mut Option<LookedUp>,
@@ -169,7 +185,7 @@ impl Terms<'_> {
             | Command::ProxyForward(_)
             | Command::RelayForward(_) => Ok(None),
             Command::New(new) => {
-                self.verify(transmission, Some(&new.recipient_key))?;
+                self.verify(transmission, Some(&new.recipient_key), None)?;
                 Ok(None)
             }
             Command::Subscribe
@@ -185,9 +201,9 @@ impl Terms<'_> {
             | Command::DeleteLink
             | Command::QueueInfo => {
                 let record = look_up(None)?;
-                let keys = record.iter().flat_map(|record| record.recipient_keys.iter());
+                let keys = record.as_ref().map(|record| &record.recipient_keys);
                 let frequent = matches!(command, Command::Acknowledge(_));
-                self.verify_with(transmission, keys, self.agreements.filter(|_| frequent))?;
+                self.verify_by_any(transmission, turn, keys, self.agreements.filter(|_| frequent)).await?;
                 unblocked(record, matches!(command, Command::Suspend | Command::Delete))
             }
             Command::SecureBySender(key) => {
@@ -200,7 +216,7 @@ impl Terms<'_> {
                 let key = record.as_ref().and_then(|record| record.sender_key);
                 let open = record.is_some() && key.is_none();
                 if transmission.authorization.is_some() || !open {
-                    self.verify_with(transmission, key.as_ref(), self.agreements)?;
+                    self.verify(transmission, key.as_ref(), self.agreements)?;
                 }
                 Ok(record)
             }
@@ -211,7 +227,7 @@ impl Terms<'_> {
             Command::SubscribeNotifications => {
                 let record = look_up(Some(Side::Notifier))?;
                 let key = record.as_ref().and_then(|record| record.notifier.as_ref()).map(|notifier| &notifier.key);
-                self.verify(transmission, key)?;
+                self.verify(transmission, key, None)?;
                 // Blocked queues have their notifier all the same.
                 Ok(record)
             }
@@ -227,56 +243,6 @@ impl Terms<'_> {
                 unblocked(Some(record), false)
             }
         }
-    }
-
-    /// SKEY and LKEY: the sender's new key proves itself; where it is not allowed, the time of a proof is spent all the
-    /// same.
-    fn verify_new_key(
-        &self,
-        transmission: &Transmission<'_>,
-        record: Option<&QueueRecord>,
-        key: &AuthorizationKey,
-    ) -> Result<(), SmpError<'static>> {
-        let allowed = record.is_some_and(|record| {
-            record.mode == QueueMode::Messaging && record.sender_key.is_none_or(|known| known == *key)
-        });
-        self.verify(transmission, Some(key).filter(|_| allowed))
-    }
-
-    /// Verifies in the time that the supplied kind of authorization takes, whatever the outcome and its reason.
-    fn verify<'k>(
-        &self,
-        transmission: &Transmission<'_>,
-        keys: impl IntoIterator<Item = &'k AuthorizationKey>,
-    ) -> Result<(), SmpError<'static>> {
-        self.verify_with(transmission, keys, None)
-    }
-
-    /// The same, in less time for a key that has authorized a message or an acknowledgement on this connection before.
-    fn verify_with<'k>(
-        &self,
-        transmission: &Transmission<'_>,
-        keys: impl IntoIterator<Item = &'k AuthorizationKey>,
-        agreements: Option<&Kept>,
-    ) -> Result<(), SmpError<'static>> {
-        let session_id = self.session_id.as_bytes();
-        let length = [u8::try_from(session_id.len()).map_err(|_| SmpError::Block)?];
-        // A service signature binds the authorization to the service.
-        let service = self.service.filter(|_| transmission.service_signature.is_some());
-        let fingerprint = service.map_or(&[][..], |service| service.fingerprint());
-        let authorized = [fingerprint, &length, session_id, transmission.authorized_tail()];
-        let (authorization, correlation_id) = (&transmission.authorization, transmission.correlation_id);
-        #[cfg(test)]
-        reads::note_verification();
-        let verified = match (agreements, self.session_key) {
-            (Some(agreements), Some(session_key)) => {
-                let mut agreements = agreements.lock();
-                let agreements = agreements.get_or_insert_default();
-                verify_again(authorization, correlation_id, &authorized, keys, session_key, self.decoy, agreements)
-            }
-            (_, session_key) => verify(authorization, correlation_id, &authorized, keys, session_key, self.decoy),
-        };
-        if verified { Ok(()) } else { Err(SmpError::Auth) }
     }
 }
 

@@ -15,8 +15,8 @@ use super::timing::{Signed, Stranger, Wanted};
 use crate::relay::reply::Body;
 use crate::relay::store::{
     Backend, Counts, Id, LinkData, LookedUp, MemoryBackend, NotificationState, NotifierPage, OccupiedPage, Operation,
-    PendingNotification, QueueRecord, QueueSet, QueueState, QueueWithLink, Reply, ReservedPage, ServiceRecord, ServiceSide, Side,
-    StoreError, StoredMessage,
+    PendingNotification, QueueRecord, QueueSet, QueueState, QueueWithLink, Reply, ReservedPage, ServiceRecord,
+    ServiceSide, Side, StoreError, StoredMessage,
 };
 
 thread_local! {
@@ -26,6 +26,11 @@ thread_local! {
 /// A signature or an authenticator is being verified.
 pub(super) fn note_verification() {
     VERIFICATIONS.set(VERIFICATIONS.get() + 1);
+}
+
+/// How many were verified since the last time.
+pub(super) fn take_verifications() -> usize {
+    VERIFICATIONS.take()
 }
 
 /// Counts what is looked up. Everything else does not belong to a refusal.
@@ -171,7 +176,7 @@ fn refusals_read_the_same_whether_or_not_there_is_a_queue() {
             let mut ask = |id: Id| {
                 let transmission = stranger.transmission(&session, *kind, &id, wanted, Signed::No);
                 engine.take();
-                let refused = terms.authorize(&population.store, &transmission).is_err();
+                let refused = terms.authorize_at_once(&population.store, &transmission).is_err();
                 (refused, engine.take())
             };
             // The first one chooses the queue that stands in for this id.
@@ -221,13 +226,13 @@ fn refusals_of_services_cost_the_same_whatever_belongs_to_whom() {
         let mut ask = |wanted, kind, id: Id, service| {
             let transmission = stranger.transmission(&session, Some(kind), &id, wanted, service);
             engine.take();
-            VERIFICATIONS.set(0);
-            let refusal = terms.authorize(&population.store, &transmission).err().unwrap();
+            take_verifications();
+            let refusal = terms.authorize_at_once(&population.store, &transmission).err().unwrap();
             let told = match refusal.body {
                 Body::Error(error) => error,
                 _ => panic!("no refusal"),
             };
-            (told, engine.take(), VERIFICATIONS.take())
+            (told, engine.take(), take_verifications())
         };
         ask(wanted, Kind::Ed25519, [7; 24], Signed::Rightly);
         for kind in Kind::ALL {

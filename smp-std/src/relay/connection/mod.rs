@@ -8,7 +8,7 @@ mod output;
 mod pace;
 mod responses;
 mod service;
-mod turns;
+pub(super) mod turns;
 mod unordered;
 
 use std::collections::VecDeque;
@@ -306,8 +306,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let mut entries: Vec<Result<Authorized<'_>, Reply>> = Vec::with_capacity(batch.len());
         for entry in batch.iter() {
-            self.turn.spend(Work::authorizing(entry)).await;
-            entries.push(self.terms().authorize(&self.relay.store, entry));
+            let terms = Terms::of(&self.session.context, &self.relay.decoy, &self.agreements, &self.relay.stats);
+            entries.push(terms.authorize(&self.relay.store, &mut self.turn, entry).await);
         }
         self.relay.stats.block_received(entries.iter().flatten().map(|authorized| &authorized.command));
         for entry in entries {
@@ -337,10 +337,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let patience = self.relay.config().limits.write_timeout();
         tokio::time::timeout(patience, self.write()).await.map_err(|_| NetError::TimedOut)?
-    }
-
-    fn terms(&self) -> Terms<'_> {
-        Terms::of(&self.session.context, &self.relay.decoy, &self.agreements, &self.relay.stats)
     }
 
     /// Carries out a command, under the version of the connection or that of a forwarded command.

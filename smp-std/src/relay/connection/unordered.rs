@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
 use super::responses::HELD_MESSAGES;
-use super::turns::Work;
 use crate::net::NetError;
 use crate::relay::authorize::{Authorized, Terms};
 use crate::relay::commands::{Answer, Outcome, Waiting, reply};
@@ -198,10 +197,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Ok((Answer::Now(envelope.answer(refusal)), false));
             }
         };
-        self.turn.spend(Work::authorizing(transmission)).await;
-        let terms =
-            Terms { version: envelope.version, is_forwarded: true, service: None, agreements: None, ..self.terms() };
-        let authorized = match terms.authorize(&self.relay.store, transmission) {
+        let terms = Terms::of(&self.session.context, &self.relay.decoy, &self.agreements, &self.relay.stats);
+        let terms = Terms { version: envelope.version, is_forwarded: true, service: None, agreements: None, ..terms };
+        let authorized = match terms.authorize(&self.relay.store, &mut self.turn, transmission).await {
             Ok(authorized) => authorized,
             Err(refusal) => return Ok((Answer::Now(envelope.answer(refusal)), false)),
         };

@@ -31,7 +31,7 @@ const WANTED: [(Wanted, Option<Kind>); 6] = [
 
 #[inline(never)]
 fn refuse_counted(terms: &Terms<'_>, store: &Store, transmission: &[u8]) {
-    assert!(black_box(terms.authorize(store, transmission)).is_err());
+    assert!(black_box(terms.authorize_at_once(store, transmission)).is_err());
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn instructions_of_refusals() {
         .collect();
     for id in &ids {
         let transmission = stranger.transmission(&session, kind, id, wanted, Signed::No);
-        assert!(terms.authorize(&population.store, &transmission).is_err());
+        assert!(terms.authorize_at_once(&population.store, &transmission).is_err());
     }
     for id in ids.iter().chain(&ids) {
         let transmission = stranger.transmission(&session, kind, id, wanted, Signed::No);

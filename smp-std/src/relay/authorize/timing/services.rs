@@ -81,7 +81,7 @@ fn compare(
         ask(&id)
     };
     let times = measure(groups.len(), samples, prepare, |transmission| {
-        let refused = terms.authorize(&population.store, transmission).is_err();
+        let refused = terms.authorize_at_once(&population.store, transmission).is_err();
         assert!(refused);
         refused
     });

@@ -1,5 +1,8 @@
 //! The relay's end of a session, of an ordinary client or of a service, as the handshake makes it.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use smp_crypto::authorization::Decoy;
 use smp_crypto::certificate::CertificateSigner;
 use smp_crypto::key::{Ed25519SecretKey, X25519PublicKey, X25519SecretKey};
@@ -16,12 +19,31 @@ use smp_proto::wire::LongString;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::super::{Kept, Terms};
+use super::super::{Authorized, Kept, Terms};
 use super::SESSION;
 use super::population::OWN_SERVICE;
 use crate::identity::{Identity, KeyAlgorithm};
+use crate::relay::connection::turns::Turn;
+use crate::relay::reply::Reply;
 use crate::relay::seconds_now;
 use crate::relay::stats::Stats;
+use crate::relay::store::Store;
+
+impl Terms<'_> {
+    /// In a turn of its own, for entities with a key that does not need more.
+    pub(in crate::relay::authorize) fn authorize_at_once<'a>(
+        &self,
+        store: &Store,
+        entry: &'a [u8],
+    ) -> Result<Authorized<'a>, Reply> {
+        let mut turn = Turn::default();
+        let mut authorizing = pin!(self.authorize(store, &mut turn, entry));
+        match authorizing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(authorized) => authorized,
+            Poll::Pending => panic!("it takes more than a turn"),
+        }
+    }
+}
 
 /// What there is of a session, and of the relay, to authorize by.
 pub(in crate::relay::authorize) struct TestSession {
