@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smp_proto::smp::error::Blocked;
 
 use super::Relay;
-use super::hub::{Part, Peer};
+use super::hub::Peer;
 use super::store::{Blocking, Id, QueueName, QueueRecord, QueueStatus, Side, StoreError, Unblocking};
 
 impl Relay {
@@ -46,12 +46,7 @@ impl Relay {
         let Some(deleted) = self.store.delete_queue(recipient_id, self.today()).await?.await? else { return Ok(None) };
         self.stats.queue_deleted(&deleted.record);
         // Nobody's connection did it, so every connection hears of it.
-        let nobody = Arc::new(Peer::default());
-        self.deleted_for_service(deleted.record.recipient_service.as_ref(), &recipient_id, &nobody);
-        self.hub.deleted(Part::Recipient, &recipient_id, &nobody);
-        if let Some(notifier) = &deleted.record.notifier {
-            self.hub.deleted(Part::Notifier, &notifier.id, &nobody);
-        }
+        self.tell_of_deletion(&deleted.record, &Arc::new(Peer::default()));
         Ok(Some(deleted.messages))
     }
 }

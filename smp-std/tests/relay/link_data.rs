@@ -393,6 +393,36 @@ async fn a_blocked_queue_says_so_as_far_as_the_version_knows() {
     relay.stop().await;
 }
 
+/// Commands of a block are authorized before any is carried out: while that takes long, an operator blocks a queue that is
+/// about to be subscribed.
+#[tokio::test]
+async fn who_subscribes_while_a_queue_is_blocked_is_told() {
+    let relay = TestRelay::start(Config::default()).await;
+    let mut client = relay.client_at(20).await;
+    let queue = client.new_queue(QueueMode::Contact, false).await;
+    let slow = AuthorizationSecretKey::Ed448(Ed448SecretKey::generate(&mut rand::rng()));
+    let mut commands = vec![client.encode(Some(&queue.key), &queue.recipient_id, &Command::Subscribe)];
+    commands.extend((0..30).map(|_| client.encode(Some(&slow), &[1; 24], &send_command(b"x"))));
+    let (ids, transmissions): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
+    client.send_block(&transmissions).await;
+    let refused = || relay.relay.stats().queues.messages_sent_auth.get();
+    while refused() == 0 {
+        tokio::task::yield_now().await;
+    }
+    relay.relay.block(QueueName::Recipient(id(&queue.recipient_id)), CONTENT).await.unwrap();
+    assert!(refused() < 30, "the block was not carried out yet");
+    assert!(client.response_to(&ids[0]).await.text().starts_with("SOK"));
+    for id in &ids[1..] {
+        assert_eq!(client.response_to(id).await.text(), "ERR AUTH");
+    }
+    let told = client.receive().await;
+    assert_eq!(
+        (told.text().as_str(), told.entity),
+        ("ERR BLOCKED reason=content,notice={\"ttl\":86400}", queue.recipient_id)
+    );
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn senders_and_links_of_a_blocked_invitation_are_refused() {
     let relay = TestRelay::start(Config::default()).await;

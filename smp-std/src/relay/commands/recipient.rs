@@ -48,6 +48,10 @@ impl Executor<'_> {
         let service = match self.relay.store.queue_by_recipient(&queue) {
             Ok(Some(record)) if record.recipient_service.is_none() => {
                 self.subscriptions.subscribe(queue, token);
+                // So was one that was blocked since: that told nobody.
+                if let Some(blocked) = record.status.blocked() {
+                    self.relay.hub.blocked(&queue, blocked);
+                }
                 return Ok(Answer::Now(Body::Subscribed(None)));
             }
             Ok(found) => Ok(found.is_some()),
@@ -184,13 +188,8 @@ impl Executor<'_> {
             match pending.await {
                 Ok(Some(deleted)) => {
                     relay.stats.queue_deleted(&deleted.record);
-                    relay.deleted_for_service(deleted.record.recipient_service.as_ref(), &queue, &peer);
-                    relay.hub.deleted(Part::Recipient, &queue, &peer);
+                    relay.tell_of_deletion(&deleted.record, &peer);
                     let notifier = deleted.record.notifier.as_ref().map(|notifier| notifier.id);
-                    if let Some(notifier) = &notifier {
-                        relay.deleted_for_service(deleted.record.notifier_service.as_ref(), notifier, &peer);
-                        relay.hub.deleted(Part::Notifier, notifier, &peer);
-                    }
                     Outcome { body: Body::Ok, effect: Effect::Deleted(queue, notifier) }
                 }
                 Ok(None) => Body::Error(SmpError::Auth).into(),

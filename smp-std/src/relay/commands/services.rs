@@ -16,7 +16,7 @@ use crate::relay::authorize::store_error;
 use crate::relay::hub::{Part, Peer};
 use crate::relay::reply::Body;
 use crate::relay::stats::ServiceCounters;
-use crate::relay::store::{Association, Id, Pending, QueueSet, ServiceSide, StoreError};
+use crate::relay::store::{Association, Id, Pending, QueueRecord, QueueSet, ServiceSide, StoreError};
 
 impl Relay {
     /// What is counted of services with queues on one side.
@@ -24,6 +24,17 @@ impl Relay {
         match side {
             ServiceSide::Recipient => &self.stats.recipient_services,
             ServiceSide::Notifier => &self.stats.notifier_services,
+        }
+    }
+
+    /// A queue is gone, and its notifier if it had one: tells who received from them, and the sessions of services that did.
+    pub(in crate::relay) fn tell_of_deletion(&self, record: &QueueRecord, by: &Arc<Peer>) {
+        let queue = &record.recipient_id;
+        self.deleted_for_service(record.recipient_service.as_ref(), queue, by);
+        self.hub.deleted(Part::Recipient, queue, by);
+        if let Some(notifier) = &record.notifier {
+            self.deleted_for_service(record.notifier_service.as_ref(), &notifier.id, by);
+            self.hub.deleted(Part::Notifier, &notifier.id, by);
         }
     }
 

@@ -98,13 +98,13 @@ async fn removed_and_replaced_notifiers_are_told() {
     let mut alice = relay.client().await;
     let mut client = TestService::self_signed().connect(&relay, ServiceRole::Notifier).await;
     let mut listened = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         let queue = alice.new_queue(QueueMode::Contact, true).await;
         let own = notifier(&mut alice, &queue).await;
         client.listen(&own).await;
         listened.push((queue, own));
     }
-    let [removed, replaced, deleted] = &listened[..] else { panic!() };
+    let [removed, replaced, deleted, deleted_by_operator] = &listened[..] else { panic!() };
     let remove = Command::DisableNotifications;
     assert_eq!(alice.tell(Some(&removed.0.key), &removed.0.recipient_id, &remove).await, "OK");
     assert_eq!(client.event().await, (removed.1.id.clone(), "DELD".into()));
@@ -112,6 +112,9 @@ async fn removed_and_replaced_notifiers_are_told() {
     assert_eq!(client.event().await, (replaced.1.id.clone(), "DELD".into()));
     assert_eq!(alice.tell(Some(&deleted.0.key), &deleted.0.recipient_id, &Command::Delete).await, "OK");
     assert_eq!(client.event().await, (deleted.1.id.clone(), "DELD".into()));
+    let queue = deleted_by_operator.0.recipient_id.as_slice().try_into().unwrap();
+    assert_eq!(relay.relay.delete_queue_by_operator(queue).await.unwrap(), Some(0));
+    assert_eq!(client.event().await, (deleted_by_operator.1.id.clone(), "DELD".into()));
     assert_eq!(client.listen_to_all(QueueSet::default()).await, QueueSet::default());
     client.listen(&new).await;
     assert_eq!(client.listen_to_all(QueueSet::default()).await, set([&new.id]));
