@@ -17,12 +17,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 /// The command that runs the stories of firmware, which must have been built, that `filter` lets through. What they
 /// measure they write into the folder `figures`.
 pub(crate) fn stories(workspace: &Workspace, filter: &[&str], figures: Option<&Path>) -> Run {
-    let mut run = workspace.cargo().env("SMP_FIRMWARE", directory(workspace));
+    let mut run = workspace.cargo_test().env("SMP_FIRMWARE", directory(workspace));
     run = run.env("SMP_HOST_TAP", outside::target_directory(workspace).join("debug/host-tap"));
     if let Some(figures) = figures {
         run = run.env("SMP_FIRMWARE_FIGURES", figures);
     }
-    run = run.args(["test", "--package", "smp-std", "--test", "firmware", "--", "--ignored"]);
+    run = run.args(["--test", "firmware", "--", "--ignored"]);
     // The emulated boards mostly wait for somebody.
     run.args(["--test-threads=4"]).args(filter)
 }

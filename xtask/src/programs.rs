@@ -31,7 +31,7 @@ const TOGETHER: usize = 8;
 
 /// Builds all test programs, runs them, and then `also`, which are other commands that test.
 pub(crate) fn run(workspace: &Workspace, also: Vec<Run>) -> Result<(), Failure> {
-    let test = || workspace.cargo().args(["test", "--workspace"]);
+    let test = || workspace.cargo_test();
     test().args(["--lib", "--bins", "--tests", "--examples", "--no-run"]).run()?;
     let (long, short) = names(workspace);
     let long = long.iter().map(std::slice::from_ref);

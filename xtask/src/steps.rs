@@ -122,7 +122,7 @@ fn tests(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn doctests(workspace: &Workspace) -> Result<(), Failure> {
-    workspace.cargo().args(["test", "--workspace", "--doc"]).run()
+    workspace.cargo_test().arg("--doc").run()
 }
 
 fn doc(workspace: &Workspace) -> Result<(), Failure> {
@@ -135,7 +135,7 @@ fn web(workspace: &Workspace) -> Result<(), Failure> {
         println!("SKIPPED: there is no Chromium on this machine, so nobody has looked at the web pages");
         return Ok(());
     }
-    workspace.cargo().args(["test", "--package", "smp-std", "--test", "web", "--", "--ignored", "--nocapture"]).run()
+    workspace.cargo_test().args(["--test", "web", "--", "--ignored", "--nocapture"]).run()
 }
 
 /// The steps as `help` shows them.

@@ -53,6 +53,12 @@ impl Workspace {
         Run::cargo().dir(&self.root)
     }
 
+    /// A cargo command that tests what it is told next. With the features that all packages together ask for, as
+    /// everywhere: those of one package alone would have most dependencies compiled once more.
+    pub(crate) fn cargo_test(&self) -> Run {
+        self.cargo().args(["test", "--workspace"])
+    }
+
     pub(crate) fn fuzz(&self) -> PathBuf {
         self.root.join("fuzz")
     }

@@ -45,29 +45,39 @@ pub(crate) fn chore(workspace: &Workspace, arguments: &[String]) -> Result<(), F
 enum Build {
     /// As an operator gets it.
     Release,
-    /// The same code, compiled sooner.
-    Quick,
+    /// As the tests of this computer are, in a part of the time: only ciphers and stores are optimised, and what helps to
+    /// compile is there already.
+    Tests,
 }
 
 impl Build {
-    /// The name of the profile, and of its folder.
-    fn name(self) -> &'static str {
+    /// The name of the profile.
+    fn profile(self) -> &'static str {
         match self {
             Self::Release => "release",
-            Self::Quick => "quick",
+            Self::Tests => "dev",
+        }
+    }
+
+    /// The folder that cargo has for the profile.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Tests => "debug",
         }
     }
 }
 
 /// A step of `test`.
 pub(crate) fn step(workspace: &Workspace) -> Result<(), Failure> {
-    smoke(workspace, Build::Quick)
+    smoke(workspace, Build::Tests)
 }
 
 /// Builds for 64-bit ARM, and lets the result run once in an emulator.
 fn smoke(workspace: &Workspace, kind: Build) -> Result<(), Failure> {
     build(workspace, kind)?;
-    workspace.cargo().args(["build", "--package", "smp-std", "--bin", "smp", "--target-dir", "target"]).run()?;
+    // Tests of programs have them built.
+    workspace.cargo_test().args(["--test", "cli", "--no-run", "--target-dir", "target"]).run()?;
     let here = Programs { folder: workspace.root.join("target/debug"), emulator: None, libraries: None };
     let emulated = Programs {
         folder: folder(workspace, kind),
@@ -82,7 +92,7 @@ fn build(workspace: &Workspace, kind: Build) -> Result<(), Failure> {
     let route = Route::find(workspace, Target::Aarch64Linux)?;
     println!("{route}");
     let build =
-        workspace.cargo().args(["build", "--profile", kind.name(), "--locked", "--package", "smp-std", "--bins"]);
+        workspace.cargo().args(["build", "--profile", kind.profile(), "--locked", "--package", "smp-std", "--bins"]);
     route.of(build.arg("--target-dir").arg(workspace.root.join("target")), true).run()?;
     for program in PROGRAMS {
         let path = folder(workspace, kind).join(program);
@@ -101,5 +111,5 @@ fn native(workspace: &Workspace) -> Result<Programs, Failure> {
 }
 
 fn folder(workspace: &Workspace, kind: Build) -> PathBuf {
-    workspace.root.join("target").join(Target::Aarch64Linux.triple()).join(kind.name())
+    workspace.root.join("target").join(Target::Aarch64Linux.triple()).join(kind.folder())
 }
