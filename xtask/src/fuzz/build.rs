@@ -19,8 +19,8 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 /// Says to this program, started by cargo, that it stands in for the compiler, and where the project's own crates are.
 const OWN: &str = "XTASK_FUZZ_OWN";
 
-/// Builds the targets and says where they are.
-pub(super) fn build(workspace: &Workspace, targets: &[String]) -> Result<PathBuf, Failure> {
+/// Builds the targets in a profile of `fuzz/Cargo.toml` and says where they are.
+pub(super) fn build(workspace: &Workspace, profile: &str, targets: &[String]) -> Result<PathBuf, Failure> {
     let host = Run::new("rustc").args(["--version", "--verbose"]).output()?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or_else(|| Failure::new("rustc names no host"))?.to_owned();
@@ -31,13 +31,13 @@ pub(super) fn build(workspace: &Workspace, targets: &[String]) -> Result<PathBuf
         .env("RUSTFLAGS", FLAGS)
         .env("RUSTC_WRAPPER", this)
         .env(OWN, &workspace.root)
-        .args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "fuzz/target"])
+        .args(["build", "--profile", profile, "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "fuzz/target"])
         .args(["--target", &host]);
     for target in targets {
         run = run.args(["--bin", target]);
     }
     run.run()?;
-    Ok(workspace.fuzz().join("target").join(host).join("release"))
+    Ok(workspace.fuzz().join("target").join(host).join(profile))
 }
 
 /// In the place of the compiler: passes on what cargo says, without the flags when the crate is not the project's own.

@@ -39,7 +39,8 @@ pub(crate) fn short(workspace: &Workspace) -> Result<(), Failure> {
         Some(Err(error)) => return Err(Failure::because("FUZZ_SECONDS", error)),
     };
     let jobs = thread::available_parallelism().map_or(1, usize::from);
-    fuzz(workspace, &Options { seconds, jobs, keep: false, targets: targets(workspace)? }, false).map(drop)
+    let options = Options { profile: "short", seconds, jobs, keep: false, targets: targets(workspace)? };
+    fuzz(workspace, &options, false).map(drop)
 }
 
 /// `cargo xtask fuzz [--minutes N] [--jobs N] [--keep] [TARGET...]`
@@ -78,7 +79,7 @@ pub(crate) fn targets(workspace: &Workspace) -> Result<Vec<String>, Failure> {
 
 /// Runs targets, as many at a time as wanted, and gives their figures in the order of their names.
 fn fuzz(workspace: &Workspace, options: &Options, watched: bool) -> Result<Vec<Figures>, Failure> {
-    let programs = build(workspace, &options.targets)?;
+    let programs = build(workspace, options.profile, &options.targets)?;
     let figures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     let work = || {

@@ -4,6 +4,8 @@ use crate::process::Failure;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Options {
+    /// The profile of `fuzz/Cargo.toml` that targets are compiled in.
+    pub(super) profile: &'static str,
     /// How long each target runs.
     pub(super) seconds: u64,
     /// How many targets run at the same time.
@@ -16,7 +18,7 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut options = Self { seconds: 60, jobs: 1, keep: false, targets: Vec::new() };
+        let mut options = Self { profile: "release", seconds: 60, jobs: 1, keep: false, targets: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut number = |name: &str| {
@@ -45,11 +47,12 @@ mod tests {
     #[test]
     fn arguments_are_read() {
         let read = |words: &[&str]| Options::parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-        let plain = Options { seconds: 60, jobs: 1, keep: false, targets: Vec::new() };
+        let plain = Options { profile: "release", seconds: 60, jobs: 1, keep: false, targets: Vec::new() };
         assert_eq!(read(&[]).unwrap(), plain);
-        let chosen = Options { seconds: 180, jobs: 2, keep: true, targets: vec!["padding".to_owned()] };
+        let chosen =
+            Options { seconds: 180, jobs: 2, keep: true, targets: vec!["padding".to_owned()], ..plain.clone() };
         assert_eq!(read(&["padding", "--minutes", "3", "--jobs", "2", "--keep"]).unwrap(), chosen);
-        assert_eq!(read(&["--seconds", "5", "--jobs", "0"]).unwrap(), Options { seconds: 5, ..plain });
+        assert_eq!(read(&["--seconds", "5", "--jobs", "0"]).unwrap(), Options { seconds: 5, ..plain.clone() });
         for wrong in [&["--minutes"][..], &["--minutes", "x"], &["--jobs"], &["--hours", "1"]] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
