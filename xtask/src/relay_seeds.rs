@@ -19,6 +19,10 @@ const SET_LINK: u8 = 9;
 const GET_LINK: u8 = 10;
 const DELETE_LINK: u8 = 138;
 const SECURE_BY_LINK: u8 = 11;
+/// With CONTACT or MESSAGING: with a link, and ids of the client's choice.
+const PREPARED: u8 = 32;
+/// NEW with the ids of a prepared queue.
+const AGAIN: u8 = 75;
 const LISTEN: u8 = 13;
 const DISABLE: u8 = 236;
 const SEND: u8 = 14;
@@ -81,6 +85,7 @@ fn stories(start: Script) -> Vec<Script> {
     let queue = start.clone().deed(0, &[MESSAGING]);
     let unread = start.clone().deed(0, &[CONTACT | UNSUBSCRIBED]);
     let told = queue.clone().deed(0, &[ENABLE, 0]).deed(2, &[LISTEN, 0, 0]);
+    let prepared = start.clone().deed(0, &[MESSAGING | PREPARED]).deed(1, &[CONTACT | PREPARED]);
     let two = start.deed(0, &[MESSAGING]).deed(1, &[CONTACT]);
     let filled = unread.clone().deed(1, &[SEND, 0]).deed(1, &[SEND, 0]).deed(1, &[SEND, 0]).deed(1, &[SEND, 0]);
     vec![
@@ -110,6 +115,18 @@ fn stories(start: Script) -> Vec<Script> {
             .deed(1, &[SET_LINK, 0])
             .deed(3, &[GET_LINK, 0])
             .deed(1, &[DELETE_LINK, 0]),
+        prepared
+            .clone()
+            .deed(2, &[GET_LINK, 0])
+            .deed(2, &[SECURE_BY_LINK, 1])
+            .deed(2, &[AGAIN, 0])
+            .deed(0, &[DELETE, 1])
+            .deed(3, &[AGAIN, 1])
+            .deed(0, &[DELETE, 0]),
+        prepared
+            .together(false, &[(2, &[SEND, 1]), (0, &[DELETE, 0]), (3, &[AGAIN, 0]), (1, &[DELETE_LINK, 1])])
+            .deed(1, &[GET_LINK, 0])
+            .deed(0, &[SET_LINK, 1]),
         two.clone().deed(0, &[SECURE, 1]).deed(0, &[SECURE_OTHER, 1]).deed(0, &[SUSPEND, 1]).deed(2, &[SEND, 1]),
         two.clone().together(true, &[(2, &[SEND, 0]), (2, &[SEND, 0]), (3, &[SUBSCRIBE, 0])]).together(
             false,

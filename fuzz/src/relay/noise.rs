@@ -95,7 +95,11 @@ impl World {
 
     /// A command about something that does not exist, or is known by this name to others only.
     fn wrong_entity(&mut self, client: usize, deed: &Deed, input: &mut Input<'_>) {
-        let Some((Some(key), _)) = self.credentials(deed).filter(|_| !matches!(deed, Deed::New { .. })) else { return };
+        let Some((Some(key), _)) =
+            self.credentials(deed).filter(|_| !matches!(deed, Deed::New { .. } | Deed::Again { .. }))
+        else {
+            return;
+        };
         let known = self.queues.get(&deed.queue());
         let sends = matches!(deed, Deed::Send { .. } | Deed::Secure { by_sender: true, .. });
         let entity = match (input.byte(), known) {

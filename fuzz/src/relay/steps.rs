@@ -58,7 +58,9 @@ impl Author {
         let choice = input.byte();
         if self.queues == 0 || choice % 16 == 0 && (self.queues as usize) < COUNT {
             self.queues += 1;
-            return Deed::New { queue: self.queues - 1, contact: choice & 64 == 0, subscribe: choice & 128 == 0 };
+            let (contact, subscribe) = (choice & 64 == 0, choice & 128 == 0);
+            let prepared = (choice & 32 != 0).then_some(u32::from(choice));
+            return Deed::New { queue: self.queues - 1, contact, subscribe, prepared };
         }
         if choice % 16 == 1 && self.notifiers.len() < COUNT {
             let (queue, notifier) = (self.queue(input), self.notifiers.len() as u32);
@@ -88,6 +90,7 @@ impl Author {
             9 => Deed::SetLink { queue, user: u32::from(kind) },
             10 if flag => Deed::GetLink { queue },
             10 => Deed::DeleteLink { queue },
+            11 if flag && kind > 63 => Deed::Again { queue },
             11 => Deed::SecureByLink { queue, key: 1 + u8::from(kind > 63) },
             12 if !flag && kind > 95 => Deed::DisableNotifications { queue },
             12 | 13 if !self.notifiers.is_empty() => {

@@ -31,6 +31,12 @@ pub(crate) enum Deed {
         queue: QueueNumber,
         contact: bool,
         subscribe: bool,
+        /// With a link to this user data, and ids that its client chose.
+        prepared: Option<u32>,
+    },
+    /// NEW with the ids of a queue that was prepared, with other keys: whoever knows them would have the queue.
+    Again {
+        queue: QueueNumber,
     },
     Send {
         queue: QueueNumber,
@@ -93,6 +99,7 @@ impl Deed {
     pub(crate) fn queue(&self) -> QueueNumber {
         match self {
             Self::New { queue, .. }
+            | Self::Again { queue }
             | Self::Send { queue, .. }
             | Self::Subscribe { queue }
             | Self::Get { queue }
@@ -209,7 +216,9 @@ impl Author {
 
     fn create(&mut self) -> Deed {
         self.queues += 1;
-        Deed::New { queue: self.queues - 1, contact: self.random.one_in(2), subscribe: self.random.one_in(2) }
+        let (contact, subscribe) = (self.random.one_in(2), self.random.one_in(2));
+        let prepared = self.random.one_in(3).then(|| self.random.below(1000) as u32);
+        Deed::New { queue: self.queues - 1, contact, subscribe, prepared }
     }
 
     fn send(&mut self, queue: QueueNumber, key: Option<u8>) -> Deed {
@@ -250,7 +259,8 @@ impl Author {
                 let (queue, notifier) = self.notifiers[self.notifiers.len() - 1 - back];
                 Deed::Listen { queue, notifier }
             }
-            15..=24 => {
+            15 => Deed::Again { queue },
+            16..=25 => {
                 let key = self.sender_key();
                 self.send(queue, key)
             }

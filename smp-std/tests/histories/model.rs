@@ -102,8 +102,8 @@ impl Model {
 
     /// `None` is AUTH.
     fn carry_out(&mut self, client: usize, deed: &Deed, events: &mut Vec<(usize, Event)>) -> Option<Response> {
-        if let Deed::New { queue, contact, subscribe } = *deed {
-            self.queues.insert(queue, Queue { contact, ..Queue::default() });
+        if let Deed::New { queue, contact, subscribe, prepared } = *deed {
+            self.queues.insert(queue, Queue { contact, link: prepared, ..Queue::default() });
             if subscribe {
                 self.receiving.insert((client, queue), Receiving { pushed: true, outstanding: None });
             }
@@ -113,6 +113,7 @@ impl Model {
         let queue = self.queues.get_mut(&number)?;
         Some(match *deed {
             Deed::New { .. } => Response::Created,
+            Deed::Again { .. } => return None,
             Deed::Send { number: message, key, notify, .. } => {
                 if queue.sender_key != key || queue.suspended {
                     return None;

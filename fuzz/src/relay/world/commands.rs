@@ -1,11 +1,12 @@
 //! What deeds say on the wire.
 
+use smp_crypto::hash;
 use smp_crypto::key::AuthorizationSecretKey;
-use smp_proto::id::{LinkId, MessageId};
+use smp_proto::id::{CorrelationId, LinkId, MessageId, QueueId};
 use smp_proto::smp::Command;
 use smp_proto::smp::link::{LinkData, SetLink};
 use smp_proto::smp::notifier::NotifierKeys;
-use smp_proto::smp::recipient::{NewQueue, QueueMode, QueueRequest, SubscriptionMode};
+use smp_proto::smp::recipient::{ContactLink, InvitationLink, NewQueue, QueueRequest, SubscriptionMode};
 use smp_proto::smp::sender::Send;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::LongString;
@@ -17,7 +18,10 @@ use crate::relay::keys;
 impl World {
     /// What a deed says on the wire; `None` when nobody knows the ids it needs, or the client's version does not know it.
     pub(super) fn encode(&mut self, client: usize, deed: &Deed) -> Option<(Asked, Vec<u8>)> {
-        let correlation = self.correlation();
+        let correlation = match deed {
+            Deed::Again { queue } => self.queues.get(queue)?.prepared?,
+            _ => self.correlation(),
+        };
         let version = self.version(client);
         let (key, entity) = self.credentials(deed)?;
         let mut deed = deed.clone();
@@ -26,20 +30,25 @@ impl World {
             *item = last.and_then(|id| self.items.get(id)).map(|(_, item, _)| *item);
         }
         let needs = match deed {
-            Deed::New { .. } | Deed::Secure { by_sender: true, .. } => SmpVersion::SENDER_SECURED,
-            Deed::SetLink { .. } | Deed::DeleteLink { .. } | Deed::GetLink { .. } | Deed::SecureByLink { .. } => {
-                SmpVersion::SHORT_LINKS
-            }
+            Deed::New { prepared: None, .. } | Deed::Secure { by_sender: true, .. } => SmpVersion::SENDER_SECURED,
+            Deed::New { .. }
+            | Deed::Again { .. }
+            | Deed::SetLink { .. }
+            | Deed::DeleteLink { .. }
+            | Deed::GetLink { .. }
+            | Deed::SecureByLink { .. } => SmpVersion::SHORT_LINKS,
             _ => SmpVersion::MIN,
         };
         if version < needs {
             return None;
         }
         let last = self.delivered.get(&(client, deed.queue())).cloned();
-        let input = self.inputs;
+        let link_id = self.link_id(deed.queue());
+        let said = self.as_said(&deed);
         let (connected, _) = self.client(client);
         let transmission = connected.encode(&correlation, key, &entity, |writer| {
-            with_command(input, &deed, last.as_deref(), |command| command.encode(writer, version))
+            let sender_id = hash::sender_id(CorrelationId::from_array(&correlation));
+            with_command(&said, last.as_deref(), &link_id, &sender_id, |command| command.encode(writer, version))
         })?;
         Some((Asked { client, correlation, deed }, transmission))
     }
@@ -53,11 +62,14 @@ impl World {
             return Some((Some(&own.recipient), Vec::new()));
         }
         let known = self.queues.get(&number)?;
+        if matches!(deed, Deed::Again { .. }) {
+            return known.prepared.map(|_| (Some(&keys::of(number + 1).recipient), Vec::new()));
+        }
         Some(match deed {
             Deed::Send { key, .. } => (key.map(sender), known.sender_id.clone()),
             Deed::Secure { key, by_sender: true, .. } => (Some(sender(*key)), known.sender_id.clone()),
-            Deed::GetLink { .. } => (None, link_id(self.inputs, number).to_vec()),
-            Deed::SecureByLink { key, .. } => (Some(sender(*key)), link_id(self.inputs, number).to_vec()),
+            Deed::GetLink { .. } => (None, known.link_id.clone()),
+            Deed::SecureByLink { key, .. } => (Some(sender(*key)), known.link_id.clone()),
             Deed::Listen { notifier, .. } => {
                 (Some(&keys::of(*notifier).notifier), self.notifiers.get(notifier)?.id.clone())
             }
@@ -68,35 +80,69 @@ impl World {
     /// What a deed of this client says on the wire, to be spoilt: with its key and its entity.
     pub(in crate::relay) fn command(&self, client: usize, deed: &Deed) -> Vec<u8> {
         let (version, last) = (self.version(client), self.delivered.get(&(client, deed.queue())));
-        let command = with_command(self.inputs, deed, last.map(Vec::as_slice), |command| {
+        let link_id = self.link_id(deed.queue());
+        let command = with_command(&self.as_said(deed), last.map(Vec::as_slice), &link_id, &[0; 24], |command| {
             crate::write(|writer| command.encode(writer, version))
         });
         command.unwrap_or_default()
     }
+
+    /// The id of a queue's link, if it has one: other ids for each input of a relay, as those of deleted queues stay taken.
+    pub(super) fn link_id(&self, queue: QueueNumber) -> Id {
+        if let Some(known) = self.queues.get(&queue) {
+            return known.link_id.clone();
+        }
+        let mut id = vec![queue as u8 + 1; 24];
+        id[..4].copy_from_slice(&self.inputs.to_be_bytes());
+        id
+    }
+
+    /// What a deed looks like: NEW again is NEW, with the keys of another queue.
+    fn as_said(&self, deed: &Deed) -> Deed {
+        match (deed, self.queues.get(&deed.queue())) {
+            (Deed::Again { queue }, Some(known)) => {
+                Deed::New { queue: queue + 1, contact: known.contact, subscribe: true, prepared: Some(*queue) }
+            }
+            _ => deed.clone(),
+        }
+    }
 }
 
-/// The command of a deed in the input with this number; `last` is the id that came last to who does it.
-fn with_command<T>(input: u32, deed: &Deed, last: Option<&[u8]>, run: impl FnOnce(&Command<'_>) -> T) -> T {
+/// The command of a deed; `last` is the id that came last to who does it.
+fn with_command<T>(
+    deed: &Deed,
+    last: Option<&[u8]>,
+    link_id: &[u8],
+    sender_id: &[u8; 24],
+    run: impl FnOnce(&Command<'_>) -> T,
+) -> T {
     let own = keys::of(deed.queue());
     let sender_key = |key: u8| own.senders[usize::from(key) - 1].public_key();
     let (sent, fixed, user_bytes) = match deed {
         Deed::Send { queue, number, .. } => (body(*queue, *number), Vec::new(), Vec::new()),
-        Deed::SetLink { queue, user } => (Vec::new(), fixed_data(*queue), user_data(*user)),
+        Deed::SetLink { queue, user } | Deed::New { queue, prepared: Some(user), .. } => {
+            (Vec::new(), fixed_data(*queue), user_data(*user))
+        }
         _ => Default::default(),
     };
-    let link = link_id(input, deed.queue());
+    let data = LinkData {
+        fixed: LongString::new(&fixed).expect("it is short"),
+        user: LongString::new(&user_bytes).expect("it is short"),
+    };
+    let (link_id, sender_id) = (LinkId::new(link_id).expect("an id is short"), QueueId::from_array(sender_id));
     run(&match deed {
-        Deed::New { contact, subscribe, .. } => Command::New(NewQueue {
+        Deed::New { contact, subscribe, prepared, .. } => Command::New(NewQueue {
             recipient_key: own.recipient.public_key(),
             recipient_dh_key: own.dh.public_key(),
             password: None,
             subscription: if *subscribe { SubscriptionMode::Subscribe } else { SubscriptionMode::CreateOnly },
-            request: Some(match if *contact { QueueMode::Contact } else { QueueMode::Messaging } {
-                QueueMode::Messaging => QueueRequest::Messaging(None),
-                QueueMode::Contact => QueueRequest::Contact(None),
+            request: Some(match contact {
+                false => QueueRequest::Messaging(prepared.map(|_| InvitationLink { sender_id, data })),
+                true => QueueRequest::Contact(prepared.map(|_| ContactLink { link_id, sender_id, data })),
             }),
             notifier: None,
         }),
+        Deed::Again { .. } => unreachable!("it is said as NEW"),
         Deed::Send { notify, .. } => Command::Send(Send { notify: *notify, body: &sent }),
         Deed::Subscribe { .. } => Command::Subscribe,
         Deed::Get { .. } => Command::Get,
@@ -108,13 +154,7 @@ fn with_command<T>(input: u32, deed: &Deed, last: Option<&[u8]>, run: impl FnOnc
         Deed::Secure { key, by_sender: true, .. } => Command::SecureBySender(sender_key(*key)),
         Deed::Suspend { .. } => Command::Suspend,
         Deed::Delete { .. } => Command::Delete,
-        Deed::SetLink { .. } => Command::SetLink(SetLink {
-            link_id: LinkId::new(&link).expect("an id is short"),
-            data: LinkData {
-                fixed: LongString::new(&fixed).expect("it is short"),
-                user: LongString::new(&user_bytes).expect("it is short"),
-            },
-        }),
+        Deed::SetLink { .. } => Command::SetLink(SetLink { link_id, data }),
         Deed::DeleteLink { .. } => Command::DeleteLink,
         Deed::GetLink { .. } => Command::GetLink,
         Deed::SecureByLink { key, .. } => Command::SecureByLink(sender_key(*key)),
@@ -142,11 +182,4 @@ pub(super) fn fixed_data(queue: QueueNumber) -> Vec<u8> {
 
 pub(super) fn user_data(user: u32) -> Vec<u8> {
     user.to_le_bytes().into_iter().cycle().take([4, 40, 1_000][user as usize % 3]).collect()
-}
-
-/// Other ids for each input of a relay: those of deleted queues stay taken.
-fn link_id(input: u32, queue: QueueNumber) -> [u8; 24] {
-    let mut id = [queue as u8 + 1; 24];
-    id[..4].copy_from_slice(&input.to_be_bytes());
-    id
 }

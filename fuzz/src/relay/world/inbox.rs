@@ -65,7 +65,11 @@ impl World {
         let number = ask.deed.queue();
         let subscribes = matches!(ask.deed, Deed::Subscribe { .. } | Deed::Listen { .. });
         match (received.decode(version), &ask.deed) {
-            (BrokerMessage::Ids(ids), Deed::New { queue, .. }) => {
+            (BrokerMessage::Ids(ids), Deed::New { queue, contact, prepared, .. }) => {
+                let chosen = self.link_id(*queue);
+                let link_id = ids.link_id.map(|id| id.as_bytes().to_vec());
+                assert_eq!(link_id.is_some(), prepared.is_some(), "a link that was not asked for, or none");
+                assert!(!contact || link_id.as_ref().is_none_or(|id| *id == chosen), "a link of another id");
                 let secret = keys::of(*queue).dh.diffie_hellman(&ids.relay_dh_key).expect("the relay's key is good");
                 let (recipient_id, sender_id) = (ids.recipient_id.as_bytes(), ids.sender_id.as_bytes());
                 assert!(recipient_id.len() == 24 && sender_id.len() == 24 && recipient_id != sender_id);
@@ -73,6 +77,9 @@ impl World {
                     recipient_id: recipient_id.to_vec(),
                     sender_id: sender_id.to_vec(),
                     secret: BoxKey::from(&secret),
+                    link_id: link_id.unwrap_or(chosen),
+                    prepared: prepared.map(|_| ask.correlation),
+                    contact: *contact,
                 };
                 self.queues.insert(*queue, known);
                 Response::Created

@@ -43,6 +43,10 @@ pub(in crate::relay) struct Known {
     pub(in crate::relay) sender_id: Id,
     /// What its messages are sealed with.
     secret: BoxKey,
+    link_id: Id,
+    /// The correlation id of NEW, where it had a link.
+    prepared: Option<[u8; 24]>,
+    contact: bool,
 }
 
 pub(in crate::relay) struct KnownNotifier {
@@ -131,9 +135,11 @@ impl World {
         (connected, crew)
     }
 
+    /// Another one for each input of a relay: ids that were made of them stay taken.
     pub(in crate::relay) const fn correlation(&mut self) -> [u8; 24] {
         self.correlations += 1;
         let mut correlation = [0xc0; 24];
+        [correlation[0], correlation[1], correlation[2], correlation[3]] = self.inputs.to_be_bytes();
         let [a, b, c, d, e, f, g, h] = self.correlations.to_be_bytes();
         [correlation[16], correlation[17], correlation[18], correlation[19]] = [a, b, c, d];
         [correlation[20], correlation[21], correlation[22], correlation[23]] = [e, f, g, h];

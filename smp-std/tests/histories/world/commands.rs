@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 
+use smp_crypto::hash;
 use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
-use smp_proto::id::LinkId;
+use smp_proto::id::{CorrelationId, LinkId, QueueId};
 use smp_proto::smp::Command;
 use smp_proto::smp::link::{LinkData, SetLink};
 use smp_proto::smp::notifier::NotifierKeys;
-use smp_proto::smp::recipient::QueueMode;
+use smp_proto::smp::recipient::{ContactLink, InvitationLink, QueueMode, QueueRequest};
 use smp_proto::smp::sender::Send;
 use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::transport::block::BatchWriter;
@@ -24,18 +25,25 @@ impl World {
         let made = || (generate(), X25519SecretKey::generate(&mut rand::rng()));
         let mut deed = deed.clone();
         let mut keys = None;
-        if let Deed::New { contact, subscribe, .. } = deed {
-            let (key, dh) = made();
-            let mode = if contact { QueueMode::Contact } else { QueueMode::Messaging };
-            let (correlation, bytes) = connection.encode(Some(&key), &[], &new_command(&key, &dh, mode, subscribe));
-            return Some((Asked { client, correlation, deed, keys: Cell::new(Some((key, dh))) }, bytes));
+        let mut link_id = rand::random();
+        if let Deed::New { .. } = deed {
+            let (keys, correlation) = (made(), rand::random());
+            let bytes = encode_new(connection, &deed, &keys, &correlation, &link_id);
+            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(Some(keys)) }, bytes));
         }
         let number = deed.queue();
         let known = self.queues.get(&number)?;
+        if let Deed::Again { queue } = deed {
+            let correlation = known.prepared?;
+            link_id = known.link_id;
+            let new = Deed::New { queue, contact: known.contact, subscribe: true, prepared: Some(queue) };
+            let bytes = encode_new(connection, &new, &made(), &correlation, &link_id);
+            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(None) }, bytes));
+        }
         let (own, recipient, sender) = (Some(&known.queue.key), &known.queue.recipient_id, &known.queue.sender_id);
         let sender_key = |key: u8| &known.sender_keys[usize::from(key) - 1];
         let (correlation, bytes) = match &mut deed {
-            Deed::New { .. } => return None,
+            Deed::New { .. } | Deed::Again { .. } => return None,
             Deed::Send { number: message, key, notify, .. } => {
                 let body = body(number, *message);
                 let command = Command::Send(Send { notify: *notify, body: &body });
@@ -82,8 +90,32 @@ impl World {
                 connection.encode(Some(&known.key), &known.id, &Command::SubscribeNotifications)
             }
         };
-        Some((Asked { client, correlation, deed, keys: Cell::new(keys) }, bytes))
+        Some((Asked { client, correlation, deed, link_id, keys: Cell::new(keys) }, bytes))
     }
+}
+
+/// NEW, with the link that the deed says.
+fn encode_new(
+    connection: &RawClient,
+    deed: &Deed,
+    (key, dh): &(AuthorizationSecretKey, X25519SecretKey),
+    correlation: &[u8; 24],
+    link_id: &[u8; 24],
+) -> Vec<u8> {
+    let Deed::New { queue, contact, subscribe, prepared } = *deed else { panic!("{deed:?} makes nothing") };
+    let mode = if contact { QueueMode::Contact } else { QueueMode::Messaging };
+    let mut command = new_command(key, dh, mode, subscribe);
+    let (fixed, user) = (fixed_data(queue), user_data(prepared.unwrap_or_default()));
+    let sender_id = hash::sender_id(CorrelationId::from_array(correlation));
+    if let (Command::New(new), Some(_)) = (&mut command, prepared) {
+        let data = LinkData { fixed: LongString::new(&fixed).unwrap(), user: LongString::new(&user).unwrap() };
+        let (sender_id, link_id) = (QueueId::from_array(&sender_id), LinkId::from_array(link_id));
+        new.request = Some(match mode {
+            QueueMode::Contact => QueueRequest::Contact(Some(ContactLink { link_id, sender_id, data })),
+            QueueMode::Messaging => QueueRequest::Messaging(Some(InvitationLink { sender_id, data })),
+        });
+    }
+    connection.encode_as(correlation, Some(key), &[], &command)
 }
 
 /// A body that tells whose it is; lengths from a few bytes to the largest.

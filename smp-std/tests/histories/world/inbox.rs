@@ -44,7 +44,11 @@ impl World {
         let version = self.clients[ask.client].version();
         let number = ask.deed.queue();
         Ok(match (received.decode(version), &ask.deed, ask.keys.take()) {
-            (BrokerMessage::Ids(ids), Deed::New { queue, .. }, Some((key, dh))) => {
+            (BrokerMessage::Ids(ids), Deed::New { queue, contact, prepared, .. }, Some((key, dh))) => {
+                let told = ids.link_id.map(|id| id.to_array().ok_or("a link id of another length")).transpose()?;
+                if told.is_some() != prepared.is_some() || *contact && told.is_some_and(|told| told != ask.link_id) {
+                    return Err(format!("another link than was asked for: {:?}", ask.deed));
+                }
                 let queue_keys = TestQueue {
                     key,
                     dh,
@@ -53,7 +57,9 @@ impl World {
                     sender_id: ids.sender_id.as_bytes().to_vec(),
                 };
                 let sender_keys = [generate(), generate()];
-                let known = Known { queue: queue_keys, link_id: rand::random(), sender_keys };
+                let (contact, link_id) = (*contact, told.unwrap_or(ask.link_id));
+                let prepared = prepared.map(|_| ask.correlation);
+                let known = Known { queue: queue_keys, contact, link_id, sender_keys, prepared };
                 self.queues.insert(*queue, known);
                 Response::Created
             }

@@ -29,8 +29,11 @@ type Id = Vec<u8>;
 /// A queue as its people know it.
 pub(crate) struct Known {
     pub(crate) queue: TestQueue,
+    contact: bool,
     pub(crate) link_id: [u8; 24],
     pub(crate) sender_keys: [AuthorizationSecretKey; 2],
+    /// The correlation id of NEW, where it had a link.
+    prepared: Option<[u8; 24]>,
 }
 
 pub(crate) struct KnownNotifier {
@@ -46,6 +49,8 @@ struct Asked {
     client: usize,
     correlation: [u8; 24],
     deed: Deed,
+    /// Chosen for the link of a new queue.
+    link_id: [u8; 24],
     /// Keys made for NEW and NKEY.
     keys: Cell<Option<(AuthorizationSecretKey, X25519SecretKey)>>,
 }
