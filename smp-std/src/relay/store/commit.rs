@@ -132,27 +132,13 @@ impl Batch {
             }
             deadline.get_or_insert_with(|| Instant::now() + DEFER);
         }
-        // Threads that could run add what they have at hand: a write is dear, and costs the same for many. Where none
-        // could, yielding is nothing.
-        loop {
-            std::thread::yield_now();
-            if !batch.take(requests, limits) {
-                break;
+        while !batch.is_full(limits) {
+            match requests.try_recv() {
+                Ok(request) => batch.add(request),
+                Err(_) => break,
             }
         }
         batch
-    }
-
-    /// Takes what is there, up to the limits. Whether there was anything, and may be more.
-    fn take(&mut self, requests: &Receiver<Request>, limits: BatchLimits) -> bool {
-        let before = self.operations.len();
-        while !self.is_full(limits) {
-            match requests.try_recv() {
-                Ok(request) => self.add(request),
-                Err(_) => return self.operations.len() > before,
-            }
-        }
-        false
     }
 }
 
