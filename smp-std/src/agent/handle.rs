@@ -143,7 +143,7 @@ impl Agent {
         let (waiting, stopped) = oneshot::channel();
         if self.asks.send(Ask::Stop(waiting)).await.is_ok() {
             // It is dropped when the agent fails.
-            let _ = stopped.await;
+            let _ = self.reply(stopped).await;
         }
         self.shared.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
     }
@@ -153,7 +153,18 @@ impl Agent {
         if self.asks.send(ask(reply)).await.is_err() {
             return Err(self.ended());
         }
-        replied.await.map_err(|_| self.ended())
+        self.reply(replied).await.ok_or_else(|| self.ended())
+    }
+
+    /// What the thread replies; `None` when it has ended without. Who asks at the moment it ends may have done so after it
+    /// threw away what waited, and would be neither answered nor thrown away before the last handle is: so the end counts,
+    /// too. Whatever was replied was replied before it.
+    async fn reply<T>(&self, mut replied: oneshot::Receiver<T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            reply = &mut replied => reply.ok(),
+            () = self.asks.closed() => replied.try_recv().ok(),
+        }
     }
 
     fn ended(&self) -> CommandError {
@@ -169,5 +180,39 @@ impl Events {
             self.room.notify_one();
         }
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    fn handle() -> (Agent, mpsc::Receiver<Ask>) {
+        let (asks, asked) = mpsc::channel(ASKS);
+        (Agent { asks, shared: Arc::default() }, asked)
+    }
+
+    /// The channel keeps what is sent by somebody who had got his place in it before the receiver went away.
+    #[tokio::test]
+    async fn who_asks_while_the_agent_ends_is_told() {
+        let (agent, asked) = handle();
+        let place = agent.asks.reserve().await.unwrap();
+        drop(asked);
+        let (reply, replied) = oneshot::channel();
+        place.send(Ask::Connections(reply));
+        let told = timeout(Duration::from_secs(10), agent.reply(replied)).await.expect("an answer");
+        assert_eq!(told, None);
+        assert!(matches!(agent.connections().await, Err(CommandError::Stopped)));
+    }
+
+    #[tokio::test]
+    async fn a_reply_before_the_end_counts() {
+        let (agent, asked) = handle();
+        let (reply, replied) = oneshot::channel();
+        reply.send(Vec::<u8>::new()).unwrap();
+        drop(asked);
+        assert_eq!(agent.reply(replied).await, Some(Vec::new()));
     }
 }
