@@ -8,6 +8,7 @@ mod api;
 mod bare;
 mod console;
 mod elf;
+mod family;
 mod features;
 mod firmware;
 mod fuzz;

@@ -7,6 +7,9 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::family;
 
 /// Why a chore could not be done, in words that say what to do.
 #[derive(Debug)]
@@ -158,22 +161,26 @@ impl Run {
         Err(Failure::new(format!("this command ended with {status}:\n  {shown}")))
     }
 
-    /// Runs the command beside others: shows it when it starts, and again with all that it said when it has ended.
-    pub(crate) fn heard(mut self) -> Result<(), Failure> {
+    /// Runs the command beside others: shows it when it starts, and again with all that it said when it has ended. One
+    /// that takes longer than `limit` is killed, with everything it started: what it said tells what it hung in.
+    pub(crate) fn heard(mut self, limit: Duration) -> Result<(), Failure> {
         let shown = self.shown();
         println!("$ {shown}");
         let failed = |error| Failure::because(&shown, error);
         // A file, not a pipe: a pipe would end only with the last program that the command left running.
         let mut said = nameless_file().map_err(failed)?;
         self.command.stdout(said.try_clone().map_err(failed)?).stderr(said.try_clone().map_err(failed)?);
-        let status = self.command.status().map_err(failed)?;
+        let mut child = self.command.spawn().map_err(failed)?;
+        let status = family::wait(&mut child, limit).map_err(failed)?;
         let mut text = Vec::new();
         said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(failed)?;
         println!("--- {shown}\n{}", String::from_utf8_lossy(&text).trim_end());
-        if status.success() {
-            return Ok(());
-        }
-        Err(Failure::new(format!("this command ended with {status}:\n  {shown}")))
+        let how = match status {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => format!("ended with {status}"),
+            None => format!("took longer than {limit:?} and was killed"),
+        };
+        Err(Failure::new(format!("this command {how}:\n  {shown}")))
     }
 
     /// Whether the command, run unseen, succeeds.
@@ -219,8 +226,15 @@ mod tests {
 
     #[test]
     fn what_a_command_beside_others_ends_with_is_told() {
-        assert!(Run::new("sh").args(["-c", "echo out; echo err >&2"]).heard().is_ok());
-        assert!(Run::new("sh").args(["-c", "exit 3"]).heard().is_err_and(|failure| failure.to_string().contains("3")));
+        let end = |script| Run::new("sh").args(["-c", script]).heard(Duration::from_secs(60));
+        assert!(end("echo out; echo err >&2").is_ok());
+        assert!(end("exit 3").is_err_and(|failure| failure.to_string().contains("ended with exit status: 3")));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_killed() {
+        let failure = Run::new("sleep").arg("600").heard(Duration::ZERO).unwrap_err().to_string();
+        assert!(failure.contains("took longer than 0ns and was killed:\n  sleep 600"), "{failure}");
     }
 
     #[test]

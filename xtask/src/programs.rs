@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::process::{Failure, Run};
 use crate::workspace::Workspace;
@@ -28,6 +29,9 @@ const LONG: [&str; 11] = [
 
 /// So many of the others are run by one command, which asks cargo only once whether they are up to date.
 const TOGETHER: usize = 8;
+
+/// How long each may take. The longest needs a minute or two, some of which is for what the machine does besides.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Builds all test programs, runs them, and then `also`, which are other commands that test.
 pub(crate) fn run(workspace: &Workspace, also: Vec<Run>) -> Result<(), Failure> {
@@ -62,7 +66,7 @@ fn at_a_time(count: usize, queue: VecDeque<Run>) -> Result<(), Failure> {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(run) = next else { return Ok(()) };
-            if let Err(failure) = run.heard() {
+            if let Err(failure) = run.heard(LIMIT) {
                 queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 return Err(failure);
             }
