@@ -10,6 +10,7 @@ mod link;
 mod open;
 mod order;
 mod prepare;
+mod proxies;
 mod queues;
 mod ratchet;
 mod read_link;
@@ -44,6 +45,7 @@ use crate::table::Key;
 use crate::time::{MINUTE, Time};
 use crate::transaction::{Mark, Notice, Transaction};
 
+use proxies::Proxies;
 use remove::Cleanup;
 use subscriptions::Subscriptions;
 use work::{Flight, Progress, Work};
@@ -95,7 +97,7 @@ pub struct Agent<S: Storage, R: CryptoRng> {
     /// Since when there is no network, as the application says.
     offline_since: Option<Time>,
     /// The proxy for each session to a relay.
-    proxies: BTreeMap<SessionKey, Server>,
+    proxies: Proxies,
     /// Proxies that have failed lately, by themselves or on the way to one relay, and until when others are preferred.
     failing_proxies: BTreeMap<(Server, Option<Server>), Time>,
     /// Work that goes directly the next time, as no proxy reaches its relay.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::proxies::Proxies;
 use super::remove::Cleanup;
 use super::{Agent, Result};
 use crate::configuration::Configuration;
@@ -64,7 +65,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             unsubscribed: BTreeSet::new(),
             subscriptions_due: BTreeSet::new(),
             offline_since: None,
-            proxies: BTreeMap::new(),
+            proxies: Proxies::default(),
             failing_proxies: BTreeMap::new(),
             direct: BTreeSet::new(),
             signed: BTreeSet::new(),

@@ -112,7 +112,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         failing.sort_by(|one, other| other.cmp(one));
         let mut failing: Vec<Server> = failing.into_iter().map(|(_, proxy)| proxy).collect();
         let usable = |proxy: &&Server| servers.get(proxy).is_some() && !failing.contains(*proxy);
-        let known = self.proxies.get(session).filter(usable);
+        let known = self.proxies.of(session).filter(usable);
         let proxy = match known {
             Some(proxy) => proxy.clone(),
             None => {
@@ -131,7 +131,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 if chosen.shares_host(relay) {
                     return None;
                 }
-                self.proxies.insert(session.clone(), chosen.clone());
+                self.proxies.keep(session.clone(), chosen.clone());
                 chosen
             }
         };

@@ -393,7 +393,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     && failure.by != crate::request::Reporter::Relay
                 {
                     // Another proxy may do better.
-                    self.proxies.remove(&session);
+                    self.proxies.forget(&session);
                 }
                 let taken =
                     self.unless_refused(|agent| agent.take_result(&work, proxied, &session, message, result))?;
