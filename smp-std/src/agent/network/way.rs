@@ -1,7 +1,8 @@
 //! A way to a relay through a proxy: the session that the proxy has with the relay (wire reference of the agent, section
 //! 23).
 
-use std::pin::Pin;
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -36,17 +37,23 @@ struct Way {
     session: Option<(ProxySession, Loan)>,
     kept: Kept,
     under_way: UnderWay,
+    /// What became of commands while something else was waited for.
+    finished: VecDeque<Done>,
 }
 
 /// Executes orders for a way, until there were none for a while.
 pub(super) async fn run(key: WayKey, shared: Arc<Shared>, orders: UnboundedReceiver<Order>) {
-    let way = Way { key, shared, orders, session: None, kept: Kept::default(), under_way: UnderWay::new() };
+    let (under_way, finished) = (UnderWay::new(), VecDeque::new());
+    let way = Way { key, shared, orders, session: None, kept: Kept::default(), under_way, finished };
     way.serve().await;
 }
 
 impl Way {
     async fn serve(mut self) {
         loop {
+            while let Some(done) = self.finished.pop_front() {
+                self.finish(done).await;
+            }
             let idle_time_out = if self.session.is_some() { self.shared.idle_time_out } else { LINGER };
             tokio::select! {
                 biased;
@@ -94,16 +101,14 @@ impl Way {
         if let Some(failure) = self.kept.get() {
             return Err(failure);
         }
-        let result = match self.borrow().await {
-            Ok(loan) => {
-                let address = self.key.session.server().address();
-                match loan.client.proxy_session(&address, password.map(ServerPassword::as_bytes)).await {
-                    Ok(session) => Ok((session, loan)),
-                    Err(error) => Err(failure::through_proxy(&error)),
-                }
-            }
-            Err(failure) => Err(failure),
+        let Self { key, shared, under_way, finished, .. } = self;
+        let asking = async {
+            let loan = borrow(shared, key).await?;
+            let password = password.map(ServerPassword::as_bytes);
+            let session = loan.client.proxy_session(&key.session.server().address(), password).await;
+            session.map(|session| (session, loan)).map_err(|error| failure::through_proxy(&error))
         };
+        let result = meanwhile(asking, under_way, finished).await;
         match result {
             Ok((session, loan)) => {
                 self.session = Some((session.clone(), loan));
@@ -118,15 +123,6 @@ impl Way {
                 Err(failure)
             }
         }
-    }
-
-    /// The connection to the proxy.
-    async fn borrow(&mut self) -> Result<Loan, Failure> {
-        let gone = failure::through_proxy(&ClientError::Closed);
-        let (lender, loan) = oneshot::channel();
-        self.shared.report(Report::Borrow(self.key.proxy_session(), lender)).await;
-        // What is wrong with the relay of that session is wrong with the proxy.
-        loan.await.unwrap_or(Err(gone)).map_err(|failure| Failure { by: Reporter::Proxy, ..failure })
     }
 
     async fn finish(&mut self, done: Done) {
@@ -150,5 +146,27 @@ impl Way {
 
     async fn refuse(&mut self, job: Job, failure: Failure) {
         self.shared.report(Report::Answer(job.id, Err(failure))).await;
+    }
+}
+
+/// The connection to the proxy.
+async fn borrow(shared: &Shared, key: &WayKey) -> Result<Loan, Failure> {
+    let gone = failure::through_proxy(&ClientError::Closed);
+    let (lender, loan) = oneshot::channel();
+    shared.report(Report::Borrow(key.proxy_session(), lender)).await;
+    // What is wrong with the relay of that session is wrong with the proxy.
+    loan.await.unwrap_or(Err(gone)).map_err(|failure| Failure { by: Reporter::Proxy, ..failure })
+}
+
+/// Waits for something while commands that are under way go on. They may stand in front of it: commands that wait for room
+/// on the connection take their turns, and one that is not polled would keep its turn for ever.
+async fn meanwhile<T>(work: impl Future<Output = T>, under_way: &mut UnderWay, finished: &mut VecDeque<Done>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            output = &mut work => return output,
+            Some(done) = under_way.next() => finished.push_back(done),
+        }
     }
 }

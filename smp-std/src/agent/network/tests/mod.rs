@@ -239,6 +239,25 @@ async fn a_proxy_that_lost_its_session_is_asked_for_another() {
     assert_eq!(story.done(&session, access, send(&created, None, b"x")).await, Ok(()));
 }
 
+/// Commands wait for room on the connection to the proxy while the way asks for another session on the same connection.
+#[tokio::test]
+async fn a_proxy_that_lost_its_session_while_much_was_under_way_is_asked_for_another() {
+    let (mut relay, proxy) = (TestRelay::start().await, TestRelay::start().await);
+    let access = ServerAccess { server: proxy.server.clone(), password: None };
+    let mut options = AgentOptions::default();
+    options.client.in_flight = 1;
+    let mut story = Story::new(options);
+    let (recipient, session) = (session(1, &relay.server), session(2, &relay.server));
+    let (_, created) = create(&mut story, &recipient, QueueMode::Messaging, false).await;
+    assert_eq!(story.done(&session, Some(&access), send(&created, None, b"x")).await, Ok(()));
+    relay.stop().await;
+    relay.start_again().await;
+    let begun: Vec<_> = (0..100).map(|_| story.begin(&session, Some(&access), send(&created, None, b"x"))).collect();
+    for id in begun {
+        assert_eq!(story.answer(id).await.map(drop), Ok(()));
+    }
+}
+
 #[tokio::test]
 async fn another_identity_is_no_relay() {
     let (relay, proxy) = (TestRelay::start().await, TestRelay::start().await);
