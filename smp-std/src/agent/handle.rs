@@ -87,7 +87,6 @@ impl Agent {
             events: Outlet { sender, room: Arc::clone(&room), full: Arc::clone(&full) },
             shared: Arc::clone(&shared),
             limit: options.requests_under_way.max(1),
-            under_way: 0,
             stop_time_out: options.stop_time_out,
             replies: Vec::new(),
             stopping: None,

@@ -48,9 +48,8 @@ pub(super) struct Thread<S: Storage> {
     pub(super) reports: mpsc::Receiver<Report>,
     pub(super) events: Outlet,
     pub(super) shared: Arc<Shared>,
-    /// How many requests may be under way, and how many are.
+    /// How many requests may be under way.
     pub(super) limit: usize,
-    pub(super) under_way: usize,
     pub(super) stop_time_out: Duration,
     /// Replies that wait for the commit.
     pub(super) replies: Vec<(oneshot::Sender<Replied>, Replied)>,
@@ -117,7 +116,7 @@ where
                 }
             }
             self.go_on()?;
-            if self.stopping.is_some() && self.under_way == 0 {
+            if self.stopping.is_some() && self.network.under_way() == 0 {
                 return Ok(());
             }
         }
@@ -175,7 +174,7 @@ where
     fn take_report(&mut self, report: Report) -> Result<(), AgentFailure> {
         match report {
             Report::Answer(request, result) => {
-                self.under_way = self.under_way.saturating_sub(1);
+                self.network.answered(request);
                 if let Err(failure) = &result {
                     tracing::debug!(%failure, "a request of an agent failed");
                 }
@@ -188,6 +187,11 @@ where
             }
             Report::Again(orders) => orders.into_iter().for_each(|order| self.network.order(order)),
             Report::Ended(whose) => self.network.forget(&whose),
+            Report::Panicked(whose, task) => {
+                for report in self.network.panicked(whose, task) {
+                    self.take_report(report)?;
+                }
+            }
             Report::Borrow(session, borrower) => self.network.order(Order::Lend(session, borrower)),
         }
         Ok(())
@@ -206,10 +210,9 @@ where
         if self.stopping.is_some() {
             return Ok(());
         }
-        while self.under_way < self.limit
+        while self.network.under_way() < self.limit
             && let Some(request) = self.agent.next_request()
         {
-            self.under_way = self.under_way.saturating_add(1);
             self.network.execute(request);
         }
         self.hand_out_events()

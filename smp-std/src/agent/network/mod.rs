@@ -11,14 +11,16 @@ mod session;
 mod turns;
 mod way;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use smp_agent::policy::server::{Server, ServerPassword};
 use smp_agent::policy::session::{SessionKey, SessionMode};
-use smp_agent::request::{Answer, Failure, Operation, RelayEvent, Request, RequestId, ServerAccess};
+use smp_agent::request::{Answer, Failure, Operation, Reason, RelayEvent, Reporter, Request, RequestId, ServerAccess};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -44,6 +46,8 @@ pub(super) enum Report {
     Again(Vec<Order>),
     /// A task has ended.
     Ended(Whose),
+    /// The task of this number panicked.
+    Panicked(Whose, u64),
     /// The connection of a session is wanted for a way through it.
     Borrow(SessionKey, oneshot::Sender<Result<Loan, Failure>>),
 }
@@ -79,6 +83,15 @@ pub(super) enum Order {
     Proxied(WayKey, Option<ServerPassword>, Job),
     /// Lends the connection.
     Lend(SessionKey, oneshot::Sender<Result<Loan, Failure>>),
+}
+
+impl Order {
+    fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Direct(_, job) | Self::Proxied(_, _, job) => Some(job.id),
+            Self::Lend(..) => None,
+        }
+    }
 }
 
 /// A request without where it goes.
@@ -140,9 +153,24 @@ impl Kept {
 pub(super) struct Network {
     shared: Arc<Shared>,
     runtime: Handle,
-    sessions: HashMap<SessionKey, mpsc::UnboundedSender<Order>>,
-    ways: HashMap<WayKey, mpsc::UnboundedSender<Order>>,
+    tasks: Tasks,
+    /// Requests that were not answered yet, and the numbers of the tasks that have them.
+    under_way: BTreeMap<RequestId, u64>,
     ended: CancellationToken,
+}
+
+#[derive(Default)]
+struct Tasks {
+    sessions: HashMap<SessionKey, Task>,
+    ways: HashMap<WayKey, Task>,
+    /// How many were started.
+    started: u64,
+}
+
+/// A task, until it is known to have ended.
+struct Task {
+    number: u64,
+    orders: mpsc::UnboundedSender<Order>,
 }
 
 impl Network {
@@ -161,8 +189,8 @@ impl Network {
         Self {
             shared: Arc::new(shared),
             runtime,
-            sessions: HashMap::new(),
-            ways: HashMap::new(),
+            tasks: Tasks::default(),
+            under_way: BTreeMap::new(),
             ended: CancellationToken::new(),
         }
     }
@@ -179,31 +207,61 @@ impl Network {
 
     /// Gives an order to its task, which is started when there is none.
     pub(super) fn order(&mut self, order: Order) {
-        let Self { shared, runtime, sessions, ways, ended } = self;
-        match &order {
+        let Self { shared, runtime, tasks, under_way, ended } = self;
+        let Tasks { sessions, ways, started } = tasks;
+        let request = order.request();
+        let number = match &order {
             Order::Direct(key, _) | Order::Lend(key, _) => {
                 let key = key.clone();
-                give(sessions, key.clone(), order, |orders| {
-                    let task = session::run(key, Arc::clone(shared), orders);
+                give(sessions, key.clone(), order, started, |number, orders| {
+                    let task = session::run(key.clone(), Arc::clone(shared), orders);
+                    let task = watch(task, Arc::clone(shared), Whose::Session(key), number);
                     runtime.spawn(ended.clone().run_until_cancelled_owned(task));
-                });
+                })
             }
             Order::Proxied(key, ..) => {
                 let key = key.clone();
-                give(ways, key.clone(), order, |orders| {
-                    let task = way::run(key, Arc::clone(shared), orders);
+                give(ways, key.clone(), order, started, |number, orders| {
+                    let task = way::run(key.clone(), Arc::clone(shared), orders);
+                    let task = watch(task, Arc::clone(shared), Whose::Way(key), number);
                     runtime.spawn(ended.clone().run_until_cancelled_owned(task));
-                });
+                })
             }
+        };
+        if let Some(request) = request {
+            under_way.insert(request, number);
         }
+    }
+
+    /// How many requests were not answered yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// A request was answered.
+    pub(super) fn answered(&mut self, request: RequestId) {
+        self.under_way.remove(&request);
     }
 
     /// Forgets a task that has ended, unless it has a successor.
     pub(super) fn forget(&mut self, whose: &Whose) {
         match whose {
-            Whose::Session(key) => forget(&mut self.sessions, key),
-            Whose::Way(key) => forget(&mut self.ways, key),
+            Whose::Session(key) => forget(&mut self.tasks.sessions, key),
+            Whose::Way(key) => forget(&mut self.tasks.ways, key),
         }
+    }
+
+    /// Forgets a task that panicked; gives what it would have reported had its connection broken.
+    pub(super) fn panicked(&mut self, whose: Whose, number: u64) -> Vec<Report> {
+        self.forget(&whose);
+        let by = if let Whose::Session(_) = whose { Reporter::Relay } else { Reporter::Proxy };
+        let lost = self.under_way.iter().filter(|(_, task)| **task == number);
+        let failure = Failure { by, reason: Reason::Network };
+        let mut reports: Vec<Report> = lost.map(|(request, _)| Report::Answer(*request, Err(failure))).collect();
+        if let Whose::Session(key) = whose {
+            reports.push(Report::Event(RelayEvent::Disconnected(key)));
+        }
+        reports
     }
 }
 
@@ -213,30 +271,39 @@ impl Drop for Network {
     }
 }
 
-type Tasks<K> = HashMap<K, mpsc::UnboundedSender<Order>>;
+/// Runs a task. When it panics, the agent's thread has to know: its requests would stay under way for ever.
+async fn watch(task: impl Future<Output = ()>, shared: Arc<Shared>, whose: Whose, number: u64) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        shared.report(Report::Panicked(whose, number)).await;
+    }
+}
 
-/// Gives an order to the task of a key. If it is gone, `start` starts another one.
+/// Gives an order to the task of a key, and tells its number. If it is gone, `start` starts another one.
 fn give<K: Eq + Hash>(
-    tasks: &mut Tasks<K>,
+    tasks: &mut HashMap<K, Task>,
     key: K,
     mut order: Order,
-    start: impl FnOnce(mpsc::UnboundedReceiver<Order>),
-) {
+    started: &mut u64,
+    start: impl FnOnce(u64, mpsc::UnboundedReceiver<Order>),
+) -> u64 {
     if let Some(task) = tasks.get(&key) {
-        match task.send(order) {
-            Ok(()) => return,
+        match task.orders.send(order) {
+            Ok(()) => return task.number,
             Err(returned) => order = returned.0,
         }
     }
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (orders, receiver) = mpsc::unbounded_channel();
     // The receiver is here.
-    let _ = sender.send(order);
-    tasks.insert(key, sender);
-    start(receiver);
+    let _ = orders.send(order);
+    *started = started.wrapping_add(1);
+    let number = *started;
+    tasks.insert(key, Task { number, orders });
+    start(number, receiver);
+    number
 }
 
-fn forget<K: Eq + Hash>(tasks: &mut Tasks<K>, key: &K) {
-    if tasks.get(key).is_some_and(mpsc::UnboundedSender::is_closed) {
+fn forget<K: Eq + Hash>(tasks: &mut HashMap<K, Task>, key: &K) {
+    if tasks.get(key).is_some_and(|task| task.orders.is_closed()) {
         tasks.remove(key);
     }
 }

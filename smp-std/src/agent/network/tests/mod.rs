@@ -258,6 +258,32 @@ async fn a_proxy_that_lost_its_session_while_much_was_under_way_is_asked_for_ano
     }
 }
 
+/// In a runtime without sockets every attempt to connect panics.
+#[test]
+fn requests_of_a_task_that_panics_are_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let [relay, proxy] = [9, 10].map(|port| {
+            Server::parse(&format!("smp://-pd7JvjLnNPNfqES2AdWWndE8JoS9gdcvKu0Ba-P2DY=@127.0.0.1:{port}")).unwrap()
+        });
+        let access = ServerAccess { server: proxy.clone(), password: None };
+        let mut story = Story::new(AgentOptions::default());
+        let used = session(1, &relay);
+        let operation = || Operation::ReadAddress { link_id: vec![1; 24] };
+        for _ in 0..2 {
+            let begun: Vec<_> = (0..3).map(|_| story.begin(&used, None, operation())).collect();
+            for id in begun {
+                assert_eq!(story.answer(id).await.map(drop), failed(Reason::Network));
+            }
+            let ended = story.event().await;
+            assert!(matches!(&ended, RelayEvent::Disconnected(from) if *from == used), "{ended:?}");
+        }
+        let failure = story.ask(&used, Some(&access), operation()).await.unwrap_err();
+        assert_eq!(failure, Failure { by: Reporter::Proxy, reason: Reason::Network });
+        assert_eq!(story.under_way(), 0);
+    });
+}
+
 #[tokio::test]
 async fn another_identity_is_no_relay() {
     let (relay, proxy) = (TestRelay::start().await, TestRelay::start().await);

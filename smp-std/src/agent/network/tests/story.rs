@@ -97,12 +97,27 @@ impl Story {
         false
     }
 
+    pub(super) fn under_way(&self) -> usize {
+        self.network.under_way()
+    }
+
     async fn turn(&mut self) {
-        match self.reports.recv().await.unwrap() {
-            Report::Answer(id, result) => assert!(self.answers.insert(id, result).is_none(), "one answer for each"),
+        let report = self.reports.recv().await.unwrap();
+        self.take(report);
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Answer(id, result) => {
+                self.network.answered(id);
+                assert!(self.answers.insert(id, result).is_none(), "one answer for each");
+            }
             Report::Event(event) => self.events.push_back(event),
             Report::Again(orders) => orders.into_iter().for_each(|order| self.network.order(order)),
             Report::Ended(whose) => self.network.forget(&whose),
+            Report::Panicked(whose, task) => {
+                self.network.panicked(whose, task).into_iter().for_each(|report| self.take(report));
+            }
             Report::Borrow(session, borrower) => self.network.order(Order::Lend(session, borrower)),
         }
     }
