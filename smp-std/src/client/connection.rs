@@ -72,12 +72,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if matches!(reason, ClientError::Closed) {
             let _ = timeout(CLOSE_TIME_OUT, self.link.stream.close()).await;
         }
-        self.requests.close();
-        while let Some(request) = self.requests.recv().await {
-            self.multiplexer.submit(request);
+        let Self { mut multiplexer, mut requests, link, events, .. } = self;
+        requests.close();
+        while let Ok(request) = requests.try_recv() {
+            multiplexer.submit(request);
         }
-        self.multiplexer.fail_all(&reason);
-        let Self { mut multiplexer, link, events, .. } = self;
+        multiplexer.fail_all(&reason);
         // The socket is closed before the application gets around to the last events.
         drop(link);
         let anomalies = multiplexer.anomalies();
@@ -89,14 +89,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 "a relay did not keep to the protocol"
             );
         }
-        if let Some(events) = events {
+        // Whoever has got a place in the channel may take as long to use it as it likes: nobody else waits for that.
+        let refuse = async {
+            while let Some(Request { responder, .. }) = requests.recv().await {
+                let _ = responder.map(|responder| responder.send(Err(reason.clone())));
+            }
+        };
+        let tell = async {
+            let Some(events) = events else { return };
             while let Some(event) = multiplexer.next_event() {
                 if events.send(event).await.is_err() {
-                    return anomalies;
+                    return;
                 }
             }
-            let _ = events.send(Event::Disconnected(reason)).await;
-        }
+            let _ = events.send(Event::Disconnected(reason.clone())).await;
+        };
+        tokio::join!(refuse, tell);
         anomalies
     }
 

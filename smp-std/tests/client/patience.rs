@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use smp_crypto::key::X25519SecretKey;
 use smp_proto::id::QueueId;
 use smp_proto::smp::recipient::{QueueIds, QueueMode};
@@ -12,7 +13,7 @@ use smp_std::client::{Event, Options, ReconnectingClient};
 use tokio::net::TcpListener;
 
 use crate::reconnect::{address, quick};
-use crate::scripted::{PATIENCE, Peer, accept, identity, versions};
+use crate::scripted::{PATIENCE, Peer, accept, connected, identity, versions};
 use crate::{message, next, queue};
 
 #[tokio::test]
@@ -53,6 +54,25 @@ async fn an_application_that_is_behind_does_not_hold_up_the_next_connection() {
         }
     }
     drop(peer);
+}
+
+/// A command that waits for room keeps the place it is given also while the application does something else.
+#[tokio::test]
+async fn a_command_that_nobody_goes_on_with_does_not_hide_the_end_of_the_connection() {
+    let mut options = Options::default();
+    options.in_flight = 1;
+    let (client, mut events, mut peer) = connected(20, &options).await;
+    let mut pings: Vec<_> = (0..40).map(|_| Box::pin(client.ping())).collect();
+    for ping in &mut pings {
+        assert!(ping.now_or_never().is_none());
+    }
+    // One is taken, and its place in front of the connection goes to one that waits.
+    assert_eq!(peer.asked().await.len(), 1);
+    drop(peer);
+    assert!(matches!(next(&mut events).await, Event::Disconnected(_)));
+    for ping in pings {
+        assert!(tokio::time::timeout(PATIENCE, ping).await.expect("in time").is_err());
+    }
 }
 
 /// The program `smp receive`, ended with the story.
