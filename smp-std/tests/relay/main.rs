@@ -7,6 +7,7 @@ mod harness;
 mod limits;
 mod link_data;
 mod names;
+mod narrow;
 mod new_queue;
 mod notifications;
 mod proxy;

@@ -191,6 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             } else if write {
                 self.tls.poll_writable(context)?.map(|()| Wake::Write)
             } else {
+                // The rest of the last block: nothing else pushes it on.
+                let _ = self.tls.poll_writable(context)?;
                 Poll::Pending
             };
             if let Poll::Ready(wake) = polled {

@@ -1,0 +1,97 @@
+//! A network that takes a part of a block and nothing more for a while.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use smp_proto::smp::Command;
+use smp_std::relay::config::Config;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{PATIENCE, TestRelay};
+
+#[derive(Default)]
+enum Gate {
+    #[default]
+    Open,
+    /// It shuts in the next block.
+    Shutting,
+    Shut(Option<Waker>),
+}
+
+/// A socket behind a gate.
+struct Narrow {
+    tcp: TcpStream,
+    gate: Arc<Mutex<Gate>>,
+}
+
+impl AsyncRead for Narrow {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for Narrow {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { tcp, gate } = &mut *self;
+        let mut gate = gate.lock().unwrap();
+        match &mut *gate {
+            Gate::Open => Pin::new(tcp).poll_write(context, bytes),
+            Gate::Shutting => {
+                *gate = Gate::Shut(None);
+                Pin::new(tcp).poll_write(context, &bytes[..100])
+            }
+            Gate::Shut(waker) => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
+    const COMMANDS: usize = 60;
+    // Having paid for so many commands takes longer than anybody waits here.
+    let mut config = Config::default();
+    (config.rates.commands_per_second, config.rates.commands_burst) = (1, 1);
+    let mut relay = TestRelay::start(config).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    relay.address = listener.local_addr().unwrap();
+    let gate: Arc<Mutex<Gate>> = Arc::default();
+    let (served, narrow) = (Arc::clone(&relay.relay), Arc::clone(&gate));
+    tokio::spawn(async move {
+        let (tcp, address) = listener.accept().await.unwrap();
+        served.serve_stream(Narrow { tcp, gate: narrow }, address.ip()).await;
+    });
+    let mut client = relay.client().await;
+    *gate.lock().unwrap() = Gate::Shutting;
+    let pings: Vec<_> = (0..COMMANDS).map(|_| client.encode(None, b"", &Command::Ping).1).collect();
+    client.send_block(&pings).await;
+    let shut = async {
+        while !matches!(*gate.lock().unwrap(), Gate::Shut(Some(_))) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, shut).await.expect("a part of a block");
+    let before = std::mem::take(&mut *gate.lock().unwrap());
+    if let Gate::Shut(Some(waker)) = before {
+        waker.wake();
+    }
+    for _ in 0..COMMANDS {
+        assert_eq!(client.receive().await.text(), "PONG");
+    }
+    relay.stop().await;
+}
