@@ -106,10 +106,7 @@ impl Executor<'_> {
                 Command::SubscribeService(expected) | Command::SubscribeNotifierService(expected) => {
                     self.subscribe_service(expected)
                 }
-                Command::ResolveName(domain) => {
-                    let answer = Arc::clone(self.relay).resolve_name(lower_case(domain));
-                    Ok(Answer::Later(Box::pin(async move { answer.await.into() })))
-                }
+                Command::ResolveName(domain) => Ok(self.relay.answer_name(lower_case(domain))),
                 _ => Err(SmpError::Command(CommandError::Prohibited)),
             };
         };

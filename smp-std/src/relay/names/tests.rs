@@ -1,4 +1,11 @@
 use super::*;
+use crate::identity::{Identity, KeyAlgorithm};
+use crate::relay::commands::{Answer, Waiting};
+use crate::relay::config::Config;
+use crate::relay::reply::Body;
+use crate::relay::store::{Store, StoreOptions};
+use crate::relay::{Relay, Wakeups};
+use futures_util::FutureExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -117,4 +124,24 @@ async fn health_is_asked() {
 #[test]
 fn no_url_is_no_resolver() {
     assert!(Resolver::new(&Names::default()).unwrap().is_none());
+}
+
+/// A connection that waits for its client does not go on with what the client asked for before.
+#[tokio::test]
+async fn who_does_not_wait_for_an_answer_keeps_nobody_from_it() {
+    let (url, _) = serve(|_| response("200 OK", RECORD)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::create(directory.path(), KeyAlgorithm::Ed25519, "localhost").unwrap();
+    let mut config = Config::default();
+    config.names.resolver = Some(url);
+    let store = Store::memory(StoreOptions::default()).unwrap();
+    let relay = Relay::new(config, &identity, store, &Wakeups::default()).unwrap();
+    let ask = || -> Waiting {
+        let Answer::Later(answer) = relay.answer_name("alice.simplex".to_owned()) else { panic!("at once") };
+        answer
+    };
+    let mut left = ask();
+    assert!((&mut left).now_or_never().is_none());
+    let answer = timeout(Duration::from_secs(20), ask()).await.expect("an answer");
+    assert!(matches!(answer.body, Body::Name(_)));
 }
