@@ -1,7 +1,7 @@
 //! The agent as programs hold it.
 
 use std::error::Error as StdError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use rand::SeedableRng;
@@ -175,6 +175,9 @@ impl Events {
     /// The next event; `None` when the agent has ended. Can be dropped and called again.
     pub async fn next(&mut self) -> Option<Event> {
         let event = self.receiver.recv().await;
+        // The room was made before this looks, and the thread says that there is none before it looks once more: one of
+        // the two sees the other.
+        fence(Ordering::SeqCst);
         if self.full.swap(false, Ordering::SeqCst) {
             self.room.notify_one();
         }

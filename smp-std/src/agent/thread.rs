@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -225,6 +225,7 @@ where
                 Err(mpsc::error::TrySendError::Closed(())) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(())) => {
                     self.events.full.store(true, Ordering::SeqCst);
+                    fence(Ordering::SeqCst);
                     // Room that was made before is not told of.
                     match self.events.sender.try_reserve() {
                         Ok(permit) => permit,
