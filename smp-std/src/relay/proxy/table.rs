@@ -46,10 +46,20 @@ impl Table {
     /// What there is of a relay. With a limit, a new connection may be made if there are fewer.
     pub(super) fn get(&mut self, name: &Name, limit: Option<usize>, now: Instant) -> Found {
         match self.relays.get(name) {
-            Some(Entry::Connected(upstream)) => return Found::Connected(Arc::clone(upstream)),
-            Some(Entry::Connecting(outcome)) => return Found::Connecting(outcome.clone()),
+            Some(Entry::Connected(upstream)) if !upstream.is_closed() => {
+                return Found::Connected(Arc::clone(upstream));
+            }
+            // Whoever connects is there as long as it can tell, also when it has told already.
+            Some(Entry::Connecting(outcome)) if outcome.has_changed().is_ok() => {
+                return Found::Connecting(outcome.clone());
+            }
             Some(Entry::Failed(failure, until)) if now < *until => return Found::Failed(failure.clone()),
-            Some(Entry::Failed(..)) => self.remove(name),
+            // What is left of a task that panicked must not stand for the relay for ever.
+            Some(Entry::Connected(upstream)) => {
+                let upstream = Arc::clone(upstream);
+                self.ended(name, &upstream.session_id);
+            }
+            Some(_) => self.remove(name),
             None => {}
         }
         let Some(limit) = limit else { return Found::Busy };
@@ -105,7 +115,7 @@ impl Table {
 
     /// The connection with this session identifier.
     pub(super) fn find(&self, session_id: &[u8]) -> Option<Arc<Upstream>> {
-        self.sessions.get(session_id).cloned()
+        self.sessions.get(session_id).filter(|upstream| !upstream.is_closed()).cloned()
     }
 
     /// Connections, also those being made.
@@ -164,6 +174,24 @@ mod tests {
         assert!(matches!(table.get(&name(2_999), Some(10), now + Duration::from_secs(40)), Found::New(_)));
         assert_eq!(table.connections(), 1);
         assert!(matches!(table.get(&name(0), Some(10), now), Found::New(_)));
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_for_a_task_that_panicked() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        let Found::New(sender) = table.get(&name(1), Some(1), now) else { panic!("not new") };
+        drop(sender);
+        let Found::New(_sender) = table.get(&name(1), Some(1), now) else { panic!("there is nobody") };
+        let (requests, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let upstream = Upstream::for_test(requests);
+        table.connected(name(1), &upstream);
+        assert!(matches!(table.get(&name(1), Some(1), now), Found::Connected(_)));
+        assert!(table.find(&upstream.session_id).is_some());
+        drop(receiver);
+        assert!(table.find(&upstream.session_id).is_none());
+        let Found::New(_sender) = table.get(&name(1), Some(1), now) else { panic!("there is nobody") };
+        assert_eq!((table.connections(), table.sessions.len()), (1, 0));
     }
 
     #[tokio::test]

@@ -83,6 +83,25 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    /// A connection to nobody.
+    #[cfg(test)]
+    pub(super) fn for_test(requests: mpsc::UnboundedSender<Request>) -> Arc<Self> {
+        let secret = smp_crypto::key::X25519SecretKey::generate(&mut rand::rng());
+        let other = smp_crypto::key::X25519SecretKey::generate(&mut rand::rng()).public_key();
+        let budget = super::Budget::new(1);
+        Arc::new(Self {
+            session_id: Box::from([1; 32]),
+            key: Arc::from([]),
+            layer: Arc::new(ProxyLayer::new(&secret.diffie_hellman(&other).unwrap())),
+            own: false,
+            requests,
+            blocks: budget.share(),
+            in_flight: budget.share(),
+            last_used: AtomicU64::new(0),
+            closing: CancellationToken::new(),
+        })
+    }
+
     /// Notes that a client uses it now.
     pub(super) fn used(&self, uptime: u64) {
         self.last_used.store(uptime, Ordering::Relaxed);
@@ -96,6 +115,11 @@ impl Upstream {
     /// Whether the relay belongs to the same operator.
     pub(in crate::relay) const fn is_own(&self) -> bool {
         self.own
+    }
+
+    /// Whether the connection has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.requests.is_closed()
     }
 
     /// Whether no client waits for anything.
