@@ -1,4 +1,4 @@
-//! A network that takes a part of a block and nothing more for a while.
+//! Networks that take a part of a block and nothing more for a while, or that panic.
 
 use std::io;
 use std::pin::Pin;
@@ -7,12 +7,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use smp_proto::smp::Command;
+use smp_proto::smp::recipient::QueueMode;
 use smp_std::relay::config::Config;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{PATIENCE, TestRelay};
+use crate::harness::{PATIENCE, RawClient, TestRelay};
 
 #[derive(Default)]
 enum Gate {
@@ -21,6 +22,7 @@ enum Gate {
     /// It shuts in the next block.
     Shutting,
     Shut(Option<Waker>),
+    Panic,
 }
 
 /// A socket behind a gate.
@@ -31,6 +33,7 @@ struct Narrow {
 
 impl AsyncRead for Narrow {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        assert!(!matches!(*self.gate.lock().unwrap(), Gate::Panic), "as the test wants it");
         Pin::new(&mut self.tcp).poll_read(context, to)
     }
 }
@@ -40,7 +43,7 @@ impl AsyncWrite for Narrow {
         let Self { tcp, gate } = &mut *self;
         let mut gate = gate.lock().unwrap();
         match &mut *gate {
-            Gate::Open => Pin::new(tcp).poll_write(context, bytes),
+            Gate::Open | Gate::Panic => Pin::new(tcp).poll_write(context, bytes),
             Gate::Shutting => {
                 *gate = Gate::Shut(None);
                 Pin::new(tcp).poll_write(context, &bytes[..100])
@@ -61,6 +64,21 @@ impl AsyncWrite for Narrow {
     }
 }
 
+/// A client of the relay behind a gate, which only this connection has.
+async fn client(relay: &mut TestRelay) -> (RawClient, Arc<Mutex<Gate>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = std::mem::replace(&mut relay.address, listener.local_addr().unwrap());
+    let gate: Arc<Mutex<Gate>> = Arc::default();
+    let (served, narrow) = (Arc::clone(&relay.relay), Arc::clone(&gate));
+    tokio::spawn(async move {
+        let (tcp, address) = listener.accept().await.unwrap();
+        served.serve_stream(Narrow { tcp, gate: narrow }, address.ip()).await;
+    });
+    let client = relay.client().await;
+    relay.address = address;
+    (client, gate)
+}
+
 #[tokio::test]
 async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
     const COMMANDS: usize = 60;
@@ -68,15 +86,7 @@ async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
     let mut config = Config::default();
     (config.rates.commands_per_second, config.rates.commands_burst) = (1, 1);
     let mut relay = TestRelay::start(config).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    relay.address = listener.local_addr().unwrap();
-    let gate: Arc<Mutex<Gate>> = Arc::default();
-    let (served, narrow) = (Arc::clone(&relay.relay), Arc::clone(&gate));
-    tokio::spawn(async move {
-        let (tcp, address) = listener.accept().await.unwrap();
-        served.serve_stream(Narrow { tcp, gate: narrow }, address.ip()).await;
-    });
-    let mut client = relay.client().await;
+    let (mut client, gate) = client(&mut relay).await;
     *gate.lock().unwrap() = Gate::Shutting;
     let pings: Vec<_> = (0..COMMANDS).map(|_| client.encode(None, b"", &Command::Ping).1).collect();
     client.send_block(&pings).await;
@@ -93,5 +103,19 @@ async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
     for _ in 0..COMMANDS {
         assert_eq!(client.receive().await.text(), "PONG");
     }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_gives_its_subscriptions_back() {
+    let mut config = Config::default();
+    config.limits.subscriptions = 1;
+    let mut relay = TestRelay::start(config).await;
+    let (mut first, gate) = client(&mut relay).await;
+    first.new_queue(QueueMode::Messaging, true).await;
+    *gate.lock().unwrap() = Gate::Panic;
+    first.send(None, b"", &Command::Ping).await;
+    assert!(timeout(PATIENCE, first.tls.block_ready()).await.expect("the end").is_err());
+    relay.client().await.new_queue(QueueMode::Messaging, true).await;
     relay.stop().await;
 }

@@ -14,12 +14,14 @@ mod unordered;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use smp_crypto::session::Session;
 use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
@@ -120,9 +122,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Serves the client until it leaves, is asked to leave, or fails.
     pub(super) async fn serve(mut self: Box<Self>) {
-        let result = self.run().await;
-        if let Err(error) = result {
-            tracing::debug!(%error, "a connection ended");
+        match AssertUnwindSafe(self.run()).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a connection ended"),
+            // What it has of the relay is given back all the same.
+            Err(_) => tracing::error!("a connection panicked"),
         }
         for (queue, token) in self.subscriptions.tokens() {
             self.relay.hub.unsubscribe(Part::Recipient, queue, token);
