@@ -124,7 +124,8 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
         self.wait(|shared| is_before(ticket.0, shared.kept)).await;
     }
 
-    /// Waits until the relay has accepted the alarm.
+    /// Waits until the relay has accepted the alarm. One that was damaged in the store is lost, and counts as accepted when
+    /// the store has sent all others.
     pub async fn accepted(&self, ticket: Ticket) {
         self.wait(|shared| is_before(ticket.0, shared.accepted)).await;
     }
@@ -183,7 +184,7 @@ impl<M: RawMutex, const ALARMS: usize, const LENGTH: usize> Outbox<M, ALARMS, LE
         });
     }
 
-    /// The relay has accepted all that the store had.
+    /// The relay has accepted all that the store could give.
     pub(crate) fn all_accepted(&self) {
         self.with((), |shared| {
             shared.accepted = shared.kept;

@@ -7,11 +7,12 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration as HostDuration;
 
-use common::flash::{Flash, flaky, silent};
+use common::flash::{CAPACITY, Flash, flaky, silent};
 use common::{HostNetwork, TestRelay, buffer, keep_time, random};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Duration;
 use smp_embassy::dial::DialError;
+use smp_embassy::outbox::Ticket;
 use smp_embassy::sender::{AddressError, MAX_ALARM_LENGTH, SenderError, SenderEvent, SenderOptions, SenderTiming};
 use smp_embassy::{Backoff, Device, Error, NoClock, Outbox, ProxyFailure, Refusal, Sender};
 use smp_proto::address::ServerUri;
@@ -56,6 +57,16 @@ impl Story {
     }
 }
 
+/// Waits until something is true.
+async fn until(is_true: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_true() {
+            tokio::time::sleep(HostDuration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(HostDuration::from_secs(60), waiting).await.expect("in time");
+}
+
 /// A device at work.
 struct Button<const N: usize = LENGTH> {
     outbox: Arc<Outbox<CriticalSectionRawMutex, 4, N>>,
@@ -98,10 +109,16 @@ impl<const N: usize> Button<N> {
         Self { outbox, events, stop: Some(stop), running }
     }
 
-    async fn push(&self, alarm: &[u8]) {
-        while self.outbox.push(alarm).is_err() {
-            tokio::time::sleep(HostDuration::from_millis(2)).await;
-        }
+    async fn push(&self, alarm: &[u8]) -> Ticket {
+        let pushing = async {
+            loop {
+                match self.outbox.push(alarm) {
+                    Ok(ticket) => return ticket,
+                    Err(_) => tokio::time::sleep(HostDuration::from_millis(2)).await,
+                }
+            }
+        };
+        tokio::time::timeout(HostDuration::from_secs(60), pushing).await.expect("no room in time")
     }
 
     async fn event(&mut self) -> SenderEvent {
@@ -204,8 +221,8 @@ async fn alarms_arrive_at_every_version() {
             let ticket = button.outbox.push(&[number; LENGTH]).unwrap();
             let expected = (vec![number; LENGTH], version < 9 && number == 0);
             assert_eq!(owner.next().await, Some(expected));
-            button.outbox.kept(ticket).await;
-            button.outbox.accepted(ticket).await;
+            let told = async { tokio::join!(button.outbox.kept(ticket), button.outbox.accepted(ticket)) };
+            tokio::time::timeout(HostDuration::from_secs(20), told).await.expect("told in time");
         }
         let status = owner.client.queue_status(owner.queue.credentials()).await.unwrap();
         assert!(status.secured, "nobody else can send");
@@ -278,6 +295,29 @@ async fn relays_that_are_restarted_lose_no_alarm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_store_whose_alarms_are_damaged_takes_others() {
+    let mut relay = TestRelay::start().await;
+    let mut owner = Owner::new(&relay).await;
+    let flash = Flash::default();
+    let mut button = Button::<LENGTH>::start(Story::new(&owner.queue.uri().unwrap()), &flash);
+    button.until(|event| *event == SenderEvent::Secured).await;
+    relay.stop().await;
+    for _ in 0..CAPACITY {
+        button.push(b"damaged").await;
+    }
+    let last = button.push(b"last").await;
+    until(|| button.outbox.len() == 1).await;
+    // It learns so when it is asked for room for the last.
+    tokio::time::sleep(HostDuration::from_millis(100)).await;
+    flash.damage_alarms();
+    relay.run().await;
+    owner = owner.come_back(&relay).await;
+    assert_eq!(owner.next().await.unwrap().0, b"last");
+    tokio::time::timeout(HostDuration::from_secs(20), button.outbox.accepted(last)).await.expect("accepted");
+    button.reset().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_fails_and_resets_lose_no_alarm() {
     let (relay, proxy) = (TestRelay::start().await, TestRelay::start().await);
     for proxied in [false, true] {
@@ -304,9 +344,7 @@ async fn a_network_that_fails_and_resets_lose_no_alarm() {
                 }
                 if life < 9 {
                     // Alarms survive from here on.
-                    while !button.outbox.is_empty() {
-                        tokio::time::sleep(HostDuration::from_millis(1)).await;
-                    }
+                    until(|| button.outbox.is_empty()).await;
                     tokio::time::sleep(HostDuration::from_millis(life * 13)).await;
                     button.reset().await;
                 } else {
@@ -317,9 +355,7 @@ async fn a_network_that_fails_and_resets_lose_no_alarm() {
         });
         owner.read(40).await;
         let (button, flash) = device.await.unwrap();
-        while flash.alarms() > 0 {
-            tokio::time::sleep(HostDuration::from_millis(1)).await;
-        }
+        until(|| flash.alarms() == 0).await;
         button.reset().await;
     }
 }

@@ -5,7 +5,7 @@ use core::pin::{Pin, pin};
 
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use embassy_time::Instant;
+use embassy_time::{Duration, Instant, Timer};
 use rand_core::TryCryptoRng;
 use smp_crypto::certificate::KnownChain;
 use smp_proto::address::ServerAddress;
@@ -24,6 +24,9 @@ use crate::outbox::Outbox;
 use crate::random;
 use crate::serve::{Ended, Next, serve, sleep_until};
 use crate::state::SenderStore;
+
+/// After how long a store that has no alarm is asked again for room that it did not have.
+const FULL_PAUSE: Duration = Duration::from_secs(60);
 
 /// A sender at work.
 pub(super) struct Work<'w, S, M: RawMutex, F, const ALARMS: usize, const LENGTH: usize> {
@@ -174,8 +177,9 @@ where
                     self.full = false;
                     self.look().await?;
                     match (self.earlier, self.pending) {
-                        (false, _) => self.outbox.one_accepted(),
-                        (true, false) => {
+                        (false, true) => self.outbox.one_accepted(),
+                        // Also those that the store found damaged: nobody shall wait for them for ever.
+                        (_, false) => {
                             self.earlier = false;
                             self.outbox.all_accepted();
                         }
@@ -208,6 +212,8 @@ where
 
     /// Moves alarms from the outbox to the store, as long as there is room.
     async fn take_over(&mut self) -> Result<(), SenderError<S::Error>> {
+        // A store without alarms, such as one that found them damaged, gets no room by sending one.
+        self.full &= self.pending;
         while !self.full
             && let Some(length) = self.outbox.first(&mut self.body)
         {
@@ -237,6 +243,10 @@ where
 
     /// Waits until there are alarms that the store may have room for.
     pub(super) async fn called(&self) {
-        if self.full { pending().await } else { self.outbox.filled().await }
+        match (self.full, self.pending) {
+            (false, _) => self.outbox.filled().await,
+            (true, true) => pending().await,
+            (true, false) => Timer::after(FULL_PAUSE).await,
+        }
     }
 }

@@ -23,7 +23,7 @@ struct Records {
 }
 
 /// There is no place for more alarms.
-const CAPACITY: usize = 16;
+pub(crate) const CAPACITY: usize = 16;
 
 impl Flash {
     fn records(&self) -> MutexGuard<'_, Records> {
@@ -33,6 +33,11 @@ impl Flash {
     /// How many alarms wait.
     pub(crate) fn alarms(&self) -> usize {
         self.records().alarms.len()
+    }
+
+    /// Damages all alarms: a store passes over them.
+    pub(crate) fn damage_alarms(&self) {
+        self.records().alarms.clear();
     }
 }
 
