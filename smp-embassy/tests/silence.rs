@@ -133,7 +133,10 @@ async fn a_pulled_cable_is_noticed_and_the_lamp_comes_back() {
         assert_eq!(next().await, NotifierEvent::Message(0, None));
     };
     let started = Instant::now();
-    let end = notifier.run(device, &address.address(), &mut |event| events.borrow_mut().push_back(event), story).await;
+    let address = address.address();
+    let mut note = |event| events.borrow_mut().push_back(event);
+    let running = notifier.run(device, &address, &mut note, story);
+    let end = tokio::time::timeout(std::time::Duration::from_secs(60), running).await.expect("in time");
     assert_eq!(end, Ok(NotifierEnd::Stopped));
     assert_eq!(started.elapsed(), Duration::from_secs(4 * 300 + 30 + 2 + 45 + 4));
 }

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 #![cfg(unix)]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -86,7 +89,7 @@ impl Relay {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = program::lines(&mut child);
         let address = lines.find(|line| line.starts_with("smp://")).expect("an address");
         assert!(lines.any(|line| line == "ready"));
         Self { child, port, directory, address }
@@ -135,14 +138,7 @@ impl Receiving {
     }
 
     fn wait(mut self) -> i32 {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(begun.elapsed() < PATIENCE, "the program does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        program::end(&mut self.child).code().unwrap_or(-1)
     }
 
     fn interrupt(self) -> i32 {

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+#[path = "common/program.rs"]
+mod program;
+
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -43,7 +46,7 @@ impl Relay {
             std::fs::write(&path, text).unwrap();
         }
         let mut child = program(directory, &[]).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = program::lines(&mut child);
         let address = lines.find(|line| line.starts_with("smp://")).expect("an address").parse().unwrap();
         assert!(lines.any(|line| line == "ready"));
         Self { child, directory: directory.to_owned(), address, metrics }
@@ -343,7 +346,7 @@ fn a_relay_that_does_not_run_is_copied_too() {
     let address = relay.address.to_string();
     relay.signal("-TERM");
     let mut relay = relay;
-    relay.child.wait().unwrap();
+    assert!(program::end(&mut relay.child).success());
     assert!(relay.control(&["stats"]).unwrap_err().contains("no relay runs"));
     let target = folder.path().join("copy");
     // What the web site has, as after a run with one.
@@ -487,11 +490,7 @@ async fn expired(relay: &Relay, count: u64) {
 
 fn stop(mut relay: Relay) {
     relay.signal("-TERM");
-    let deadline = Instant::now() + PATIENCE;
-    while relay.child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    program::end(&mut relay.child);
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod honest;
 mod hunger;
 mod ledger;
 mod process;
+#[path = "../common/program.rs"]
+mod program;
 #[path = "../relay/routing.rs"]
 mod routing;
 mod visitors;

@@ -1,6 +1,5 @@
 //! The relay as users run it: the program, in a process of its own, so that its memory can be measured.
 
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,6 +11,7 @@ use smp_std::identity::Identity;
 use smp_std::net::{ClientAlpn, ClientTls, NetError, TlsStream, connect_tcp};
 
 use crate::harness::{PATIENCE, RawClient};
+use crate::program;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smp-server");
 
@@ -74,9 +74,9 @@ impl RelayProcess {
             .stderr(std::fs::File::create(directory.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.next().unwrap().unwrap().starts_with("smp://"));
-        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let mut lines = program::lines(&mut child);
+        assert!(lines.next().unwrap().starts_with("smp://"));
+        assert_eq!(lines.next().unwrap(), "ready");
         let fingerprint = *Identity::load(&home).unwrap().fingerprint();
         Self { child, address, fingerprint, http, directory }
     }
@@ -170,7 +170,7 @@ impl RelayProcess {
     pub(crate) fn stop(mut self) {
         let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(stopped.success());
-        let status = self.child.wait().unwrap();
+        let status = program::end(&mut self.child);
         let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap();
         assert!(status.success(), "{status}: {log}");
         assert!(!log.contains("panicked"), "{log}");

@@ -1,13 +1,12 @@
 //! The process is killed at any moment, again and again: what was committed is there, and no half of a commit.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use smp_std::agent::store::SqliteStorage;
 
-use crate::{Fixture, Random, delete, passphrase, put};
+use crate::{Fixture, Random, delete, passphrase, program, put};
 
 const PATH: &str = "AGENT_STORE_CRASH_PATH";
 const KILLS: u64 = 30;
@@ -29,14 +28,14 @@ fn nothing_committed_is_lost_and_no_commit_is_halved() {
             .spawn()
             .unwrap();
         let mut said = last;
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = program::lines(&mut child);
         for line in lines.by_ref().take(random.below(300) as usize) {
-            said = committed(&line.unwrap()).unwrap_or(said);
+            said = committed(&line).unwrap_or(said);
         }
         std::thread::sleep(Duration::from_micros(random.below(3000)));
         child.kill().unwrap();
         for line in lines {
-            said = committed(&line.unwrap_or_default()).unwrap_or(said);
+            said = committed(&line).unwrap_or(said);
         }
         child.wait().unwrap();
         let found = verify(&fixture.open());

@@ -7,6 +7,8 @@ mod crash;
 mod damage;
 mod growth;
 mod owner;
+#[path = "../common/program.rs"]
+mod program;
 mod records;
 mod transfer;
 

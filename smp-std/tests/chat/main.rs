@@ -6,4 +6,6 @@ mod bots;
 mod folders;
 mod people;
 mod procedures;
+#[path = "../common/program.rs"]
+mod program;
 mod programs;

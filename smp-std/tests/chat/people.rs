@@ -8,6 +8,7 @@ use std::sync::mpsc;
 
 use serde_json::json;
 
+use super::program;
 use super::programs::{Bot, PATIENCE, Relay, lines, run, smp_chat, succeed, user};
 
 /// A person at a keyboard; lines go through pipes.
@@ -41,7 +42,7 @@ impl Person {
 
     fn quits(mut self) {
         self.type_line("/quit");
-        assert!(self.child.wait().unwrap().success());
+        assert!(program::end(&mut self.child).success());
     }
 }
 
@@ -100,7 +101,7 @@ fn who_waits_is_told_when_both_sides_are_there() {
     let link = lines(invite.stdout.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     assert!(invite.try_wait().unwrap().is_none(), "nobody has used it");
     succeed(&bobs, &["connect", &link, "--wait"]);
-    assert!(invite.wait().unwrap().success());
+    assert!(program::end(&mut invite).success());
     for (data, name) in [(&alices, "bob (connected)"), (&bobs, "Alice (connected)")] {
         let person = Person::start(data);
         person.sees(name);
@@ -262,5 +263,5 @@ fn a_line_that_is_typed_stays_when_a_message_comes() {
     alice.type_keys("ne\r");
     assert_eq!(bob.event("message")["text"], "half a line");
     alice.type_keys("/quit\r");
-    assert!(alice.child.wait().unwrap().success());
+    assert!(program::end(&mut alice.child).success());
 }

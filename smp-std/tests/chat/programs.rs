@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::program;
+
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -64,7 +66,7 @@ impl Relay {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = program::lines(&mut child);
         self.address = lines.find(|line| line.starts_with("smp://")).unwrap();
         assert!(lines.any(|line| line == "ready"));
         self.child = Some(child);
@@ -193,7 +195,7 @@ impl Bot {
     /// Ends by the end of its input.
     pub(crate) fn end(mut self) {
         drop(self.stdin.take());
-        assert!(self.child.wait().unwrap().success());
+        assert!(program::end(&mut self.child).success());
     }
 
     /// Without a warning.

@@ -9,11 +9,11 @@ use smp_agent::policy::back_off::{RetryInterval, RetryIntervals};
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::policy::routing::{Fallback, ProxyMode};
 use smp_agent::{ConnectionId, EventKind};
-use smp_std::agent::{Agent, AgentOptions, Events};
+use smp_std::agent::{AgentOptions, Events};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
-use crate::person::{Person, connect, servers};
+use crate::person::{Agent, Person, connect, servers};
 use crate::relay::Relay;
 
 /// What has to arrive after everything works again.

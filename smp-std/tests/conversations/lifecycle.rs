@@ -11,7 +11,7 @@ use smp_agent::storage::{Change, MemoryStorage, Record, Storage};
 use smp_agent::{ConnectionState, EventKind};
 use smp_std::agent::{AgentFailure, AgentOptions, CommandError};
 
-use crate::person::{Person, USER, connect, servers};
+use crate::person::{Person, USER, connect, in_time, servers};
 use crate::relay::Relay;
 
 /// Survives its agent, and fails when it is told to.
@@ -102,7 +102,7 @@ async fn a_storage_that_fails_ends_the_agent_with_a_clear_word() {
     assert!(failed(&ended), "{ended:?}");
     ended = alice.agent.connections().await.unwrap_err();
     assert!(failed(&ended), "{ended:?}");
-    while alice.events.next().await.is_some() {}
+    while in_time(alice.events.next()).await.is_some() {}
     assert!(matches!(alice.agent.stop().await, Err(AgentFailure::Storage(_))));
 
     // What was said before is still true.

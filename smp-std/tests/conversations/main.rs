@@ -4,6 +4,8 @@
 mod faults;
 mod lifecycle;
 mod person;
+#[path = "../common/program.rs"]
+mod program;
 mod relay;
 mod requests;
 mod short_links;

@@ -6,13 +6,43 @@ use smp_agent::command::{Command, ConnectionOptions, Reply};
 use smp_agent::policy::integrity::Integrity;
 use smp_agent::policy::server::{ConfiguredServer, OperatorId, Server, ServerList, UserId};
 use smp_agent::storage::{MemoryStorage, Storage};
-use smp_agent::{ConnectionId, Event, EventKind};
-use smp_std::agent::{Agent, AgentOptions, Events};
+use smp_agent::{ConnectionId, ConnectionSummary, Event, EventKind};
+use smp_std::agent::{AgentFailure, AgentOptions, CommandError, Events};
 use tokio::time::timeout;
 
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const USER: UserId = UserId(1);
+
+/// An agent that has to answer in time.
+#[derive(Clone)]
+pub(crate) struct Agent(smp_std::agent::Agent);
+
+impl Agent {
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        in_time(self.0.command(command)).await
+    }
+
+    pub(crate) async fn connections(&self) -> Result<Vec<(ConnectionId, UserId)>, CommandError> {
+        in_time(self.0.connections()).await
+    }
+
+    pub(crate) async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionSummary>, CommandError> {
+        in_time(self.0.connection(id)).await
+    }
+
+    pub(crate) async fn verification_code(&self, id: ConnectionId) -> Result<Option<[u8; 32]>, CommandError> {
+        in_time(self.0.verification_code(id)).await
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), AgentFailure> {
+        in_time(self.0.stop()).await
+    }
+}
+
+pub(crate) async fn in_time<T>(answer: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, answer).await.expect("an answer in time")
+}
 
 pub(crate) struct Person {
     pub(crate) agent: Agent,
@@ -47,8 +77,8 @@ impl Person {
         S: Storage + Send + 'static,
         S::Error: Send + Sync + 'static,
     {
-        let (agent, events) = Agent::start(storage, options).unwrap();
-        Self { agent, events }
+        let (agent, events) = smp_std::agent::Agent::start(storage, options).unwrap();
+        Self { agent: Agent(agent), events }
     }
 
     pub(crate) async fn use_servers(&self, servers: ServerList) {

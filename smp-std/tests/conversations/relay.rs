@@ -1,12 +1,13 @@
 //! A relay's process, with its store on disk, that can be killed and started again.
 
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use smp_agent::policy::server::{ConfiguredServer, Server};
 use smp_std::identity::Identity;
+
+use crate::program;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smp-server");
 
@@ -53,8 +54,8 @@ impl Relay {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"));
+        let mut lines = program::lines(&mut child);
+        assert!(lines.any(|line| line == "ready"));
         self.child = Some(child);
     }
 

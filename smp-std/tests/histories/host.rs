@@ -1,6 +1,5 @@
 //! The relay under test: in this process, or a program that can be killed.
 
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +20,7 @@ use smp_std::relay::store::{
 
 use crate::harness::{PATIENCE, RawClient, TestRelay};
 use crate::model::QUOTA;
+use crate::program;
 
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
@@ -239,7 +239,7 @@ impl Program {
             Some(recording) => recording.process("cuts::relay_process", &self.home()),
         };
         let mut child = command.env("RUST_LOG", "error").stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = program::lines(&mut child);
         let ready = lines.find_map(|line| line.strip_prefix("ready").map(|port| port.trim().to_owned()));
         if let Ok(port) = ready.expect("the relay does not start").parse() {
             self.address.set_port(port);

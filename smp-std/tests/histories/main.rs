@@ -32,6 +32,8 @@ mod history;
 mod host;
 mod judge;
 mod model;
+#[path = "../common/program.rs"]
+mod program;
 #[cfg(target_os = "linux")]
 mod promise;
 #[cfg(target_os = "linux")]

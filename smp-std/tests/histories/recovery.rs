@@ -1,7 +1,6 @@
 //! A store is opened again, and the power fails while that goes on: after a kill, which leaves changes that nobody synced
 //! and everybody sees, or after a first power cut, which left whatever it left.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use smp_std::relay::store::FjallBackend;
@@ -10,6 +9,7 @@ use crate::cuts::{Recorded, at_each, record, try_out};
 use crate::disk::{Disk, MARK, records};
 use crate::history::{Plan, Random};
 use crate::host::{HOME, Journals, small_store};
+use crate::program;
 use crate::promise::Promise;
 use crate::stored::Facts;
 
@@ -20,7 +20,7 @@ const CUTS: usize = 8;
 fn opening(recorded: &Recorded, home: &Path) -> Vec<u8> {
     let recording = recorded.again(home.join("log"));
     let mut child = recording.process("recovery::opening_process", home).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines = program::lines(&mut child);
     let ready = lines.any(|line| line == "ready");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -237,7 +237,9 @@ fn a_killed_import_is_made_again() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        let begun = std::time::Instant::now();
         while !is_unfinished(&new) && child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it does not begin");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         std::thread::sleep(std::time::Duration::from_millis(wait));

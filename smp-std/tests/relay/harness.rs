@@ -30,6 +30,16 @@ use tokio::time::timeout;
 /// Longer than anything here takes, shorter than anybody's patience.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Waits for something that is to come true, without letting much else happen behind its back.
+pub async fn until(is_true: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_true() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("in time");
+}
+
 pub struct TestRelay {
     pub relay: Arc<Relay>,
     pub address: SocketAddr,

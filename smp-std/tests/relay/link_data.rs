@@ -12,7 +12,7 @@ use smp_proto::wire::NonEmptyList;
 use smp_std::relay::config::Config;
 use smp_std::relay::store::{Blocking, Id, QueueName, QueueStatus, Side, Unblocking};
 
-use crate::harness::{RawClient, Received, TestQueue, TestRelay, ack, send_command};
+use crate::harness::{RawClient, Received, TestQueue, TestRelay, ack, send_command, until};
 use crate::new_queue::{NewParts, contact, data, ed25519, ids, invitation};
 
 /// Versions that differ in something that concerns links or blocking; commands are the same in all.
@@ -406,9 +406,7 @@ async fn who_subscribes_while_a_queue_is_blocked_is_told() {
     let (ids, transmissions): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
     client.send_block(&transmissions).await;
     let refused = || relay.relay.stats().queues.messages_sent_auth.get();
-    while refused() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| refused() > 0).await;
     relay.relay.block(QueueName::Recipient(id(&queue.recipient_id)), CONTENT).await.unwrap();
     assert!(refused() < 30, "the block was not carried out yet");
     assert!(client.response_to(&ids[0]).await.text().starts_with("SOK"));

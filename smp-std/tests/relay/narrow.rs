@@ -4,16 +4,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use smp_proto::smp::Command;
 use smp_proto::smp::recipient::QueueMode;
 use smp_std::relay::config::Config;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::harness::{PATIENCE, RawClient, TestRelay};
+use crate::harness::{PATIENCE, RawClient, TestRelay, until};
 
 #[derive(Default)]
 enum Gate {
@@ -90,12 +89,7 @@ async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
     *gate.lock().unwrap() = Gate::Shutting;
     let pings: Vec<_> = (0..COMMANDS).map(|_| client.encode(None, b"", &Command::Ping).1).collect();
     client.send_block(&pings).await;
-    let shut = async {
-        while !matches!(*gate.lock().unwrap(), Gate::Shut(Some(_))) {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, shut).await.expect("a part of a block");
+    until(|| matches!(*gate.lock().unwrap(), Gate::Shut(Some(_)))).await;
     let before = std::mem::take(&mut *gate.lock().unwrap());
     if let Gate::Shut(Some(waker)) = before {
         waker.wake();

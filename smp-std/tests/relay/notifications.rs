@@ -19,7 +19,7 @@ use smp_std::relay::store::{
     FjallOptions, Id, NotificationLimits, PendingNotification, QueueName, Store, StoreOptions,
 };
 
-use crate::harness::{RawClient, Received, TestQueue, TestRelay, ack};
+use crate::harness::{RawClient, Received, TestQueue, TestRelay, ack, until};
 use crate::{ed25519, x25519};
 
 /// As the default, but 30 times as often.
@@ -504,9 +504,7 @@ async fn a_notifier_is_not_inactive() {
     let notifier = enable(&mut alice, &queue, ed25519()).await;
     notifier.subscribe(&mut server).await;
     let idle = relay.client().await;
-    while relay.relay.connections() > 2 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until(|| relay.relay.connections() <= 2).await;
     drop((idle, bob));
     bob = relay.client().await;
     let message = send_and_receive(&mut bob, &mut alice, &queue).await;
@@ -571,9 +569,7 @@ async fn what_waits_survives_a_crash_and_expires() {
     relay.stop().await;
 
     let (relay, store) = relay_with_store(config(), open(&folder.path().join("crashed"))).await;
-    while relay.relay.stats().queues.notifications_expired.get() < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(|| relay.relay.stats().queues.notifications_expired.get() >= 2).await;
     let mut server = relay.client().await;
     notifier.subscribe(&mut server).await;
     notifier.expect(&mut server, &last).await;

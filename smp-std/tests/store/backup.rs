@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use smp_std::relay::store::{AppendOutcome, MessageKind, Store, StoreError, StoreOptions};
 
@@ -27,7 +28,9 @@ async fn a_copy_made_under_load_has_what_was_acknowledged_and_is_consistent() {
             }
         }));
     }
+    let begun = Instant::now();
     while acknowledged[0].load(Ordering::SeqCst) < 20 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the writers do not get on");
         tokio::task::yield_now().await;
     }
     let before: Vec<u64> = acknowledged.iter().map(|count| count.load(Ordering::SeqCst)).collect();

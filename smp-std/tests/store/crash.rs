@@ -2,7 +2,7 @@
 //! removed stays away.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use smp_std::relay::store::{Backend, FjallBackend, MessageKind, Store, StoreOptions};
 
-use crate::{Random, body, id, message, queue, small_options};
+use crate::{Random, body, id, message, program, queue, small_options};
 
 const FOLDER: &str = "STORE_CRASH_FOLDER";
 const FIRST_NUMBER: &str = "STORE_CRASH_FIRST_NUMBER";
@@ -42,12 +42,12 @@ fn nothing_acknowledged_is_lost_and_nothing_removed_comes_back() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = program::lines(&mut child);
         // Let it live for a random number of answers: kills fall anywhere, also into the start.
         let lifetime = random.below(800);
         let mut seen = 0;
         for line in lines.by_ref() {
-            hear(&line.unwrap(), &mut said);
+            hear(&line, &mut said);
             seen += 1;
             if seen >= lifetime {
                 break;
@@ -56,7 +56,7 @@ fn nothing_acknowledged_is_lost_and_nothing_removed_comes_back() {
         std::thread::sleep(Duration::from_micros(random.below(3000)));
         child.kill().unwrap();
         for line in lines {
-            hear(&line.unwrap_or_default(), &mut said);
+            hear(&line, &mut said);
             seen += 1;
         }
         child.wait().unwrap();

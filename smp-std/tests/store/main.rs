@@ -13,6 +13,8 @@ mod layout;
 mod links;
 mod model;
 mod notifications;
+#[path = "../common/program.rs"]
+mod program;
 mod rules;
 mod services;
 
