@@ -5,14 +5,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use smp_proto::address::ServerAddress;
 use smp_proto::smp::Command;
+use smp_proto::smp::proxy::ProxySession;
 use smp_proto::smp::recipient::QueueMode;
+use smp_proto::wire::Decode;
 use smp_std::relay::config::Config;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use crate::fake::silence;
 use crate::harness::{PATIENCE, RawClient, TestRelay, until};
+use crate::proxy::encoded;
 
 #[derive(Default)]
 enum Gate {
@@ -78,6 +83,17 @@ async fn client(relay: &mut TestRelay) -> (RawClient, Arc<Mutex<Gate>>) {
     (client, gate)
 }
 
+/// Whether somebody waits for the gate to open.
+fn is_shut(gate: &Mutex<Gate>) -> bool {
+    matches!(*gate.lock().unwrap(), Gate::Shut(Some(_)))
+}
+
+fn open(gate: &Mutex<Gate>) {
+    if let Gate::Shut(Some(waker)) = std::mem::take(&mut *gate.lock().unwrap()) {
+        waker.wake();
+    }
+}
+
 #[tokio::test]
 async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
     const COMMANDS: usize = 60;
@@ -89,14 +105,34 @@ async fn the_rest_of_a_block_goes_out_while_nothing_is_read() {
     *gate.lock().unwrap() = Gate::Shutting;
     let pings: Vec<_> = (0..COMMANDS).map(|_| client.encode(None, b"", &Command::Ping).1).collect();
     client.send_block(&pings).await;
-    until(|| matches!(*gate.lock().unwrap(), Gate::Shut(Some(_)))).await;
-    let before = std::mem::take(&mut *gate.lock().unwrap());
-    if let Gate::Shut(Some(waker)) = before {
-        waker.wake();
-    }
+    until(|| is_shut(&gate)).await;
+    open(&gate);
     for _ in 0..COMMANDS {
         assert_eq!(client.receive().await.text(), "PONG");
     }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn the_rest_of_a_block_goes_out_while_commands_wait_to_be_forwarded() {
+    let mut config = Config::default();
+    (config.proxy.allow_private_addresses, config.proxy.client_in_flight) = (true, 1);
+    let mut relay = TestRelay::start(config).await;
+    let (mut client, gate) = client(&mut relay).await;
+    *gate.lock().unwrap() = Gate::Shutting;
+    let ping = client.send(None, b"", &Command::Ping).await;
+    until(|| is_shut(&gate)).await;
+    let silent = silence().await;
+    let sessions = [1, 2].map(|number| {
+        let address = encoded(silent, &[number; 32]);
+        let server = ServerAddress::from_bytes(&address).unwrap();
+        client.encode(None, b"", &Command::ProxySession(ProxySession { server, password: None })).1
+    });
+    client.send_block(&sessions).await;
+    // The second waits until the first is answered, which takes longer than anybody waits here.
+    until(|| relay.relay.stats().limits.forwarding.get() == 1).await;
+    open(&gate);
+    assert_eq!(client.response_to(&ping).await.text(), "PONG");
     relay.stop().await;
 }
 

@@ -22,7 +22,7 @@ use crate::routing::{RelaySession, Sealed};
 use crate::{body, ed25519};
 
 /// A server address as it travels.
-fn encoded(address: SocketAddr, fingerprint: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn encoded(address: SocketAddr, fingerprint: &[u8; 32]) -> Vec<u8> {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let short = |bytes: &[u8]| [&[u8::try_from(bytes.len()).unwrap()][..], bytes].concat();
     [vec![1], short(host.as_bytes()), short(port.as_bytes()), short(fingerprint)].concat()

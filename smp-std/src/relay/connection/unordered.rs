@@ -126,10 +126,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 if self.unordered.poll(context).is_ready() {
                     return Poll::Ready(Ok(false));
                 }
-                if write { self.tls.poll_writable(context).map_ok(|()| true) } else { Poll::Pending }
+                // Also the rest of the last block, which nothing else pushes on.
+                let writable = self.tls.poll_writable(context).map_ok(|()| true);
+                if write || matches!(writable, Poll::Ready(Err(_))) { writable } else { Poll::Pending }
             });
-            // Commands in flight have time-outs of their own; only a client that does not read can use up this one.
-            if tokio::time::timeout(patience, writable).await.map_err(|_| NetError::TimedOut)?? {
+            // Commands in flight have time-outs of their own, which may be longer: this one is for a client that does not
+            // read.
+            let taken = match write {
+                true => tokio::time::timeout(patience, writable).await.map_err(|_| NetError::TimedOut)?,
+                false => writable.await,
+            };
+            if taken? {
                 self.write().await?;
             }
         }
