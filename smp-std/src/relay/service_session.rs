@@ -95,10 +95,13 @@ impl ServiceSession {
         })
     }
 
-    /// Makes this the session that receives for the service, instead of another. Whether another was ended.
-    pub(crate) fn receive(&mut self, hub: &Hub, store: &Store, peer: &Arc<Peer>) -> bool {
+    /// Makes this the session that receives for the service, instead of another, which did not have the queue that `joined`.
+    /// Whether another was ended.
+    pub(crate) fn receive(&mut self, hub: &Hub, store: &Store, peer: &Arc<Peer>, joined: Option<&Id>) -> bool {
         let (Some(side), None) = (self.side, self.receiver) else { return false };
-        let (token, ended) = hub.services.receive(self.id, peer, store.service_queues(&self.id, side));
+        let all = store.service_queues(&self.id, side);
+        let held = joined.map_or(all, |queue| all.without(queue));
+        let (token, ended) = hub.services.receive(self.id, peer, held);
         self.receiver = Some(token);
         ended
     }

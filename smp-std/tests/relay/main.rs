@@ -3,6 +3,9 @@
 
 mod destination;
 mod fake;
+#[allow(dead_code, reason = "only a part of it is needed here")]
+#[path = "../store/gated.rs"]
+mod gated;
 mod harness;
 mod limits;
 mod link_data;

@@ -45,8 +45,13 @@ pub(super) struct Outcome {
 /// What a command that is on disk means for the connection.
 pub(super) enum Effect {
     None,
-    /// The queue, named by its id in this part, has another service now and is received from.
-    Resubscribe(Part, Id),
+    /// The queue, named by its id in this part, has another service now and is received from. Whether it `joined` the
+    /// session's.
+    Resubscribe {
+        part: Part,
+        id: Id,
+        joined: bool,
+    },
     /// The new queue is subscribed.
     Subscribe(Id),
     /// The message was removed; deliver the next one.

@@ -56,7 +56,7 @@ impl Executor<'_> {
     pub(super) fn receive_for_service(&mut self) {
         let Some(service) = self.service.as_mut() else { return };
         let Some(side) = service.side else { return };
-        if service.receive(&self.relay.hub, &self.relay.store, self.peer) {
+        if service.receive(&self.relay.hub, &self.relay.store, self.peer, None) {
             self.relay.service_counters(side).ended.one();
         }
     }
@@ -82,7 +82,6 @@ impl Executor<'_> {
     /// while this session is none.
     pub(super) async fn associate(&mut self, side: ServiceSide, id: Id) -> Result<Answer, SmpError<'static>> {
         let own = self.service_id();
-        self.receive_for_service();
         let submitted = self.relay.store.associate_queue(side, id, own).await;
         let pending = submitted.map_err(|error| store_error(&error))?;
         let (relay, peer) = (Arc::clone(self.relay), Arc::clone(self.peer));
@@ -127,7 +126,8 @@ async fn associated(
     if own.is_some() {
         relay.hub.ended(part, &id, &peer);
     }
-    Outcome { body: Body::Subscribed(own), effect: Effect::Resubscribe(part, id) }
+    let joined = own.is_some() && previous != own;
+    Outcome { body: Body::Subscribed(own), effect: Effect::Resubscribe { part, id, joined } }
 }
 
 fn count_drift(counters: &ServiceCounters, expected: &ServiceQueues<'_>, set: QueueSet) {

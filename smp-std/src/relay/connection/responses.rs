@@ -77,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.count_subscriptions();
                 outcome.body
             }
-            Effect::Resubscribe(part, id) => {
+            Effect::Resubscribe { part, id, joined } => {
+                self.receive_for_service(joined.then_some(&id));
                 self.resubscribe(part, id);
                 outcome.body
             }

@@ -144,6 +144,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// SUB or NSUB of a queue that was not the service's is on disk: from now on this session receives for it. One that took
+    /// over since the command was begun may have looked through the service's queues before this was among them.
+    pub(super) fn receive_for_service(&mut self, joined: Option<&Id>) {
+        if self.service.is_none() {
+            return;
+        }
+        self.take_events();
+        if let Some(service) = &mut self.service
+            && service.receive(&self.relay.hub, &self.relay.store, &self.peer, joined)
+            && let Some(side) = service.side
+        {
+            self.relay.service_counters(side).ended.one();
+        }
+    }
+
     /// The association of a queue was changed by SUB or NSUB and is on disk: receives from it from now on.
     pub(super) fn resubscribe(&mut self, part: Part, id: Id) {
         match (&self.service, part) {

@@ -1,11 +1,17 @@
 //! Who is let in as a service, and what its sessions may do.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use smp_crypto::session::SessionError;
 use smp_proto::smp::error::{HandshakeError, TransportError};
 use smp_proto::transport::BLOCK_LENGTH;
+use smp_std::identity::{Identity, KeyAlgorithm};
+use smp_std::relay::config::Config;
 
 use super::certificates::Claim;
 use super::*;
+use crate::gated::gated;
 use crate::harness::Signing;
 
 const BOTH: Signing = Signing { with_fingerprint: true, service_signature: true };
@@ -181,4 +187,45 @@ async fn a_session_keeps_to_its_role() {
     let (key, dh) = (ed25519(), X25519SecretKey::generate(&mut rand::rng()));
     let create_only = new_command(&key, &dh, QueueMode::Messaging, false);
     assert_eq!(client.tell(Some(&key), b"", &create_only).await, PROHIBITED);
+}
+
+#[tokio::test]
+async fn whoever_brings_a_queue_receives_although_another_took_over_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::create(directory.path(), KeyAlgorithm::Ed25519, "localhost").unwrap();
+    let mut gate = None;
+    let open = |options| {
+        let (gated, store) = gated(options);
+        gate = Some(gated);
+        store
+    };
+    let relay = TestRelay::start_with(Config::default(), identity, directory, open).await;
+    let gated = gate.unwrap();
+    let service = TestService::self_signed();
+    let mut first = service.connect(&relay, ServiceRole::Messaging).await;
+    let mut second = service.connect(&relay, ServiceRole::Messaging).await;
+    let mut bob = relay.client().await;
+    let queue = bob.new_queue(QueueMode::Contact, false).await;
+    assert_eq!(send(&mut bob, None, &queue, b"waits").await, "OK");
+
+    gated.gate(true);
+    let entered = gated.entered.load(Ordering::SeqCst);
+    let correlation = first.send(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await;
+    while gated.entered.load(Ordering::SeqCst) == entered {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // It looks through queues of which that is none yet.
+    assert_eq!(second.subscribe_all(QueueSet::default()).await, QueueSet::default());
+    assert_eq!(second.event().await.1, "ALLS");
+    gated.gate(false);
+    assert!(first.response_to(&correlation).await.text().starts_with("SOK 1"));
+    let ended = second.receive().await;
+    assert_eq!((second.read_set(&ended), ended.entity), (QueueSet::default(), second.service_id()));
+    let (id, plain) = first.message(&queue).await;
+    assert_eq!(body(&plain), b"waits");
+    assert_eq!(first.acknowledge(&queue, &id).await, "OK");
+    assert_eq!(send(&mut bob, None, &queue, b"live").await, "OK");
+    assert_eq!(body(&first.message(&queue).await.1), b"live");
+    assert_eq!(first.subscribe_all(QueueSet::default()).await, recipients([&queue]));
+    second.assert_silent().await;
 }
