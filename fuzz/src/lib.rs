@@ -22,6 +22,8 @@ pub mod ratchet;
 pub mod relay;
 #[path = "../../smp-tls/tests/server/mod.rs"]
 pub mod server;
+#[path = "../../smp-std/tests/histories/services.rs"]
+mod services;
 pub mod session;
 pub mod tls;
 

@@ -27,13 +27,22 @@ const LISTEN: u8 = 13;
 const DISABLE: u8 = 236;
 const SEND: u8 = 14;
 const SEND_SECURED: u8 = 78;
+const SUBSCRIBE_ALL: u8 = 79;
+/// NSUBS.
+const LISTEN_TO_ALL: u8 = 207;
+
+/// Who a client is, added to its version: a service that receives, and another; one that is notified, and another.
+const RECEIVER: u8 = 15;
+const OTHER_RECEIVER: u8 = 30;
+const NOTIFIED: u8 = 45;
+const OTHER_NOTIFIED: u8 = 60;
 
 /// One input being written.
 #[derive(Clone)]
 struct Script(Vec<u8>);
 
 impl Script {
-    /// Versions of the four clients, counted back from the newest.
+    /// Versions of the four clients, counted back from the newest, and which of them are services.
     fn new(back: [u8; 4]) -> Self {
         Self(back.to_vec())
     }
@@ -78,7 +87,95 @@ impl Script {
 pub(crate) fn make() -> Vec<Vec<u8>> {
     // All of the newest version; of ages; old; without block encryption and before.
     let versions = [[0, 0, 0, 0], [0, 3, 5, 9], [10, 11, 10, 11], [12, 13, 14, 0]];
-    versions.into_iter().flat_map(|back| stories(Script::new(back))).map(|script| script.0).collect()
+    let stories = versions.into_iter().flat_map(|back| stories(Script::new(back)));
+    let mut all: Vec<_> = stories.map(|script| script.0).collect();
+    // Half of them are kept, so that there is room for those of services.
+    all.sort();
+    let services = [receivers(), notified()].concat();
+    all.into_iter().step_by(2).chain(services.into_iter().map(|script| script.0)).collect()
+}
+
+/// Services that receive messages; one of their sessions is of a version that is told less.
+fn receivers() -> Vec<Script> {
+    let start = Script::new([RECEIVER, 0, RECEIVER + 2, OTHER_RECEIVER]);
+    let own = start.clone().deed(0, &[MESSAGING]).deed(1, &[SEND, 0]).deed(1, &[SEND, 0]);
+    let joined = start.clone().deed(1, &[CONTACT]).deed(0, &[SUBSCRIBE, 0]).deed(1, &[SEND, 0]);
+    vec![
+        own.clone()
+            .deed(0, &[SUBSCRIBE_ALL, 0])
+            .deed(2, &[SUBSCRIBE_ALL, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(2, &[ACKNOWLEDGE, 0])
+            .deed(2, &[SUBSCRIBE_ALL, 0])
+            .deed(2, &[ACKNOWLEDGE, 0])
+            .deed(1, &[SEND, 0])
+            .leave(2)
+            .deed(0, &[SUBSCRIBE_ALL, 0])
+            .deed(1, &[DELETE, 0]),
+        own.deed(3, &[SUBSCRIBE, 0])
+            .deed(0, &[SUBSCRIBE_ALL, 0])
+            .deed(3, &[SUBSCRIBE_ALL, 0])
+            .deed(3, &[ACKNOWLEDGE, 0])
+            .deed(1, &[SUBSCRIBE, 0])
+            .deed(3, &[SUBSCRIBE_ALL, 0])
+            .deed(0, &[DELETE, 0]),
+        joined
+            .clone()
+            .deed(2, &[CONTACT])
+            .deed(1, &[SEND, 0])
+            .deed(0, &[SUBSCRIBE, 1])
+            .deed(2, &[SUBSCRIBE_ALL, 1])
+            .deed(0, &[GET, 0])
+            .deed(1, &[DELETE, 1])
+            .deed(0, &[UNSUBSCRIBED])
+            .deed(1, &[SUBSCRIBE_ALL, 0])
+            .deed(0, &[SUBSCRIBE, 1])
+            .deed(0, &[ACKNOWLEDGE, 1])
+            .deed(0, &[GET, 1])
+            .deed(0, &[SUBSCRIBE, 1])
+            .deed(1, &[SEND, 1])
+            .deed(2, &[LISTEN_TO_ALL, 0]),
+        joined
+            .together(false, &[(0, &[ACKNOWLEDGE, 0]), (1, &[SEND, 0]), (2, &[SUBSCRIBE_ALL, 0]), (3, &[SUBSCRIBE, 0])])
+            .noise(0, &[SUBSCRIBE, 0], 8, &[])
+            .noise(0, &[DELETE, 0], 8, &[])
+            .noise(1, &[SUBSCRIBE, 0], 8, &[])
+            .noise(0, &[SUBSCRIBE_ALL, 0], 6, &[200])
+            .noise(2, &[SUBSCRIBE_ALL, 0], 8, &[])
+            .noise(2, &[GET, 0], 5, &[]),
+    ]
+}
+
+/// Services that are notified.
+fn notified() -> Vec<Script> {
+    let start = Script::new([0, OTHER_NOTIFIED, NOTIFIED, NOTIFIED + 2]);
+    let told = start.deed(0, &[MESSAGING]).deed(0, &[ENABLE, 0]).deed(2, &[LISTEN, 0, 0]).deed(0, &[SEND, 0]);
+    vec![
+        told.clone()
+            .tick()
+            .deed(0, &[SEND, 0])
+            .deed(3, &[LISTEN_TO_ALL, 0])
+            .tick()
+            .leave(3)
+            .deed(0, &[SEND, 0])
+            .deed(2, &[LISTEN_TO_ALL, 0])
+            .deed(2, &[LISTEN_TO_ALL, 0])
+            .tick()
+            .deed(1, &[LISTEN, 0, 0])
+            .tick()
+            .deed(2, &[LISTEN_TO_ALL, 0])
+            .deed(0, &[LISTEN, 0, 0])
+            .deed(1, &[LISTEN_TO_ALL, 0])
+            .deed(0, &[SEND, 0])
+            .tick(),
+        told.deed(0, &[ENABLE, 0])
+            .deed(3, &[LISTEN, 0, 1])
+            .deed(2, &[LISTEN, 0, 0])
+            .deed(1, &[SUBSCRIBE, 0])
+            .deed(0, &[DISABLE, 0])
+            .noise(2, &[LISTEN, 0, 0], 8, &[])
+            .noise(3, &[LISTEN_TO_ALL, 0], 8, &[]),
+    ]
 }
 
 fn stories(start: Script) -> Vec<Script> {

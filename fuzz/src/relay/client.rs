@@ -5,26 +5,34 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use smp_crypto::authorization::authorize;
-use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
-use smp_crypto::session::{ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf, Session, SessionIdentifier};
+use smp_crypto::authorization::{authorize, sign_service};
+use smp_crypto::certificate::CertificateSigner;
+use smp_crypto::key::{AuthorizationSecretKey, Ed25519SecretKey, X25519SecretKey};
+use smp_crypto::session::{
+    ClientConfiguration, ClientHandshake, ClientStep, ServerLeaf, ServiceCredentials, Session, SessionIdentifier,
+};
 use smp_proto::id::{CorrelationId, EntityId};
 use smp_proto::smp::BrokerMessage;
+use smp_proto::smp::service::ServiceRole;
 use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::transport::block::{Batch, BatchWriter};
+use smp_proto::transport::hello::CertificateChain;
 use smp_proto::transport::transmission::{Authorization, AuthorizedBytes, Transmission};
 use smp_proto::version::{SmpVersion, VersionRange};
-use smp_proto::wire::{Error, Reader, Writer};
+use smp_proto::wire::{LongString, Reader, Writer};
 use smp_std::net::{ClientAlpn, ClientTls, TlsStream};
 use tokio::io::DuplexStream;
 
 use super::crew::Crew;
+use super::keys;
+use crate::services::Service;
 
 type Block = Box<[u8; BLOCK_LENGTH]>;
 
 pub(super) struct Client {
     tls: TlsStream<DuplexStream>,
     session: Session,
+    pub(super) service: Option<Service>,
     pub(super) inbox: VecDeque<Received>,
 }
 
@@ -48,25 +56,54 @@ impl Received {
 }
 
 impl Client {
-    pub(super) fn connect(crew: &mut Crew, version: SmpVersion) -> Self {
+    pub(super) fn connect(crew: &mut Crew, version: SmpVersion, service: Option<Service>) -> Self {
         let patience = Duration::from_secs(10);
-        let (stream, tls) = (crew.connect(), ClientTls::new(ClientAlpn::Smp));
+        let shown = service.map(keys::certificate);
+        let tls = match shown {
+            Some(shown) => {
+                ClientTls::with_certificate(ClientAlpn::Smp, shown.chain(), shown.key()).expect("it is good")
+            }
+            None => ClientTls::new(ClientAlpn::Smp),
+        };
+        let stream = crew.connect();
         let mut connecting = pin!(tls.connect(stream, Crew::fingerprint(), patience));
         let mut tls = crew.poll(|context| connecting.as_mut().poll(context)).expect("TLS succeeds");
         let session_id = SessionIdentifier::new(tls.session_identifier()).expect("a Finished value is one");
         let leaf = ServerLeaf::from_der(tls.peer_certificates()[0]).expect("the relay has a certificate");
         let versions = VersionRange::new(version, version).expect("one version is a range");
         let identity = *Crew::fingerprint();
-        let configuration = ClientConfiguration { versions, identity, is_proxy: false, service: None };
+        let leaf_key = shown.map(|shown| Ed25519SecretKey::from_pkcs8(shown.key()).expect("the key is good"));
+        let chain = shown.map_or(&[][..], |shown| shown.chain());
+        let chain: Vec<_> = chain.iter().map(|der| LongString::new(der).expect("it is short")).collect();
+        let credentials = service.zip(leaf_key.as_ref()).map(|(service, key)| {
+            let chain = CertificateChain::new(&chain).expect("a chain");
+            let role = match service {
+                Service::Messages(_) => ServiceRole::Messaging,
+                Service::Notifications(_) => ServiceRole::Notifier,
+            };
+            ServiceCredentials::new(role, chain, keys::SESSION_KEY.public_key(), CertificateSigner::Ed25519(key))
+        });
+        let configuration = ClientConfiguration { versions, identity, is_proxy: false, service: credentials };
         let own = X25519SecretKey::from_bytes(&[5; 32]);
         let handshake = ClientHandshake::new(configuration, session_id, leaf, own);
         let mut block = Box::new([0; BLOCK_LENGTH]);
         crew.poll(|context| tls.poll_read_block(context, &mut block)).expect("the relay says hello");
-        let Ok(ClientStep::Session(session)) = handshake.receive(&mut block) else { panic!("there is no session") };
-        let mut client = Self { tls, session, inbox: VecDeque::new() };
-        client.send(crew, &block);
+        let step = handshake.receive(&mut block).expect("the hello is good");
+        send(&mut tls, crew, &block);
         crew.run();
-        client
+        let session = match step {
+            ClientStep::Session(session) => session,
+            ClientStep::Service(awaiting) => {
+                crew.poll(|context| tls.poll_read_block(context, &mut block)).expect("the relay answers");
+                awaiting.receive(&block).expect("the service is accepted")
+            }
+        };
+        Self { tls, session, service, inbox: VecDeque::new() }
+    }
+
+    /// The id of the service that it is.
+    pub(super) fn service_id(&self) -> Option<&[u8]> {
+        self.session.context.service().map(|service| service.id().as_bytes())
     }
 
     pub(super) const fn version(&self) -> SmpVersion {
@@ -83,20 +120,42 @@ impl Client {
         correlation: &[u8; 24],
         key: Option<&AuthorizationSecretKey>,
         entity: &[u8],
-        command: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
+        command: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.encode_signed(correlation, key, entity, command, self.is_signed(command))
+    }
+
+    /// Whether a command is signed by the service too, if the client is one.
+    pub(super) fn is_signed(&self, command: &[u8]) -> bool {
+        let associates = command.starts_with(b"NEW ") || command == b"SUB" || command == b"NSUB";
+        associates && self.service_id().is_some()
+    }
+
+    /// The same with the service's signature, or without.
+    pub(super) fn encode_signed(
+        &self,
+        correlation: &[u8; 24],
+        key: Option<&AuthorizationSecretKey>,
+        entity: &[u8],
+        command: &[u8],
+        signed: bool,
     ) -> Option<Vec<u8>> {
         let (context, id) = (&self.session.context, CorrelationId::from_array(correlation));
         let mut buffer = vec![0; BLOCK_LENGTH];
         let entity = EntityId::new(entity).ok()?;
-        let bytes = AuthorizedBytes::write(&mut buffer, context.session_id(), id, entity, command).ok()?;
+        let session_id = context.session_id();
+        let bytes = AuthorizedBytes::write(&mut buffer, session_id, id, entity, |writer| writer.bytes(command)).ok()?;
+        let fingerprint = context.service().filter(|_| signed).map_or(&[][..], |service| service.fingerprint());
+        let authorized = [fingerprint, bytes.as_bytes()].concat();
         let made = match key {
-            Some(key) => Some(authorize(key, context.peer_key(), id, bytes.as_bytes()).ok()?),
+            Some(key) => Some(authorize(key, context.peer_key(), id, &authorized).ok()?),
             None => None,
         };
+        let signature = signed.then(|| sign_service(&keys::SESSION_KEY, bytes.as_bytes()));
         let authorization = made.as_ref().map_or(Authorization::None, |made| made.as_authorization());
         let mut out = vec![0; BLOCK_LENGTH];
         let mut writer = Writer::new(&mut out);
-        bytes.encode(&mut writer, self.version(), &authorization, None).ok()?;
+        bytes.encode(&mut writer, self.version(), &authorization, signature.as_ref()).ok()?;
         Some(writer.written().to_vec())
     }
 
@@ -136,18 +195,12 @@ impl Client {
         let mut block = Box::new([0; BLOCK_LENGTH]);
         self.session.sealer.seal(&mut block, 0).expect("nothing fits");
         block[position % BLOCK_LENGTH] ^= bits;
-        self.send(crew, &block);
+        send(&mut self.tls, crew, &block);
     }
 
     fn seal_and_send(&mut self, crew: &mut Crew, mut block: Block, length: usize) {
         self.session.sealer.seal(&mut block, length).expect("the content fits");
-        self.send(crew, &block);
-    }
-
-    fn send(&mut self, crew: &mut Crew, block: &[u8; BLOCK_LENGTH]) {
-        crew.poll(|context| self.tls.poll_write_block(context, block)).expect("the relay is there");
-        // It went to the stream, or goes with the next read.
-        let _ = self.tls.poll_writable(&mut Context::from_waker(Waker::noop()));
+        send(&mut self.tls, crew, &block);
     }
 
     /// Takes in what has come.
@@ -169,4 +222,10 @@ impl Client {
             }
         }
     }
+}
+
+fn send(tls: &mut TlsStream<DuplexStream>, crew: &mut Crew, block: &[u8; BLOCK_LENGTH]) {
+    crew.poll(|context| tls.poll_write_block(context, block)).expect("the relay is there");
+    // It went to the stream, or goes with the next read.
+    let _ = tls.poll_writable(&mut Context::from_waker(Waker::noop()));
 }

@@ -6,9 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -70,7 +69,8 @@ pub(crate) struct Crew {
 
 impl Crew {
     pub(crate) fn new() -> Self {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        // One thread for what blocks: it is done in turn, see `is_idle`.
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).max_blocking_threads(1).build();
         let runtime = runtime.expect("a runtime without threads needs nothing");
         let entered = runtime.enter();
         let mut config = Config::default();
@@ -111,13 +111,17 @@ impl Crew {
 
     /// Polls a future of a client's side, together with the relay, until it is ready.
     pub(crate) fn poll<T>(&mut self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
-        for _ in 0..1_000 {
+        for round in 0..1_000 {
             let entered = self.runtime.enter();
             let polled = poll(&mut Context::from_waker(Waker::noop()));
             drop(entered);
             match polled {
                 Poll::Ready(ready) => return ready,
                 Poll::Pending => self.run(),
+            }
+            // The relay may wait for the store.
+            if round > 8 {
+                thread::park_timeout(Duration::from_millis(1));
             }
         }
         panic!("a client waits for ever");
@@ -140,11 +144,22 @@ impl Crew {
         }
     }
 
+    fn is_woken(&self) -> bool {
+        self.tasks.iter().any(|task| task.flag.woken.load(Ordering::Acquire))
+    }
+
     /// Waits until the store has something to say.
     pub(crate) fn wait(&self) {
-        while !self.tasks.iter().any(|task| task.flag.woken.load(Ordering::Acquire)) {
+        while !self.is_woken() {
             thread::park();
         }
+    }
+
+    /// Whether nothing is left to do once all that was being read from the store is read.
+    pub(crate) fn is_idle(&self) -> bool {
+        let (done, wait) = mpsc::channel();
+        drop(self.runtime.spawn_blocking(move || done.send(())));
+        wait.recv().is_ok() && !self.is_woken()
     }
 
     /// The time between two ticks passes.

@@ -1,10 +1,13 @@
-//! The keys of queues, the same in every run: making them is not what is looked at.
+//! The keys of queues and of services, the same in every run: making them is not what is looked at.
 
 use std::sync::LazyLock;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
+use smp_crypto::key::{AuthorizationSecretKey, Ed25519SecretKey, X25519SecretKey};
+use smp_std::identity::{Identity, KeyAlgorithm};
+
+use crate::services::Service;
 
 /// How many queues, and how many notifiers, there are in one input at most.
 pub(super) const COUNT: usize = 8;
@@ -40,3 +43,32 @@ static KEYS: LazyLock<Vec<Keys>> = LazyLock::new(|| {
 pub(super) fn of(number: u32) -> &'static Keys {
     &KEYS[number as usize % COUNT]
 }
+
+/// Services of each role.
+pub(super) const SERVICES: u8 = 2;
+
+/// The certificates of services, and the keys that go with them.
+static CERTIFICATES: LazyLock<Vec<Identity>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let made = (0..2 * SERVICES).map(|number| {
+        let folder = folder.path().join(number.to_string());
+        Identity::create(&folder, KeyAlgorithm::Ed25519, "service").expect("an identity can be made")
+    });
+    made.collect()
+});
+
+/// Of a service.
+pub(super) fn certificate(service: Service) -> &'static Identity {
+    let number = match service {
+        Service::Messages(number) => number,
+        Service::Notifications(number) => SERVICES + number,
+    };
+    &CERTIFICATES[usize::from(number)]
+}
+
+/// The key of every session of a service.
+pub(super) static SESSION_KEY: LazyLock<Ed25519SecretKey> = LazyLock::new(|| Ed25519SecretKey::from_bytes(&[9; 32]));
+
+/// The same, as commands are authorized by it.
+pub(super) static SERVICE_KEY: LazyLock<AuthorizationSecretKey> =
+    LazyLock::new(|| AuthorizationSecretKey::Ed25519(Ed25519SecretKey::from_bytes(&[9; 32])));

@@ -2,6 +2,7 @@
 
 use smp_proto::smp::Command;
 use smp_proto::smp::error::SmpError;
+use smp_proto::version::SmpVersion;
 use smp_proto::wire::Reader;
 
 use super::keys;
@@ -12,13 +13,15 @@ use crate::input::Input;
 impl World {
     /// Says something of the kind that the input chooses; `deed` is what could be said instead.
     pub(super) fn noise(&mut self, client: usize, deed: &Deed, input: &mut Input<'_>) {
-        match input.below(8) {
+        self.client(client);
+        match input.below(9) {
             0 | 1 => self.raw(client, input),
             2 => self.raw_block(client, input),
             3 => self.damaged_block(client, input),
             4 => self.altered(client, deed, input),
             5 => self.wrong_key(client, deed),
             6 => self.wrong_entity(client, deed, input),
+            8 => self.wrong_service(client, deed),
             _ => self.malformed(client, deed, input),
         }
         self.check();
@@ -58,10 +61,10 @@ impl World {
 
     /// A command that was changed after it was authorized.
     fn altered(&mut self, client: usize, deed: &Deed, input: &mut Input<'_>) {
-        let Some((Some(key), entity)) = self.credentials(deed) else { return };
+        let Some((Some(key), entity)) = self.credentials(client, deed) else { return };
         let (correlation, command) = (self.correlation(), self.command(client, deed));
         let (connected, crew) = self.client(client);
-        let made = connected.encode(&correlation, Some(key), &entity, |writer| writer.bytes(&command));
+        let made = connected.encode(&correlation, Some(key), &entity, &command);
         let Some(transmission) = made else { return };
         let mut altered = transmission.clone();
         input.change(&mut altered);
@@ -89,14 +92,14 @@ impl World {
                 | Deed::DisableNotifications { .. }
                 | Deed::Listen { .. }
         );
-        let Some((_, entity)) = self.credentials(deed).filter(|_| recipients) else { return };
+        let Some((_, entity)) = self.credentials(client, deed).filter(|_| recipients) else { return };
         self.unauthorized(client, deed, other, &entity);
     }
 
     /// A command about something that does not exist, or is known by this name to others only.
     fn wrong_entity(&mut self, client: usize, deed: &Deed, input: &mut Input<'_>) {
-        let Some((Some(key), _)) =
-            self.credentials(deed).filter(|_| !matches!(deed, Deed::New { .. } | Deed::Again { .. }))
+        let credentials = self.credentials(client, deed);
+        let Some((Some(key), _)) = credentials.filter(|_| !matches!(deed, Deed::New { .. } | Deed::Again { .. }))
         else {
             return;
         };
@@ -123,15 +126,37 @@ impl World {
             return;
         }
         let (connected, crew) = self.client(client);
-        let made = connected.encode(&correlation, Some(key), entity, |writer| writer.bytes(&command));
+        let made = connected.encode(&correlation, Some(key), entity, &command);
         let Some(transmission) = made else { return };
         connected.send_all(crew, &[transmission], true);
-        self.refuse(client, Some(correlation), Some(b"ERR AUTH"));
+        let refusal = match deed {
+            Deed::SubscribeAll { .. } => b"ERR SERVICE",
+            _ => &b"ERR AUTH"[..],
+        };
+        self.refuse(client, Some(correlation), Some(self.unless_prohibited(client, deed, refusal)));
+    }
+
+    /// The role of a service comes before everything else.
+    fn unless_prohibited<'t>(&self, client: usize, deed: &Deed, refusal: &'t [u8]) -> &'t [u8] {
+        if self.permits(client, deed) { refusal } else { b"ERR CMD PROHIBITED" }
+    }
+
+    /// A command that is not signed by the service, or is by a client that is none, or need not be.
+    fn wrong_service(&mut self, client: usize, deed: &Deed) {
+        let Some((Some(key), entity)) = self.credentials(client, deed) else { return };
+        let (correlation, command) = (self.correlation(), self.command(client, deed));
+        let knows = self.version(client) >= SmpVersion::SERVICES;
+        let (connected, crew) = self.client(client);
+        let signed = !connected.is_signed(&command);
+        let made = connected.encode_signed(&correlation, Some(key), &entity, &command, signed).filter(|_| knows);
+        let Some(transmission) = made else { return };
+        connected.send_all(crew, &[transmission], true);
+        self.refuse(client, Some(correlation), Some(self.unless_prohibited(client, deed, b"ERR SERVICE")));
     }
 
     /// A command that cannot be read, by who may give it: the relay says what is wrong with it.
     fn malformed(&mut self, client: usize, deed: &Deed, input: &mut Input<'_>) {
-        let Some((key, entity)) = self.credentials(deed) else { return };
+        let Some((key, entity)) = self.credentials(client, deed) else { return };
         let (correlation, version) = (self.correlation(), self.version(client));
         let mut command = self.command(client, deed);
         match input.below(4) {
@@ -148,7 +173,7 @@ impl World {
             error.encode(writer, version)
         });
         let (connected, crew) = self.client(client);
-        let Some(transmission) = connected.encode(&correlation, key, &entity, |writer| writer.bytes(&command)) else {
+        let Some(transmission) = connected.encode(&correlation, key, &entity, &command) else {
             return;
         };
         connected.send_all(crew, &[transmission], true);

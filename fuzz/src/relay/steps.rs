@@ -3,9 +3,10 @@
 use smp_proto::version::SmpVersion;
 
 use super::keys::COUNT;
-use super::world::World;
+use super::world::{Person, World};
 use crate::history::{CLIENTS, Deed};
 use crate::input::Input;
+use crate::services::Service;
 
 /// Steps of one input at most: what a relay can be brought to is brought about by few.
 const STEPS: usize = 48;
@@ -24,11 +25,7 @@ struct Author {
 /// Plays an input on a relay without queues.
 pub fn play(data: &[u8]) {
     let mut input = Input(data);
-    let versions = [(); CLIENTS].map(|()| {
-        let back = u16::from(input.byte()) % (SmpVersion::MAX.0 - SmpVersion::MIN.0 + 1);
-        SmpVersion(SmpVersion::MAX.0 - back)
-    });
-    let mut world = World::new(versions);
+    let mut world = World::new([(); CLIENTS].map(|()| person(input.byte())));
     let mut author = Author::default();
     for _ in 0..STEPS {
         let Some(step) = input.next() else { break };
@@ -51,6 +48,17 @@ pub fn play(data: &[u8]) {
         }
     }
     world.end();
+}
+
+/// A version, counted back from the newest, and for half of the numbers a service.
+fn person(number: u8) -> Person {
+    let versions = (SmpVersion::MAX.0 - SmpVersion::MIN.0 + 1) as u8;
+    let service = match number / versions % 8 {
+        number @ 1..=2 => Some(Service::Messages(number - 1)),
+        number @ 3..=4 => Some(Service::Notifications(number - 3)),
+        _ => None,
+    };
+    Person::new(SmpVersion(SmpVersion::MAX.0 - u16::from(number % versions)), service)
 }
 
 impl Author {
@@ -97,6 +105,7 @@ impl Author {
                 let notifier = input.below(self.notifiers.len());
                 Deed::Listen { queue: self.notifiers[notifier], notifier: notifier as u32 }
             }
+            15 if kind > 63 => Deed::SubscribeAll { notifiers: !flag },
             _ => self.send(queue, choice),
         }
     }

@@ -15,7 +15,7 @@ use smp_std::relay::store::{FjallBackend, Store};
 
 use crate::disk::{Disk, JournalChange, MARK, Record, mark, records};
 use crate::harness::TestRelay;
-use crate::history::{Deed, Plan, Random, draw};
+use crate::history::{Deed, NOBODY, Plan, Random, draw};
 use crate::host::{FULL, HOME, Host, Journals, Program, Recording, config, fill, small_store};
 use crate::model::{Model, Response};
 use crate::promise::Promise;
@@ -67,7 +67,7 @@ pub(crate) async fn record(plan: Plan, journals: Journals) -> Recorded {
     let recording = Recording::in_folder(folder.path(), journals);
     let (library, log_path) = (recording.library.clone(), recording.log.clone());
     let program = tokio::task::block_in_place(|| Program::recorded(recording));
-    let mut world = World::new(Host::Program(program)).await;
+    let mut world = World::new(Host::Program(program), plan.people).await;
     let told = Rc::new(RefCell::new(Vec::new()));
     let mut log = std::fs::OpenOptions::new().append(true).open(&log_path).unwrap();
     let teller = Rc::clone(&told);
@@ -206,13 +206,13 @@ pub(crate) fn try_out(disk: &Disk<'_>, promise: &Promise, facts: &Facts, seed: u
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn power_cuts_cost_nothing_that_was_acknowledged() {
     // In these short histories notifications wait, and a queue with a link is deleted.
-    let recorded = record(Plan { seed: 686, steps: 60, kills: 30 }, Journals::Long).await;
+    let recorded = record(Plan { seed: 686, steps: 60, kills: 30, people: NOBODY }, Journals::Long).await;
     assert_eq!(cut(&recorded, 686, 100), 100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn power_cuts_while_a_journal_is_begun_cost_nothing() {
-    let recorded = record(Plan { seed: 604, steps: 60, kills: 30 }, Journals::Short).await;
+    let recorded = record(Plan { seed: 604, steps: 60, kills: 30, people: NOBODY }, Journals::Short).await;
     assert_eq!(cut_around_journals(&recorded, 604, 60), 60);
 }
 
@@ -222,7 +222,7 @@ async fn power_cuts_while_a_journal_is_begun_cost_nothing() {
 async fn thousands_of_cuts_around_journals() {
     let mut cuts = 0;
     for seed in crate::seeds(604..610) {
-        let recorded = record(Plan { seed, steps: 400, kills: 100 }, Journals::Short).await;
+        let recorded = record(Plan { seed, steps: 400, kills: 100, people: NOBODY }, Journals::Short).await;
         cuts += cut_around_journals(&recorded, seed, 1_000);
     }
     println!("{cuts} cuts");
@@ -233,7 +233,7 @@ async fn thousands_of_cuts_around_journals() {
 #[ignore = "takes minutes"]
 async fn cuts_around_a_journal_of_64_mb() {
     for seed in crate::seeds(700..701) {
-        let recorded = record(Plan { seed, steps: 250, kills: 0 }, Journals::Full).await;
+        let recorded = record(Plan { seed, steps: 250, kills: 0, people: NOBODY }, Journals::Full).await;
         cut_around_journals(&recorded, seed, 200);
     }
 }
@@ -244,7 +244,7 @@ async fn cuts_around_a_journal_of_64_mb() {
 async fn ten_thousand_power_cuts() {
     let mut cuts = 0;
     for seed in crate::seeds(400..410) {
-        let recorded = record(Plan { seed, steps: 600, kills: 100 }, Journals::Long).await;
+        let recorded = record(Plan { seed, steps: 600, kills: 100, people: NOBODY }, Journals::Long).await;
         cuts += cut(&recorded, seed, 1_000);
     }
     println!("{cuts} cuts");

@@ -1,6 +1,7 @@
 //! What clients do, drawn from a seed.
 
 use crate::model::Item;
+use crate::services::Service;
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
 pub(crate) struct Random(pub(crate) u64);
@@ -93,7 +94,14 @@ pub(crate) enum Deed {
         queue: QueueNumber,
         notifier: NotifierNumber,
     },
+    /// SUBS, or NSUBS.
+    SubscribeAll {
+        notifiers: bool,
+    },
 }
+
+/// The queue of deeds about none.
+const NO_QUEUE: QueueNumber = QueueNumber::MAX;
 
 impl Deed {
     pub(crate) fn queue(&self) -> QueueNumber {
@@ -114,6 +122,7 @@ impl Deed {
             | Self::EnableNotifications { queue, .. }
             | Self::DisableNotifications { queue }
             | Self::Listen { queue, .. } => *queue,
+            Self::SubscribeAll { .. } => NO_QUEUE,
         }
     }
 }
@@ -140,7 +149,14 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     /// One in so many steps kills the relay; 0 never.
     pub(crate) kills: usize,
+    pub(crate) people: People,
 }
+
+/// Which clients are services: the last two may be.
+pub(crate) type People = [Option<Service>; CLIENTS];
+
+/// No client is a service.
+pub(crate) const NOBODY: People = [None; CLIENTS];
 
 struct Author {
     random: Random,
@@ -152,7 +168,14 @@ struct Author {
 /// Draws a history.
 pub(crate) fn draw(plan: Plan) -> Vec<Step> {
     let mut author = Author { random: Random(plan.seed), queues: 0, notifiers: Vec::new(), messages: 0 };
-    (0..plan.steps).map(|number| author.step(number, plan.kills)).collect()
+    let steps = (0..plan.steps).map(|number| {
+        let mut step = author.step(number, plan.kills);
+        if let Step::Deeds(deeds) | Step::Kill(deeds) = &mut step {
+            author.serve(&plan.people, deeds);
+        }
+        step
+    });
+    steps.collect()
 }
 
 impl Author {
@@ -202,6 +225,33 @@ impl Author {
         }
         deeds.truncate(5);
         deeds
+    }
+
+    /// Services subscribe to all now and then; those that are notified do little else than listen.
+    fn serve(&mut self, people: &People, deeds: &mut [(usize, Deed)]) {
+        for index in 0..deeds.len() {
+            let client = deeds[index].0;
+            let alone = deeds.iter().filter(|(other, _)| *other == client).count() == 1;
+            let instead = match people[client] {
+                Some(Service::Messages(_)) if alone && self.random.one_in(8) => {
+                    Some(Deed::SubscribeAll { notifiers: false })
+                }
+                Some(Service::Notifications(_)) if alone && self.random.one_in(4) => {
+                    Some(Deed::SubscribeAll { notifiers: true })
+                }
+                Some(Service::Notifications(_)) if alone => self.listen(),
+                _ => None,
+            };
+            if let Some(instead) = instead {
+                deeds[index].1 = instead;
+            }
+        }
+    }
+
+    fn listen(&mut self) -> Option<Deed> {
+        let back = self.random.below(self.notifiers.len().clamp(1, 5));
+        let (queue, notifier) = *self.notifiers.iter().nth_back(back)?;
+        Some(Deed::Listen { queue, notifier })
     }
 
     fn queue(&mut self) -> QueueNumber {
@@ -254,11 +304,7 @@ impl Author {
                 Deed::EnableNotifications { queue, notifier }
             }
             11 if self.random.one_in(3) => Deed::DisableNotifications { queue },
-            12..=14 if !self.notifiers.is_empty() => {
-                let back = self.random.below(self.notifiers.len().min(5));
-                let (queue, notifier) = self.notifiers[self.notifiers.len() - 1 - back];
-                Deed::Listen { queue, notifier }
-            }
+            12..=14 if !self.notifiers.is_empty() => self.listen().unwrap_or(Deed::Get { queue }),
             15 => Deed::Again { queue },
             16..=25 => {
                 let key = self.sender_key();

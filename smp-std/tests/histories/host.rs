@@ -86,7 +86,7 @@ impl Host {
         Self::Here { relay, _store: folder }
     }
 
-    fn address(&self) -> (SocketAddr, [u8; 32]) {
+    pub(crate) fn address(&self) -> (SocketAddr, [u8; 32]) {
         match self {
             Self::Here { relay, .. } => (relay.address, relay.fingerprint),
             Self::Program(program) => (program.address, program.fingerprint),

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber};
-use crate::model::{Event, Item, Model, Response};
+use crate::model::{Event, Item, Model, Receiving, Response};
+use crate::services::Service;
 
 /// What a step showed.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,11 @@ impl Trace {
     fn note(&mut self, model: &Model) {
         self.heads.extend(model.queues.iter().filter_map(|(number, queue)| Some((*number, *queue.messages.front()?))));
         self.subscribed.extend(model.receiving.iter().filter(|(_, it)| it.pushed).map(|(key, _)| *key));
+        // What came to a service is pushed to the session that receives before it is to the one that brought it.
+        for (number, queue) in model.queues.iter().filter(|(_, queue)| queue.service.is_some()) {
+            let sessions = (0..CLIENTS).filter(|client| model.service(*client) == queue.service);
+            self.subscribed.extend(sessions.map(|client| (client, *number)));
+        }
     }
 }
 
@@ -98,6 +104,19 @@ impl Judge<'_> {
             match (response, &expected) {
                 (None, _) => {}
                 (Some(response), expected) if response == expected => {}
+                // What others bring or take away at the same time is a service's, and counted, an instant before its session
+                // receives from it.
+                (Some(Response::All(told)), Response::All(held)) if told.differs_by(held) < self.deeds.len() => {}
+                // GET comes before what was just sent is pushed to the service.
+                (Some(Response::Message(item)), Response::Prohibited)
+                    if matches!(deed, Deed::Get { .. }) && model.service(*client).is_some() =>
+                {
+                    let pushed = (*client, Event::Message(deed.queue(), *item));
+                    let Some(place) = trace.events.iter().position(|event| *event == pushed) else { continue };
+                    trace.events.swap_remove(place);
+                    let fetched = Receiving { pushed: false, outstanding: Some(*item) };
+                    model.receiving.insert((*client, deed.queue()), fetched);
+                }
                 // The next message may come by itself when others touch the queue at the same time.
                 (Some(Response::Ok), Response::Message(_))
                     if matches!(deed, Deed::Acknowledge { .. }) && self.deeds.len() > 1 =>
@@ -121,6 +140,13 @@ impl Judge<'_> {
         }
         let mut expected = trace.events.clone();
         let mut seen = self.seen.events.clone();
+        // That all was delivered is said last.
+        let early = |(at, (client, event)): (usize, &(usize, Event))| {
+            *event == Event::AllDelivered && seen[at + 1..].iter().any(|(of, _)| of == client)
+        };
+        if self.deeds.len() < 2 && seen.iter().enumerate().any(early) {
+            return None;
+        }
         expected.sort_unstable();
         seen.sort_unstable();
         if expected == seen {
@@ -132,6 +158,12 @@ impl Judge<'_> {
         // Several at the same time: a message may be pushed to who was subscribed in between, or be overtaken.
         let mut delivered: BTreeMap<(usize, QueueNumber), Item> = BTreeMap::new();
         let mut lost = BTreeMap::new();
+        // Of the sessions of a service, the one before or the one after may hear that a queue left while it was taken over.
+        let sessions = model.sessions;
+        let who = |client: usize, loss| match (sessions[client], loss) {
+            (Some(session), Loss::Queue(_) | Loss::Notifier(_)) => Who::Service(session.service),
+            _ => Who::Client(client),
+        };
         for (client, event) in &self.seen.events {
             match *event {
                 Event::Message(queue, item) => {
@@ -142,21 +174,35 @@ impl Judge<'_> {
                     }
                     delivered.insert((*client, queue), item);
                 }
-                other => *lost.entry((*client, loss(other))).or_insert(0) -= 1,
+                other => *lost.entry((who(*client, loss(other)), loss(other))).or_insert(0) -= 1,
             }
         }
         for (client, event) in &trace.events {
             if !matches!(event, Event::Message(..)) {
-                *lost.entry((*client, loss(*event))).or_insert(0) += 1;
+                *lost.entry((who(*client, loss(*event)), loss(*event))).or_insert(0) += 1;
             }
         }
-        for ((client, loss), missing) in lost {
+        for ((who, loss), missing) in lost {
             // Who subscribed again need not hear that it had lost the subscription for a moment.
-            let again = match loss {
-                Loss::Queue(queue) => model.receiving.get(&(client, queue)).is_some_and(|receiving| receiving.pushed),
-                Loss::Notifier(notifier) => model.listening.get(&notifier) == Some(&client),
+            let again = match (who, loss) {
+                (Who::Service(service), Loss::Queue(queue)) => {
+                    model.queues.get(&queue).and_then(|it| it.service) == Some(service)
+                }
+                (Who::Service(service), _) => model
+                    .queues
+                    .values()
+                    .filter_map(|it| it.notifier.as_ref())
+                    .any(|it| loss == Loss::Notifier(it.number) && it.service == Some(service)),
+                (Who::Client(client), Loss::Queue(queue)) => {
+                    model.receiving.get(&(client, queue)).is_some_and(|it| it.pushed)
+                }
+                (Who::Client(client), Loss::Notifier(notifier)) => model.listening.get(&notifier) == Some(&client),
+                (Who::Client(client), Loss::Service) => model.receivers.values().any(|it| it.client == client),
+                // Who is not the one that receives any more is not told.
+                (Who::Client(client), Loss::AllDelivered) => model.receivers.values().all(|it| it.client != client),
             };
-            if missing < 0 || missing > 0 && !again {
+            // Sessions may take a service from each other more than once.
+            if missing < 0 && loss != Loss::Service || missing > 0 && !again {
                 return None;
             }
         }
@@ -173,10 +219,21 @@ impl Judge<'_> {
     }
 }
 
+/// Who is told of a loss.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Client(usize),
+    /// Any of its sessions.
+    Service(Service),
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Loss {
     Queue(QueueNumber),
     Notifier(NotifierNumber),
+    Service,
+    /// Which is none, but counted as they are.
+    AllDelivered,
 }
 
 /// Whether END or DELD is told may depend on who comes first.
@@ -184,5 +241,7 @@ fn loss(event: Event) -> Loss {
     match event {
         Event::Message(queue, _) | Event::Ended(queue) | Event::Deleted(queue) => Loss::Queue(queue),
         Event::NotifierEnded(notifier) | Event::NotifierDeleted(notifier) => Loss::Notifier(notifier),
+        Event::ServiceEnded(_) => Loss::Service,
+        Event::AllDelivered => Loss::AllDelivered,
     }
 }

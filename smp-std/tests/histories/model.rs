@@ -1,9 +1,10 @@
 //! The reference: what a relay answers and whom it tells of what (wire reference, sections 7 and 10), in as few words as
-//! possible. No expiry, no services, no blocking.
+//! possible; `services.rs` has the part about services. No expiry, no blocking.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::history::{Deed, NotifierNumber, QueueNumber};
+use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber};
+use crate::services::{Held, Receiver, Service, Session};
 
 /// Messages one queue holds.
 pub(crate) const QUOTA: usize = 3;
@@ -21,13 +22,19 @@ pub(crate) enum Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Response {
     Ok,
-    Subscribed,
-    Created,
+    /// With the service that the queue or notifier has now.
+    Subscribed(Option<Service>),
+    /// With the service that has the queue.
+    Created(Option<Service>),
     NotifierCreated,
+    /// SOKS.
+    All(Held),
     Message(Item),
     /// The user data of a link.
     Link(u32),
     Auth,
+    /// The service's part is missing or wrong.
+    NoService,
     Quota,
     NoMessage,
     Prohibited,
@@ -43,6 +50,10 @@ pub(crate) enum Event {
     Deleted(QueueNumber),
     NotifierEnded(NotifierNumber),
     NotifierDeleted(NotifierNumber),
+    /// Another session of the service took over.
+    ServiceEnded(Held),
+    /// What waited for a service was delivered.
+    AllDelivered,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +66,8 @@ pub(crate) struct Queue {
     pub(crate) messages: VecDeque<Item>,
     pub(crate) link: Option<u32>,
     pub(crate) notifier: Option<Notifier>,
+    /// Which receives from it.
+    pub(crate) service: Option<Service>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +77,8 @@ pub(crate) struct Notifier {
     pub(crate) waiting: VecDeque<u32>,
     /// So many of the first may have been on their way to a connection that is gone.
     pub(crate) uncertain: usize,
+    /// Which hears it.
+    pub(crate) service: Option<Service>,
 }
 
 /// How a connection receives from a queue.
@@ -76,10 +91,13 @@ pub(crate) struct Receiving {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Model {
+    /// Of the clients that are services.
+    pub(crate) sessions: [Option<Session>; CLIENTS],
+    pub(crate) receivers: BTreeMap<Service, Receiver>,
     pub(crate) queues: BTreeMap<QueueNumber, Queue>,
-    /// By client and queue.
+    /// By client and queue; sessions of services while something is outstanding.
     pub(crate) receiving: BTreeMap<(usize, QueueNumber), Receiving>,
-    /// Clients that hear notifiers.
+    /// Clients that hear notifiers; sessions of services those that they were told of.
     pub(crate) listening: BTreeMap<NotifierNumber, usize>,
     /// Deleted queues, whose ids nobody may get, and whether they had a link.
     pub(crate) reserved: BTreeMap<QueueNumber, bool>,
@@ -97,23 +115,37 @@ impl Model {
                 events.extend(receiving.outstanding.map(|item| (*client, Event::Message(*queue, item))));
             }
         }
+        let sessions = self.sessions;
+        self.receiving.retain(|(client, _), it| !it.pushed || it.outstanding.is_some() || sessions[*client].is_none());
         (response, events)
     }
 
     /// `None` is AUTH.
     fn carry_out(&mut self, client: usize, deed: &Deed, events: &mut Vec<(usize, Event)>) -> Option<Response> {
+        let service = self.service(client);
+        let incomplete = service.is_some() && matches!(deed, Deed::New { subscribe: false, .. });
+        if !self.permits(client, deed) || incomplete {
+            return Some(Response::Prohibited);
+        }
+        let pushed = Receiving { pushed: true, outstanding: None };
+        if let Deed::SubscribeAll { .. } = deed {
+            return Some(self.subscribe_all(client, events));
+        }
+        if let Deed::New { .. } | Deed::Again { .. } = deed {
+            self.receive(client, events);
+        }
         if let Deed::New { queue, contact, subscribe, prepared } = *deed {
-            self.queues.insert(queue, Queue { contact, link: prepared, ..Queue::default() });
+            self.queues.insert(queue, Queue { contact, link: prepared, service, ..Queue::default() });
             if subscribe {
-                self.receiving.insert((client, queue), Receiving { pushed: true, outstanding: None });
+                self.receiving.insert((client, queue), pushed);
             }
-            return Some(Response::Created);
+            return Some(Response::Created(service));
         }
         let number = deed.queue();
+        let recipient = self.recipient(number);
         let queue = self.queues.get_mut(&number)?;
         Some(match *deed {
-            Deed::New { .. } => Response::Created,
-            Deed::Again { .. } => return None,
+            Deed::New { .. } | Deed::Again { .. } | Deed::SubscribeAll { .. } => return None,
             Deed::Send { number: message, key, notify, .. } => {
                 if queue.sender_key != key || queue.suspended {
                     return None;
@@ -124,6 +156,9 @@ impl Model {
                 if queue.full {
                     return Some(Response::Quota);
                 }
+                if let (Some(_), Some(receiver)) = (queue.service, recipient) {
+                    self.receiving.entry((receiver, number)).or_insert(pushed);
+                }
                 if queue.messages.len() >= QUOTA {
                     queue.full = true;
                     queue.messages.push_back(Item::Mark(queue.marks));
@@ -133,6 +168,10 @@ impl Model {
                 queue.messages.push_back(Item::Message(message));
                 if let Some(notifier) = queue.notifier.as_mut().filter(|_| notify) {
                     notifier.waiting.push_back(message);
+                    let (notifier, service) = (notifier.number, notifier.service);
+                    if let Some(listener) = self.listener(notifier, service) {
+                        self.listening.insert(notifier, listener);
+                    }
                 }
                 Response::Ok
             }
@@ -141,14 +180,15 @@ impl Model {
                 if own.is_some_and(|own| !own.pushed) {
                     return Some(Response::Prohibited);
                 }
-                self.receiving.retain(|(other, of), receiving| {
-                    let ended = *of == number && *other != client && receiving.pushed;
-                    events.extend(ended.then_some((*other, Event::Ended(number))));
-                    !ended
-                });
+                self.receive(client, events);
+                if let Some(before) = self.recipient(number).filter(|before| *before != client) {
+                    self.receiving.retain(|key, receiving| *key != (before, number) || !receiving.pushed);
+                    events.push((before, Event::Ended(number)));
+                }
+                self.queues.get_mut(&number)?.service = service;
                 // Delivered, once more if it was before.
-                self.receiving.insert((client, number), Receiving { pushed: true, outstanding: None });
-                Response::Subscribed
+                self.receiving.insert((client, number), pushed);
+                Response::Subscribed(service)
             }
             Deed::Get { .. } => {
                 let outstanding = queue.messages.front().copied();
@@ -185,12 +225,9 @@ impl Model {
             Deed::Delete { .. } => {
                 let Queue { notifier, link, .. } = self.queues.remove(&number)?;
                 self.reserved.insert(number, link.is_some());
-                self.forget_notifier(client, notifier.map(|notifier| notifier.number), events);
-                self.receiving.retain(|(other, of), receiving| {
-                    let told = *of == number && *other != client && receiving.pushed;
-                    events.extend(told.then_some((*other, Event::Deleted(number))));
-                    *of != number
-                });
+                self.forget_notifier(client, notifier, events);
+                events.extend(recipient.filter(|told| *told != client).map(|told| (told, Event::Deleted(number))));
+                self.receiving.retain(|(_, of), _| *of != number);
                 Response::Ok
             }
             Deed::SetLink { user, .. } => {
@@ -215,27 +252,31 @@ impl Model {
             }
             Deed::EnableNotifications { notifier, .. } => {
                 let previous = queue.notifier.replace(Notifier { number: notifier, ..Notifier::default() });
-                self.forget_notifier(client, previous.map(|previous| previous.number), events);
+                self.forget_notifier(client, previous, events);
                 Response::NotifierCreated
             }
             Deed::DisableNotifications { .. } => {
                 let previous = queue.notifier.take();
-                self.forget_notifier(client, previous.map(|previous| previous.number), events);
+                self.forget_notifier(client, previous, events);
                 Response::Ok
             }
             Deed::Listen { notifier, .. } => {
-                queue.notifier.as_ref().filter(|current| current.number == notifier)?;
-                let before = self.listening.insert(notifier, client).filter(|before| *before != client);
+                let previous = queue.notifier.as_ref().filter(|current| current.number == notifier)?.service;
+                self.receive(client, events);
+                let before = self.listener(notifier, previous).filter(|before| *before != client);
                 events.extend(before.map(|before| (before, Event::NotifierEnded(notifier))));
-                Response::Subscribed
+                self.queues.get_mut(&number)?.notifier.as_mut()?.service = service;
+                self.listening.insert(notifier, client);
+                Response::Subscribed(service)
             }
         })
     }
 
-    fn forget_notifier(&mut self, client: usize, notifier: Option<NotifierNumber>, events: &mut Vec<(usize, Event)>) {
-        let Some(notifier) = notifier else { return };
-        let listener = self.listening.remove(&notifier).filter(|listener| *listener != client);
-        events.extend(listener.map(|listener| (listener, Event::NotifierDeleted(notifier))));
+    fn forget_notifier(&mut self, client: usize, notifier: Option<Notifier>, events: &mut Vec<(usize, Event)>) {
+        let Some(Notifier { number, service, .. }) = notifier else { return };
+        let listener = self.listener(number, service).filter(|listener| *listener != client);
+        self.listening.remove(&number);
+        events.extend(listener.map(|listener| (listener, Event::NotifierDeleted(number))));
     }
 
     /// A client's connection ends.
@@ -243,6 +284,7 @@ impl Model {
         let heard: BTreeSet<_> = self.listening.iter().filter(|(_, who)| **who == client).map(|(it, _)| *it).collect();
         self.receiving.retain(|(of, _), _| *of != client);
         self.listening.retain(|_, of| *of != client);
+        self.receivers.retain(|_, receiver| receiver.client != client);
         for notifier in self.queues.values_mut().filter_map(|queue| queue.notifier.as_mut()) {
             if heard.contains(&notifier.number) {
                 notifier.uncertain = notifier.waiting.len();

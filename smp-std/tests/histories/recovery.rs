@@ -7,7 +7,7 @@ use smp_std::relay::store::FjallBackend;
 
 use crate::cuts::{Recorded, at_each, record, try_out};
 use crate::disk::{Disk, MARK, records};
-use crate::history::{Plan, Random};
+use crate::history::{NOBODY, Plan, Random};
 use crate::host::{HOME, Journals, small_store};
 use crate::program;
 use crate::promise::Promise;
@@ -90,7 +90,7 @@ fn recover(recorded: &Recorded, seed: u64, count: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_while_a_store_is_opened_costs_nothing() {
-    let recorded = record(Plan { seed: 449, steps: 120, kills: 40 }, Journals::Long).await;
+    let recorded = record(Plan { seed: 449, steps: 120, kills: 40, people: NOBODY }, Journals::Long).await;
     assert_eq!(recover(&recorded, 449, 12), 12 * CUTS);
 }
 
@@ -100,9 +100,9 @@ async fn a_power_cut_while_a_store_is_opened_costs_nothing() {
 async fn thousands_of_cuts_while_opening() {
     let mut cuts = 0;
     for seed in crate::seeds(500..505) {
-        let recorded = record(Plan { seed, steps: 300, kills: 100 }, Journals::Long).await;
+        let recorded = record(Plan { seed, steps: 300, kills: 100, people: NOBODY }, Journals::Long).await;
         cuts += recover(&recorded, seed, 100);
-        let recorded = record(Plan { seed, steps: 300, kills: 100 }, Journals::Short).await;
+        let recorded = record(Plan { seed, steps: 300, kills: 100, people: NOBODY }, Journals::Short).await;
         cuts += recover(&recorded, seed, 100);
     }
     println!("{cuts} cuts");

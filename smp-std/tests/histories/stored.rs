@@ -200,7 +200,7 @@ fn read_queue(
             let told = numbers.get(&id).copied().or_else(delivered);
             waiting.push_back(told.ok_or("a notification of a message that the queue never had")?);
         }
-        queue.notifier = Some(Notifier { number: own, waiting, uncertain: 0 });
+        queue.notifier = Some(Notifier { number: own, waiting, ..Notifier::default() });
     }
     Ok(queue)
 }

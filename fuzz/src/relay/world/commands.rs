@@ -8,11 +8,13 @@ use smp_proto::smp::link::{LinkData, SetLink};
 use smp_proto::smp::notifier::NotifierKeys;
 use smp_proto::smp::recipient::{ContactLink, InvitationLink, NewQueue, QueueRequest, SubscriptionMode};
 use smp_proto::smp::sender::Send;
+use smp_proto::smp::service::ServiceQueues;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::LongString;
 
 use super::{Asked, Id, World};
 use crate::history::{Deed, QueueNumber};
+use crate::relay::client::Client;
 use crate::relay::keys;
 
 impl World {
@@ -23,7 +25,9 @@ impl World {
             _ => self.correlation(),
         };
         let version = self.version(client);
-        let (key, entity) = self.credentials(deed)?;
+        // Its service has an id from then on.
+        self.client(client);
+        let (key, entity) = self.credentials(client, deed)?;
         let mut deed = deed.clone();
         if let Deed::Acknowledge { queue, wrong, item } = &mut deed {
             let last = self.delivered.get(&(client, *queue)).filter(|_| !*wrong);
@@ -37,6 +41,7 @@ impl World {
             | Deed::DeleteLink { .. }
             | Deed::GetLink { .. }
             | Deed::SecureByLink { .. } => SmpVersion::SHORT_LINKS,
+            Deed::SubscribeAll { .. } => SmpVersion::SERVICES,
             _ => SmpVersion::MIN,
         };
         if version < needs {
@@ -45,21 +50,30 @@ impl World {
         let last = self.delivered.get(&(client, deed.queue())).cloned();
         let link_id = self.link_id(deed.queue());
         let said = self.as_said(&deed);
-        let (connected, _) = self.client(client);
-        let transmission = connected.encode(&correlation, key, &entity, |writer| {
-            let sender_id = hash::sender_id(CorrelationId::from_array(&correlation));
-            with_command(&said, last.as_deref(), &link_id, &sender_id, |command| command.encode(writer, version))
+        let sender_id = hash::sender_id(CorrelationId::from_array(&correlation));
+        let command = with_command(&said, last.as_deref(), &link_id, &sender_id, |command| {
+            crate::write(|writer| command.encode(writer, version))
         })?;
+        let (connected, _) = self.client(client);
+        let transmission = connected.encode(&correlation, key, &entity, &command)?;
         Some((Asked { client, correlation, deed }, transmission))
     }
 
     /// Who authorizes a deed, and which entity it is about.
-    pub(in crate::relay) fn credentials(&self, deed: &Deed) -> Option<(Option<&'static AuthorizationSecretKey>, Id)> {
+    pub(in crate::relay) fn credentials(
+        &self,
+        client: usize,
+        deed: &Deed,
+    ) -> Option<(Option<&'static AuthorizationSecretKey>, Id)> {
         let number = deed.queue();
         let own = keys::of(number);
         let sender = |key: u8| &own.senders[usize::from(key) - 1];
         if matches!(deed, Deed::New { .. }) {
             return Some((Some(&own.recipient), Vec::new()));
+        }
+        if matches!(deed, Deed::SubscribeAll { .. }) {
+            let id = self.clients[client].as_ref().and_then(Client::service_id);
+            return Some((Some(&keys::SERVICE_KEY), id.unwrap_or(&[7; 24]).to_vec()));
         }
         let known = self.queues.get(&number)?;
         if matches!(deed, Deed::Again { .. }) {
@@ -92,7 +106,7 @@ impl World {
         if let Some(known) = self.queues.get(&queue) {
             return known.link_id.clone();
         }
-        let mut id = vec![queue as u8 + 1; 24];
+        let mut id = vec![(queue as u8).wrapping_add(1); 24];
         id[..4].copy_from_slice(&self.inputs.to_be_bytes());
         id
     }
@@ -165,6 +179,8 @@ fn with_command<T>(
         }
         Deed::DisableNotifications { .. } => Command::DisableNotifications,
         Deed::Listen { .. } => Command::SubscribeNotifications,
+        Deed::SubscribeAll { notifiers: false } => Command::SubscribeService(ServiceQueues::UNKNOWN),
+        Deed::SubscribeAll { notifiers: true } => Command::SubscribeNotifierService(ServiceQueues::UNKNOWN),
     })
 }
 

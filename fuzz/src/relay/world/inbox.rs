@@ -10,7 +10,7 @@ use smp_proto::smp::error::{CommandError, SmpError};
 use smp_proto::version::SmpVersion;
 
 use super::commands::{body, fixed_data, user_data};
-use super::{Asked, Id, Known, KnownNotifier, Refusal, World};
+use super::{Asked, Id, Known, KnownNotifier, Place, Refusal, World};
 use crate::history::{Deed, NotifierNumber, QueueNumber};
 use crate::judge::Seen;
 use crate::model::{Event, Item, Response};
@@ -25,7 +25,7 @@ impl World {
         for received in mem::take(&mut connected.inbox) {
             let ask = asked.iter().position(|ask| ask.client == client && ask.correlation[..] == received.correlation);
             if let Some(index) = ask {
-                let response = self.response(&asked[index], &received);
+                let response = self.response(index, &asked[index], &received);
                 if let (Response::Ok, Deed::Send { number, notify, .. }) = (&response, &asked[index].deed) {
                     self.sent.insert(*number, *notify);
                 }
@@ -60,7 +60,7 @@ impl World {
         true
     }
 
-    fn response(&mut self, ask: &Asked, received: &Received) -> Response {
+    fn response(&mut self, index: usize, ask: &Asked, received: &Received) -> Response {
         let version = self.version(ask.client);
         let number = ask.deed.queue();
         let subscribes = matches!(ask.deed, Deed::Subscribe { .. } | Deed::Listen { .. });
@@ -82,7 +82,7 @@ impl World {
                     contact: *contact,
                 };
                 self.queues.insert(*queue, known);
-                Response::Created
+                Response::Created(self.own_service(ask.client, ids.service_id.as_ref().map(|id| id.as_bytes())))
             }
             (BrokerMessage::NotifierId(ids), Deed::EnableNotifications { queue, notifier }) => {
                 let own = &keys::of(*notifier).notifier_dh;
@@ -102,10 +102,17 @@ impl World {
                 Response::Link(told)
             }
             (BrokerMessage::Message(_), _) => Response::Message(self.message(ask.client, number, received)),
-            (BrokerMessage::Ok, _) if subscribes && version < SmpVersion::SERVICES => Response::Subscribed,
-            (BrokerMessage::Subscribed(None), _) => Response::Subscribed,
+            (BrokerMessage::Ok, _) if subscribes && version < SmpVersion::SERVICES => Response::Subscribed(None),
+            (BrokerMessage::Subscribed(service), _) => {
+                Response::Subscribed(self.own_service(ask.client, service.as_ref().map(|id| id.as_bytes())))
+            }
+            (BrokerMessage::ServiceSubscribed(queues), _) => {
+                assert_eq!(received.entity, self.service_id(ask.client), "the queues of another service");
+                Response::All(self.held(ask.client, Place::Response(index), &queues))
+            }
             (BrokerMessage::Ok, _) => Response::Ok,
             (BrokerMessage::Error(SmpError::Auth), _) => Response::Auth,
+            (BrokerMessage::Error(SmpError::Service), _) => Response::NoService,
             (BrokerMessage::Error(SmpError::Quota), _) => Response::Quota,
             (BrokerMessage::Error(SmpError::NoMessage), _) => Response::NoMessage,
             (BrokerMessage::Error(SmpError::Command(CommandError::Prohibited)), _) => Response::Prohibited,
@@ -120,6 +127,15 @@ impl World {
             (Some(queue), BrokerMessage::Message(_)) => Event::Message(queue, self.message(client, queue, received)),
             (Some(queue), BrokerMessage::End) => Event::Ended(queue),
             (Some(queue), BrokerMessage::Deleted) => Event::Deleted(queue),
+            (None, BrokerMessage::AllDelivered) => {
+                assert!(received.entity.is_empty(), "what was delivered is said of one queue");
+                Event::AllDelivered
+            }
+            (None, BrokerMessage::ServiceEnd(queues)) => {
+                assert_eq!(received.entity, self.service_id(client), "the end of another service");
+                self.delivered.retain(|(of, _), _| *of != client);
+                Event::ServiceEnded(self.held(client, Place::Event(seen.events.len()), &queues))
+            }
             (None, message) => {
                 let notifier = self.notifiers.iter().find(|(_, known)| known.id == received.entity);
                 let Some((number, known)) = notifier else { panic!("an event of nothing: {}", received.text()) };

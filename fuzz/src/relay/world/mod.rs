@@ -2,6 +2,7 @@
 
 mod commands;
 mod inbox;
+mod services;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -9,12 +10,14 @@ use std::mem::{self, ManuallyDrop};
 
 use smp_crypto::secret_box::BoxKey;
 use smp_proto::version::SmpVersion;
+use smp_std::relay::store::QueueSet;
 
 use super::client::Client;
 use super::crew::Crew;
 use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber};
 use crate::judge::{Seen, judge};
 use crate::model::{Event, Item, Model};
+use crate::services::{Service, Session};
 
 /// More possible states than this: commands go one at a time until it is clear again.
 const UNCLEAR: usize = 24;
@@ -29,6 +32,7 @@ type Id = Vec<u8>;
 struct Pool {
     crew: Crew,
     idle: Vec<Client>,
+    keepers: BTreeMap<Service, Client>,
     inputs: u32,
 }
 
@@ -55,6 +59,38 @@ pub(in crate::relay) struct KnownNotifier {
     secret: BoxKey,
 }
 
+/// Who a client is.
+#[derive(Clone, Copy)]
+pub(in crate::relay) struct Person {
+    version: SmpVersion,
+    service: Option<Service>,
+}
+
+impl Person {
+    /// Versions before services have none.
+    pub(in crate::relay) fn new(version: SmpVersion, service: Option<Service>) -> Self {
+        Self { version, service: service.filter(|_| version >= SmpVersion::SERVICES) }
+    }
+
+    fn session(self) -> Option<Session> {
+        let counts = self.version < SmpVersion::SERVICE_SUBSCRIPTIONS;
+        self.service.map(|service| Session { service, counts })
+    }
+}
+
+/// The queues of a service, as SOKS or ENDS tell them.
+struct Told {
+    place: Place,
+    service: Service,
+    set: QueueSet,
+}
+
+/// Where among what was seen.
+enum Place {
+    Response(usize),
+    Event(usize),
+}
+
 /// A response that is waited for.
 struct Asked {
     client: usize,
@@ -74,9 +110,11 @@ pub(in crate::relay) struct World {
     crew: Crew,
     /// Connections of earlier inputs.
     idle: Vec<Client>,
+    /// Sessions that receive for the services between inputs, so that those that are idle do not.
+    keepers: BTreeMap<Service, Client>,
     /// So many inputs used the relay before.
     inputs: u32,
-    versions: [SmpVersion; CLIENTS],
+    people: [Person; CLIENTS],
     clients: [Option<Client>; CLIENTS],
     correlations: u64,
     pub(in crate::relay) queues: BTreeMap<QueueNumber, Known>,
@@ -93,17 +131,21 @@ pub(in crate::relay) struct World {
     refusals: Vec<Refusal>,
     /// Places of events that old versions say END for, whether something was deleted or another client took it over.
     unclear: Vec<usize>,
+    /// Sets of queues that were told by their hashes.
+    told: Vec<Told>,
 }
 
 impl World {
-    pub(in crate::relay) fn new(versions: [SmpVersion; CLIENTS]) -> Self {
+    pub(in crate::relay) fn new(people: [Person; CLIENTS]) -> Self {
         let pool = POOL.take().map(ManuallyDrop::into_inner);
-        let pool = pool.unwrap_or_else(|| Pool { crew: Crew::new(), idle: Vec::new(), inputs: 0 });
+        let pool =
+            pool.unwrap_or_else(|| Pool { crew: Crew::new(), idle: Vec::new(), keepers: BTreeMap::new(), inputs: 0 });
         Self {
             crew: pool.crew,
             idle: pool.idle,
+            keepers: pool.keepers,
             inputs: pool.inputs,
-            versions,
+            people,
             clients: [const { None }; CLIENTS],
             correlations: 0,
             queues: BTreeMap::new(),
@@ -114,24 +156,27 @@ impl World {
             delivered: BTreeMap::new(),
             sent: HashMap::new(),
             notified: HashSet::new(),
-            states: BTreeSet::from([Model::default()]),
+            states: BTreeSet::from([Model { sessions: people.map(Person::session), ..Model::default() }]),
             refusals: Vec::new(),
             unclear: Vec::new(),
+            told: Vec::new(),
         }
     }
 
     pub(in crate::relay) const fn version(&self, client: usize) -> SmpVersion {
-        self.versions[client]
+        self.people[client].version
     }
 
     /// The client, connected if it was not.
     pub(in crate::relay) fn client(&mut self, client: usize) -> (&mut Client, &mut Crew) {
-        let Self { crew, clients, idle, versions, .. } = self;
+        let Self { crew, clients, idle, people, .. } = self;
+        let Person { version, service } = people[client];
         let connected = clients[client].get_or_insert_with(|| {
-            let fits = idle.iter().position(|before| before.version() == versions[client]);
-            fits.map_or_else(|| Client::connect(crew, versions[client]), |position| idle.swap_remove(position))
+            let is_same = |before: &Client| before.version() == version && before.service == service;
+            let fits = idle.iter().position(is_same);
+            fits.map_or_else(|| Client::connect(crew, version, service), |position| idle.swap_remove(position))
         });
-        assert_eq!(connected.version(), versions[client]);
+        assert_eq!(connected.version(), version);
         (connected, crew)
     }
 
@@ -144,6 +189,11 @@ impl World {
         [correlation[16], correlation[17], correlation[18], correlation[19]] = [a, b, c, d];
         [correlation[20], correlation[21], correlation[22], correlation[23]] = [e, f, g, h];
         correlation
+    }
+
+    /// Whether a client may do this: services keep to their role.
+    pub(in crate::relay) fn permits(&self, client: usize, deed: &Deed) -> bool {
+        self.states.first().is_some_and(|model| model.permits(client, deed))
     }
 
     /// Something was sent that has to be refused.
@@ -184,11 +234,13 @@ impl World {
             for client in 0..CLIENTS {
                 self.take_in(client, asked, &mut seen);
             }
-            if seen.responses.iter().all(Option::is_some) && self.refusals.is_empty() {
+            if !seen.responses.iter().all(Option::is_some) || !self.refusals.is_empty() {
+                // The relay may have waited for room to write.
+                self.crew.wait();
+            } else if self.people.iter().all(|person| person.service.is_none()) || self.crew.is_idle() {
+                self.name_queues(&mut seen);
                 return seen;
             }
-            // The relay may have waited for room to write.
-            self.crew.wait();
         }
     }
 
@@ -226,7 +278,7 @@ impl World {
     /// A client's connection ends.
     pub(in crate::relay) fn leave(&mut self, client: usize) {
         let Some(connected) = self.clients[client].take() else { return };
-        let others = self.clients.iter().flatten().count() + self.idle.len();
+        let others = self.clients.iter().flatten().count() + self.idle.len() + self.keepers.len();
         drop(connected);
         self.crew.run();
         assert_eq!(self.crew.connections(), others, "a connection outlives its client");
@@ -259,7 +311,10 @@ impl World {
         assert!(fits, "{counts:?} counted, but {:?}", self.states.first());
 
         // Version 6 cannot authorize by every kind of key.
-        let cleaner = (0..CLIENTS).find(|client| self.versions[*client] >= SmpVersion::AUTHENTICATORS);
+        let cleans = |person: &Person| {
+            person.version >= SmpVersion::AUTHENTICATORS && !matches!(person.service, Some(Service::Notifications(_)))
+        };
+        let cleaner = self.people.iter().position(cleans);
         let (Some(cleaner), true) = (cleaner, self.inputs < INPUTS) else { return };
         let queues: Vec<_> = self.queues.keys().copied().collect();
         for queue in queues {
@@ -268,8 +323,9 @@ impl World {
         let counts = self.crew.store().counts();
         let left = (counts.queues, counts.messages, counts.notifiers, counts.notifications);
         assert_eq!(left, (0, 0, 0, 0), "something is left of deleted queues");
-        let Self { crew, clients, mut idle, inputs, .. } = self;
+        self.keep_services();
+        let Self { crew, clients, mut idle, keepers, inputs, .. } = self;
         idle.extend(clients.into_iter().flatten());
-        POOL.set(Some(ManuallyDrop::new(Pool { crew, idle, inputs: inputs + 1 })));
+        POOL.set(Some(ManuallyDrop::new(Pool { crew, idle, keepers, inputs: inputs + 1 })));
     }
 }

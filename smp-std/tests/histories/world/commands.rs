@@ -3,13 +3,14 @@
 use std::cell::Cell;
 
 use smp_crypto::hash;
-use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
+use smp_crypto::key::{AuthorizationSecretKey, Ed25519SecretKey, X25519SecretKey};
 use smp_proto::id::{CorrelationId, LinkId, QueueId};
 use smp_proto::smp::Command;
 use smp_proto::smp::link::{LinkData, SetLink};
 use smp_proto::smp::notifier::NotifierKeys;
 use smp_proto::smp::recipient::{ContactLink, InvitationLink, QueueMode, QueueRequest};
 use smp_proto::smp::sender::Send;
+use smp_proto::smp::service::ServiceQueues;
 use smp_proto::transport::BLOCK_LENGTH;
 use smp_proto::transport::block::BatchWriter;
 use smp_proto::wire::LongString;
@@ -31,6 +32,16 @@ impl World {
             let bytes = encode_new(connection, &deed, &keys, &correlation, &link_id);
             return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(Some(keys)) }, bytes));
         }
+        if let Deed::SubscribeAll { notifiers } = deed {
+            let command = match notifiers {
+                false => Command::SubscribeService(ServiceQueues::UNKNOWN),
+                true => Command::SubscribeNotifierService(ServiceQueues::UNKNOWN),
+            };
+            let own = connection.service.as_ref()?.to_pkcs8();
+            let key = AuthorizationSecretKey::Ed25519(Ed25519SecretKey::from_pkcs8(own.as_bytes()).unwrap());
+            let (correlation, bytes) = connection.encode(Some(&key), self.service_id(client), &command);
+            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(None) }, bytes));
+        }
         let number = deed.queue();
         let known = self.queues.get(&number)?;
         if let Deed::Again { queue } = deed {
@@ -43,7 +54,7 @@ impl World {
         let (own, recipient, sender) = (Some(&known.queue.key), &known.queue.recipient_id, &known.queue.sender_id);
         let sender_key = |key: u8| &known.sender_keys[usize::from(key) - 1];
         let (correlation, bytes) = match &mut deed {
-            Deed::New { .. } | Deed::Again { .. } => return None,
+            Deed::New { .. } | Deed::Again { .. } | Deed::SubscribeAll { .. } => return None,
             Deed::Send { number: message, key, notify, .. } => {
                 let body = body(number, *message);
                 let command = Command::Send(Send { notify: *notify, body: &body });

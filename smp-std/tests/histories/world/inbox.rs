@@ -28,7 +28,7 @@ impl World {
             let index =
                 asked.iter().position(|ask| ask.client == client && ask.correlation[..] == received.correlation);
             let index = index.ok_or_else(|| format!("a response nobody asked for: {}", received.text()))?;
-            let response = self.response(&asked[index], &received)?;
+            let response = self.response(index, &asked[index], &received)?;
             if let (Response::Ok, Deed::Send { queue, number, notify, .. }) = (&response, &asked[index].deed) {
                 self.sent.insert(*number, (*queue, *notify));
             }
@@ -40,7 +40,7 @@ impl World {
         Ok(())
     }
 
-    fn response(&mut self, ask: &Asked, received: &Received) -> Result<Response, String> {
+    fn response(&mut self, index: usize, ask: &Asked, received: &Received) -> Result<Response, String> {
         let version = self.clients[ask.client].version();
         let number = ask.deed.queue();
         Ok(match (received.decode(version), &ask.deed, ask.keys.take()) {
@@ -61,7 +61,7 @@ impl World {
                 let prepared = prepared.map(|_| ask.correlation);
                 let known = Known { queue: queue_keys, contact, link_id, sender_keys, prepared };
                 self.queues.insert(*queue, known);
-                Response::Created
+                Response::Created(self.own_service(ask.client, ids.service_id.as_ref().map(|id| id.as_bytes()))?)
             }
             (BrokerMessage::NotifierId(ids), Deed::EnableNotifications { queue, notifier }, Some((key, dh))) => {
                 let known = KnownNotifier {
@@ -88,8 +88,14 @@ impl World {
             }
             (BrokerMessage::Message(_), _, _) => Response::Message(self.message(ask.client, number, received)?),
             (BrokerMessage::Ok, _, _) => Response::Ok,
-            (BrokerMessage::Subscribed(None), _, _) => Response::Subscribed,
+            (BrokerMessage::Subscribed(service), _, _) => {
+                Response::Subscribed(self.own_service(ask.client, service.as_ref().map(|id| id.as_bytes()))?)
+            }
+            (BrokerMessage::ServiceSubscribed(queues), _, _) => {
+                Response::All(self.held(ask.client, &received.entity, Ok(index), &queues)?)
+            }
             (BrokerMessage::Error(SmpError::Auth), _, _) => Response::Auth,
+            (BrokerMessage::Error(SmpError::Service), _, _) => Response::NoService,
             (BrokerMessage::Error(SmpError::Quota), _, _) => Response::Quota,
             (BrokerMessage::Error(SmpError::NoMessage), _, _) => Response::NoMessage,
             (BrokerMessage::Error(SmpError::Command(CommandError::Prohibited)), _, _) => Response::Prohibited,
@@ -104,6 +110,11 @@ impl World {
             (Some(queue), BrokerMessage::Message(_)) => Event::Message(queue, self.message(client, queue, received)?),
             (Some(queue), BrokerMessage::End) => Event::Ended(queue),
             (Some(queue), BrokerMessage::Deleted) => Event::Deleted(queue),
+            (None, BrokerMessage::AllDelivered) if received.entity.is_empty() => Event::AllDelivered,
+            (None, BrokerMessage::ServiceEnd(queues)) => {
+                self.delivered.retain(|(of, _), _| *of != client);
+                Event::ServiceEnded(self.held(client, &received.entity, Err(seen.events.len()), &queues)?)
+            }
             (None, message) => {
                 let notifier = self.notifiers.iter().find(|(_, known)| known.id == received.entity);
                 let (number, known) = notifier.ok_or_else(|| format!("an event of nothing: {}", received.text()))?;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod inbox;
+mod services;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,16 +11,21 @@ use std::time::{Duration, Instant};
 use smp_crypto::key::{AuthorizationSecretKey, X25519SecretKey};
 use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::Command;
+use smp_proto::smp::service::ServiceRole;
+use smp_proto::version::SmpVersion;
 use tokio::time::sleep;
 
 use self::commands::write;
 pub(crate) use self::commands::{body, fixed_data, user_data};
 use self::inbox::read;
+use self::services::Told;
+use crate::certificates::{Claim, TestService};
 use crate::harness::{PATIENCE, RawClient, TestQueue};
-use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber, Step};
+use crate::history::{CLIENTS, Deed, NotifierNumber, People, QueueNumber, Step};
 use crate::host::Host;
 use crate::judge::{Seen, judge};
 use crate::model::{Item, Model, Response};
+use crate::services::{Service, Session};
 
 /// More possible states than this: the history goes on one command at a time until it is clear again.
 const UNCLEAR: usize = 24;
@@ -57,7 +63,11 @@ struct Asked {
 
 pub(crate) struct World {
     pub(crate) host: Host,
+    people: People,
+    certificates: BTreeMap<Service, TestService>,
     clients: Vec<RawClient>,
+    /// Sets of queues that were told by their hashes.
+    told: Vec<Told>,
     pub(crate) queues: BTreeMap<QueueNumber, Known>,
     pub(crate) notifiers: BTreeMap<NotifierNumber, KnownNotifier>,
     /// What came with an id: it is the same ever after.
@@ -89,14 +99,16 @@ pub(crate) enum Mark<'a> {
 }
 
 impl World {
-    pub(crate) async fn new(host: Host) -> Self {
-        let mut clients = Vec::new();
-        for _ in 0..CLIENTS {
-            clients.push(host.connect().await);
-        }
-        Self {
+    pub(crate) async fn new(host: Host, people: People) -> Self {
+        let session = |service| Session { service, counts: false };
+        let model = Model { sessions: people.map(|service| service.map(session)), ..Model::default() };
+        let certificates = people.iter().flatten().map(|service| (*service, TestService::self_signed())).collect();
+        let mut world = Self {
             host,
-            clients,
+            people,
+            certificates,
+            clients: Vec::new(),
+            told: Vec::new(),
             queues: BTreeMap::new(),
             notifiers: BTreeMap::new(),
             items: HashMap::new(),
@@ -106,10 +118,27 @@ impl World {
             sent: HashMap::new(),
             notified: HashMap::new(),
             kills: 0,
-            states: BTreeSet::from([Model::default()]),
+            states: BTreeSet::from([model]),
             commands: 0,
             recorder: None,
+        };
+        for client in 0..CLIENTS {
+            let connected = world.connect(client).await;
+            world.clients.push(connected);
         }
+        world
+    }
+
+    async fn connect(&self, client: usize) -> RawClient {
+        let Some(service) = self.people[client] else { return self.host.connect().await };
+        let role = match service {
+            Service::Messages(_) => ServiceRole::Messaging,
+            Service::Notifications(_) => ServiceRole::Notifier,
+        };
+        let (own, (address, identity)) = (&self.certificates[&service], self.host.address());
+        let claim = Claim { in_tls: Some(own), in_hello: Some((own, role)), version: SmpVersion::MAX.0 };
+        let connected = claim.connect_to(address.port(), identity).await;
+        connected.unwrap_or_else(|(error, _)| panic!("{error:?}"))
     }
 
     /// Everybody leaves.
@@ -143,8 +172,9 @@ impl World {
         // What is on its way arrives before.
         let mut seen = Seen::default();
         self.ping(&[client], &mut seen).await?;
+        self.name_queues(&mut seen)?;
         self.conclude(&[], &seen)?;
-        self.clients[client] = self.host.connect().await;
+        self.clients[client] = self.connect(client).await;
         self.delivered.retain(|(of, _), _| *of != client);
         self.states = std::mem::take(&mut self.states)
             .into_iter()
@@ -184,12 +214,13 @@ impl World {
                 while read(&mut self.clients[client]).await.is_ok() {}
                 self.take_in(client, &asked, &mut seen)?;
             }
+            self.name_queues(&mut seen)?;
             self.kills += 1;
             self.conclude(&executed, &seen)?;
             self.host.start_again();
             self.delivered.clear();
             for client in 0..CLIENTS {
-                self.clients[client] = self.host.connect().await;
+                self.clients[client] = self.connect(client).await;
             }
             return Ok(());
         }
@@ -202,13 +233,21 @@ impl World {
             }
         }
         self.barrier(&mut seen).await?;
+        // What waits for a service is looked for while it has its answer.
+        let patience = Instant::now() + PATIENCE;
+        let looks = executed.iter().any(|(_, deed)| matches!(deed, Deed::SubscribeAll { .. }));
+        while looks && judge(&self.states, &executed, &seen).is_empty() && Instant::now() < patience {
+            sleep(Duration::from_millis(5)).await;
+            self.barrier(&mut seen).await?;
+        }
         self.conclude(&executed, &seen)
     }
 
     /// Waits until everything that the relay has to say has arrived.
     async fn barrier(&mut self, seen: &mut Seen) -> Result<(), String> {
         let all: Vec<_> = (0..CLIENTS).collect();
-        self.ping(&all, seen).await
+        self.ping(&all, seen).await?;
+        self.name_queues(seen)
     }
 
     /// Whatever was said before a PONG has arrived with it, unless a block was full: then more comes with the next.
@@ -270,7 +309,7 @@ impl World {
         }
         let notifiers: Vec<_> = self.notifiers.iter().map(|(number, known)| (*number, known.queue)).collect();
         for (notifier, queue) in notifiers {
-            self.deeds(&[(2, Deed::Listen { queue, notifier })], None).await?;
+            self.deeds(&[(1, Deed::Listen { queue, notifier })], None).await?;
         }
         let patience = Instant::now() + PATIENCE;
         while self.states.iter().all(Model::owes_notifications) {
