@@ -201,8 +201,8 @@ impl Judge<'_> {
                 // Who is not the one that receives any more is not told.
                 (Who::Client(client), Loss::AllDelivered) => model.receivers.values().all(|it| it.client != client),
             };
-            // Sessions may take a service from each other more than once.
-            if missing < 0 && loss != Loss::Service || missing > 0 && !again {
+            // Sessions may take a service from each other more than once, and hear of one loss from both sides.
+            if missing < 0 && loss != Loss::Service && !matches!(who, Who::Service(_)) || missing > 0 && !again {
                 return None;
             }
         }

@@ -162,7 +162,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The association of a queue was changed by SUB or NSUB and is on disk: receives from it from now on.
     pub(super) fn resubscribe(&mut self, part: Part, id: Id) {
         match (&self.service, part) {
-            (Some(_), Part::Recipient) => self.subscriptions.subscribe_service(id),
+            (Some(service), Part::Recipient) => {
+                let own = service.id;
+                self.subscriptions.subscribe_service(id);
+                // Another may have got the queue since, and told who received then, which this session did not.
+                let record = self.relay.store.queue_by_recipient(&id);
+                if !record.is_ok_and(|record| record.is_some_and(|record| record.recipient_service == Some(own))) {
+                    self.subscriptions.lost_by_service(&id);
+                    self.events.push_back(Reply::event(&id, Body::End));
+                }
+            }
             (service, Part::Notifier) => {
                 let service = service.as_ref().map(|service| service.id);
                 let heard = listen(&self.relay, &self.peer, &mut self.notifications, service, id);
