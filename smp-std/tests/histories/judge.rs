@@ -193,8 +193,10 @@ impl Judge<'_> {
                     .values()
                     .filter_map(|it| it.notifier.as_ref())
                     .any(|it| loss == Loss::Notifier(it.number) && it.service == Some(service)),
+                // Nor who deleted the queue itself.
                 (Who::Client(client), Loss::Queue(queue)) => {
                     model.receiving.get(&(client, queue)).is_some_and(|it| it.pushed)
+                        || self.deeds.iter().any(|(of, deed)| (*of, deed) == (client, &Deed::Delete { queue }))
                 }
                 (Who::Client(client), Loss::Notifier(notifier)) => model.listening.get(&notifier) == Some(&client),
                 (Who::Client(client), Loss::Service) => model.receivers.values().any(|it| it.client == client),

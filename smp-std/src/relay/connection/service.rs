@@ -166,10 +166,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let own = service.id;
                 self.subscriptions.subscribe_service(id);
                 // Another may have got the queue since, and told who received then, which this session did not.
-                let record = self.relay.store.queue_by_recipient(&id);
-                if !record.is_ok_and(|record| record.is_some_and(|record| record.recipient_service == Some(own))) {
+                if let Some(loss) = self.loss_of(&id, Some(own)) {
                     self.subscriptions.lost_by_service(&id);
-                    self.events.push_back(Reply::event(&id, Body::End));
+                    self.events.push_back(Reply::event(&id, loss));
                 }
             }
             (service, Part::Notifier) => {
@@ -183,14 +182,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let token = self.relay.hub.subscribe(part, id, &self.peer);
                 self.subscriptions.subscribe(id, token);
                 // A service may have got the queue again since, and told the hub before it had the subscription.
-                let record = self.relay.store.queue_by_recipient(&id);
-                if !record.is_ok_and(|record| record.is_some_and(|record| record.recipient_service.is_none())) {
+                if let Some(loss) = self.loss_of(&id, None) {
                     self.relay.hub.unsubscribe(part, &id, token);
                     self.subscriptions.remove(&id);
-                    self.events.push_back(Reply::event(&id, Body::End));
+                    self.events.push_back(Reply::event(&id, loss));
                 }
             }
         }
         self.count_subscriptions();
+    }
+
+    /// What is to be said of a queue that came to this service, or left for no service, unless it is there still.
+    fn loss_of(&self, queue: &Id, service: Option<Id>) -> Option<Body> {
+        match self.relay.store.queue_by_recipient(queue) {
+            Ok(Some(record)) if record.recipient_service == service => None,
+            Ok(None) => Some(Body::Deleted),
+            _ => Some(Body::End),
+        }
     }
 }

@@ -229,3 +229,57 @@ async fn whoever_brings_a_queue_receives_although_another_took_over_meanwhile() 
     assert_eq!(first.subscribe_all(QueueSet::default()).await, recipients([&queue]));
     second.assert_silent().await;
 }
+
+/// Each session begins to receive with this queue, so that it may hear nothing yet of what others do with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_loses_a_queue_in_the_instant_in_which_it_came_is_told() {
+    let relay = relay().await;
+    let mut owner = relay.client().await;
+    for _ in 0..40 {
+        let queue = owner.new_queue(QueueMode::Contact, false).await;
+        let mut sessions = Vec::new();
+        for _ in 0..2 {
+            sessions.push(TestService::self_signed().connect(&relay, ServiceRole::Messaging).await);
+        }
+        let mut asked = Vec::new();
+        for session in &mut sessions {
+            asked.push(session.send(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await);
+        }
+        for (session, asked) in sessions.iter_mut().zip(&asked) {
+            assert!(session.response_to(asked).await.text().starts_with("SOK 1"));
+        }
+        let mut losers = Vec::new();
+        for mut session in sessions {
+            if session.subscribe_all(QueueSet::default()).await.count == 0 {
+                losers.push(session);
+            }
+        }
+        assert_eq!(losers.len(), 1);
+        let mut event = losers[0].event().await;
+        if event.1 == "ALLS" {
+            event = losers[0].event().await;
+        }
+        assert_eq!(event, (queue.recipient_id, "END".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_brings_a_queue_that_is_deleted_in_that_instant_is_told_so() {
+    let relay = relay().await;
+    let mut owner = relay.client().await;
+    let mut brought = 0;
+    for _ in 0..40 {
+        let queue = owner.new_queue(QueueMode::Contact, false).await;
+        let mut session = TestService::self_signed().connect(&relay, ServiceRole::Messaging).await;
+        let asked = session.send(Some(&queue.key), &queue.recipient_id, &Command::Subscribe).await;
+        assert_eq!(owner.tell(Some(&queue.key), &queue.recipient_id, &Command::Delete).await, "OK");
+        let answer = session.response_to(&asked).await.text();
+        if answer.starts_with("SOK 1") {
+            assert_eq!(session.event().await, (queue.recipient_id, "DELD".to_owned()));
+            brought += 1;
+        } else {
+            assert_eq!(answer, "ERR AUTH");
+        }
+    }
+    assert!(brought > 0, "every queue was deleted before it was brought");
+}
