@@ -174,8 +174,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (service, Part::Notifier) => {
                 let service = service.as_ref().map(|service| service.id);
                 let heard = listen(&self.relay, &self.peer, &mut self.notifications, service, id);
-                if !matches!(heard, Ok(Listening::Begun)) {
-                    self.events.push_back(Reply::event(&id, Body::End));
+                match heard {
+                    Ok(Listening::Begun) => {}
+                    Ok(Listening::NotFound) => self.events.push_back(Reply::event(&id, Body::Deleted)),
+                    Ok(Listening::OtherService) | Err(_) => self.events.push_back(Reply::event(&id, Body::End)),
                 }
             }
             (None, Part::Recipient) => {

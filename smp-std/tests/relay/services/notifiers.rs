@@ -162,3 +162,26 @@ async fn all_notifications_that_wait_come_after_nsubs_and_others_live() {
     assert_eq!(other.notification().await, all[5].1.id);
     client.assert_silent().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_a_notifier_that_is_removed_in_that_instant_is_told_so() {
+    let relay = TestRelay::start(fast()).await;
+    let mut alice = relay.client().await;
+    let mut taken = 0;
+    for _ in 0..40 {
+        let queue = alice.new_queue(QueueMode::Contact, true).await;
+        let own = notifier(&mut alice, &queue).await;
+        let mut session = TestService::self_signed().connect(&relay, ServiceRole::Notifier).await;
+        let asked = session.send(Some(&own.key), &own.id, &Command::SubscribeNotifications).await;
+        let remove = Command::DisableNotifications;
+        assert_eq!(alice.tell(Some(&queue.key), &queue.recipient_id, &remove).await, "OK");
+        let answer = session.response_to(&asked).await.text();
+        if answer.starts_with("SOK 1") {
+            assert_eq!(session.event().await, (own.id, "DELD".to_owned()));
+            taken += 1;
+        } else {
+            assert_eq!(answer, "ERR AUTH");
+        }
+    }
+    assert!(taken > 0, "every notifier was removed before it was taken");
+}
