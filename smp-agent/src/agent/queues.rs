@@ -234,6 +234,8 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             (link, _) => *link = None,
         }
         queue.tried.clear();
+        // A relay that did not answer for long takes nothing from the time there is to use it.
+        queue.since = self.now;
         if queue.primary {
             // What was asked for is made, or the relay knows nothing of it.
             connection.link = None;

@@ -171,7 +171,8 @@ pub(crate) struct ReceiveQueue {
     pub(crate) held: Option<i64>,
     /// Why the operator of its relay has blocked it, as the application was told.
     pub(crate) blocked: Option<Blocked>,
-    /// When it was wanted, and later when the connection was made, or when another one took its place.
+    /// When it was wanted, then when its relay made it, and later when the connection was made, or when another one took its
+    /// place.
     pub(crate) since: Time,
 }
 
