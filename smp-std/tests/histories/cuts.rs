@@ -19,6 +19,7 @@ use crate::history::{Deed, NOBODY, Plan, Random, draw};
 use crate::host::{FULL, HOME, Host, Journals, Program, Recording, config, fill, small_store};
 use crate::model::{Model, Response};
 use crate::promise::Promise;
+use crate::services;
 use crate::stored::{Facts, read};
 use crate::world::{Mark, World};
 
@@ -80,6 +81,7 @@ pub(crate) async fn record(plan: Plan, journals: Journals) -> Recorded {
             Mark::End(states) => Told::End(states.clone()),
         });
     }));
+    world.begin();
     for (number, step) in draw(plan).iter().enumerate() {
         if let Err(error) = world.step(step).await {
             panic!("seed {} fails at step {number}: {error}", plan.seed);
@@ -214,6 +216,25 @@ async fn power_cuts_cost_nothing_that_was_acknowledged() {
 async fn power_cuts_while_a_journal_is_begun_cost_nothing() {
     let recorded = record(Plan { seed: 604, steps: 60, kills: 30, people: NOBODY }, Journals::Short).await;
     assert_eq!(cut_around_journals(&recorded, 604, 60), 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_cuts_cost_services_nothing() {
+    let recorded = record(Plan { seed: 802, steps: 60, kills: 30, people: services(802) }, Journals::Long).await;
+    assert_eq!(cut(&recorded, 802, 60), 60);
+}
+
+/// `cargo test --release -p smp-std --test histories -- --ignored --nocapture thousands_of_cuts_with_services`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn thousands_of_cuts_with_services() {
+    let mut cuts = 0;
+    for seed in crate::seeds(800..804) {
+        let plan = Plan { seed, steps: 400, kills: 80, people: services(seed) };
+        cuts += cut(&record(plan, Journals::Long).await, seed, 800);
+        cuts += cut_around_journals(&record(plan, Journals::Short).await, seed, 200);
+    }
+    println!("{cuts} cuts");
 }
 
 /// `cargo test --release -p smp-std --test histories -- --ignored --nocapture thousands_of_cuts_around_journals`

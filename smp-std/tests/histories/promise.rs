@@ -31,6 +31,8 @@ impl Promise {
                 self.deeds.clone_from(deeds);
                 self.responses = vec![None; deeds.len()];
             }
+            // Which queues SOKS tells of was not known yet, and it changes nothing that is kept.
+            Told::Answered(_, Response::All(_)) => {}
             Told::Answered(index, response) => self.responses[*index] = Some(response.clone()),
             Told::End(states) => {
                 self.orphans += self.unanswered_queues().count();
@@ -64,6 +66,7 @@ impl Promise {
             model.queues.iter().all(kept)
                 && found.queues.keys().all(|number| model.queues.contains_key(number) || coming.contains(number))
                 && model.reserved == found.reserved
+                && model.sessions.iter().flatten().all(|session| found.services.contains(&session.service))
         };
         if possible.iter().any(wanted) {
             return Ok(());

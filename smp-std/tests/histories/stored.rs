@@ -1,12 +1,16 @@
 //! What a store holds, in the words of the model.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
-use smp_std::relay::store::{Backend, FjallBackend, MessageKind, QueueMode, QueueRecord, Side, StoreError};
+use smp_std::relay::store::{
+    Backend, FjallBackend, Id, MessageKind, QueueMode, QueueRecord, QueueSet, ServiceSide, Side, StoreError,
+};
 
 use crate::history::QueueNumber;
 use crate::host::FILLING_SENDER;
 use crate::model::{Item, Notifier, Queue};
+use crate::services::Service;
 use crate::world::{World, body, fixed_data, user_data};
 
 /// What must be known of a history to judge a disk.
@@ -14,6 +18,7 @@ pub(crate) struct Facts {
     queues: BTreeMap<QueueNumber, QueueFacts>,
     notifiers: BTreeMap<Vec<u8>, u32>,
     ids: BTreeMap<Vec<u8>, (QueueNumber, Item)>,
+    services: BTreeMap<Vec<u8>, Service>,
 }
 
 struct QueueFacts {
@@ -31,7 +36,10 @@ impl Facts {
             let sender_keys = [0, 1].map(|key: usize| known.sender_keys[key].public_key());
             (*number, QueueFacts { recipient_id, sender_id, link_id: known.link_id, sender_keys })
         });
+        let services = world.people.iter().enumerate();
+        let services = services.filter_map(|(client, service)| Some((world.service_id(client).to_vec(), (*service)?)));
         Self {
+            services: services.collect(),
             queues: queues.collect(),
             notifiers: world.notifiers.iter().map(|(number, known)| (known.id.clone(), *number)).collect(),
             ids: world.items.iter().map(|(id, (queue, item, _))| (id.clone(), (*queue, *item))).collect(),
@@ -52,7 +60,8 @@ pub(crate) fn plain(mut queue: Queue, facts: &Facts) -> Queue {
     }
     queue.notifier = queue.notifier.map(|notifier| {
         let known = facts.notifiers.values().any(|number| *number == notifier.number);
-        Notifier { number: if known { notifier.number } else { UNKNOWN }, ..Notifier::default() }
+        let number = if known { notifier.number } else { UNKNOWN };
+        Notifier { number, service: notifier.service, ..Notifier::default() }
     });
     queue
 }
@@ -63,6 +72,8 @@ pub(crate) struct Found {
     pub(crate) queues: BTreeMap<QueueNumber, Queue>,
     /// Queues nobody was told of.
     pub(crate) unknown: usize,
+    /// Those who have an id.
+    pub(crate) services: BTreeSet<Service>,
     /// Deleted queues whose ids nobody may get, and whether one of them is a link's.
     pub(crate) reserved: BTreeMap<QueueNumber, bool>,
 }
@@ -99,14 +110,64 @@ pub(crate) fn read(store: &FjallBackend, facts: &Facts) -> Result<Found, String>
     if notified != waited {
         return Err(format!("notifications of {} notifiers, but {} have some", notified.len(), waited.len()));
     }
+    found.services = read_services(store, facts, &records)?;
     let reserved = read_reserved(store, facts, &mut found)?;
     let counts = store.counts();
-    let counted = (counts.queues, counts.messages, counts.notifiers, counts.notifications, counts.reserved);
-    let there = (records.len() as u64, messages, notifiers, notifications, reserved);
+    let counted = [counts.queues, counts.messages, counts.notifiers, counts.notifications, counts.services];
+    let there = [records.len() as u64, messages, notifiers, notifications, found.services.len() as u64];
+    let (counted, there) = ((counted, counts.reserved), (there, reserved));
     if counted != there {
         return Err(format!("{counts:?} counted, {there:?} there"));
     }
     Ok(found)
+}
+
+/// Who has an id. What each is said to have are the queues that name it.
+fn read_services(
+    store: &FjallBackend,
+    facts: &Facts,
+    queues: &[Arc<QueueRecord>],
+) -> Result<BTreeSet<Service>, String> {
+    let mut found = BTreeSet::new();
+    let mut members = 0;
+    for record in store.services(None, 100).map_err(words)? {
+        let service = *facts.services.get(record.id.as_slice()).ok_or("a service that nobody is")?;
+        if store.service_by_fingerprint(&record.fingerprint).map_err(words)? != Some(record.id) {
+            return Err(format!("{service:?} is not found by its certificate"));
+        }
+        for side in [ServiceSide::Recipient, ServiceSide::Notifier] {
+            let theirs = |queue: &&Arc<QueueRecord>| associated(queue, side) == Some(record.id);
+            let mut ids: Vec<_> = queues.iter().filter(theirs).filter_map(|queue| id_on(queue, side)).collect();
+            ids.sort_unstable();
+            members += ids.len();
+            let set = ids.iter().fold(QueueSet::default(), QueueSet::with);
+            let listed = store.members(&record.id, side, None, 10_000).map_err(words)?;
+            if listed != ids || store.queue_set(&record.id, side) != set {
+                return Err(format!("{service:?} has {} queues, and {} are listed", ids.len(), listed.len()));
+            }
+        }
+        found.insert(service);
+    }
+    let sides = [ServiceSide::Recipient, ServiceSide::Notifier];
+    let named = sides.iter().flat_map(|side| queues.iter().filter_map(|queue| associated(queue, *side))).count();
+    if named != members {
+        return Err(format!("{named} associations, {members} of them with services that are there"));
+    }
+    Ok(found)
+}
+
+fn associated(queue: &QueueRecord, side: ServiceSide) -> Option<Id> {
+    match side {
+        ServiceSide::Recipient => queue.recipient_service,
+        ServiceSide::Notifier => queue.notifier_service,
+    }
+}
+
+fn id_on(queue: &QueueRecord, side: ServiceSide) -> Option<Id> {
+    match side {
+        ServiceSide::Recipient => Some(queue.recipient_id),
+        ServiceSide::Notifier => queue.notifier.as_ref().map(|notifier| notifier.id),
+    }
 }
 
 /// Which queues have reserved ids; how many ids.
@@ -146,6 +207,7 @@ fn read_queue(
         contact: record.mode == QueueMode::Contact,
         suspended: record.status.is_suspended(),
         full: state.quota_exceeded,
+        service: record.recipient_service.and_then(|id| facts.services.get(id.as_slice()).copied()),
         ..Queue::default()
     };
     if let Some(key) = &record.sender_key {
@@ -200,7 +262,8 @@ fn read_queue(
             let told = numbers.get(&id).copied().or_else(delivered);
             waiting.push_back(told.ok_or("a notification of a message that the queue never had")?);
         }
-        queue.notifier = Some(Notifier { number: own, waiting, ..Notifier::default() });
+        let service = record.notifier_service.and_then(|id| facts.services.get(id.as_slice()).copied());
+        queue.notifier = Some(Notifier { number: own, waiting, service, ..Notifier::default() });
     }
     Ok(queue)
 }

@@ -63,7 +63,7 @@ struct Asked {
 
 pub(crate) struct World {
     pub(crate) host: Host,
-    people: People,
+    pub(crate) people: People,
     certificates: BTreeMap<Service, TestService>,
     clients: Vec<RawClient>,
     /// Sets of queues that were told by their hashes.
@@ -145,6 +145,12 @@ impl World {
     pub(crate) async fn stop(self) {
         drop(self.clients);
         self.host.stop().await;
+    }
+
+    /// Tells the recorder what is so before anything was done: the services that have their ids.
+    pub(crate) fn begin(&mut self) {
+        let states = self.states.clone();
+        self.mark(Mark::End(&states));
     }
 
     fn mark(&mut self, mark: Mark<'_>) {

@@ -19,7 +19,7 @@ pub(super) struct Told {
 
 impl World {
     /// The id of the service that a client is.
-    pub(super) fn service_id(&self, client: usize) -> &[u8] {
+    pub(crate) fn service_id(&self, client: usize) -> &[u8] {
         self.clients[client].session.context.service().map(|service| service.id().as_bytes()).unwrap_or_default()
     }
 
