@@ -100,7 +100,16 @@ pub(crate) async fn record(plan: Plan, journals: Journals) -> Recorded {
 fn cut(recorded: &Recorded, seed: u64, cuts: usize) -> usize {
     let all = records(&recorded.log);
     let mut random = Random(seed);
-    let moments = (0..cuts).map(|_| random.below(all.len())).collect();
+    cut_at(recorded, seed, (0..cuts).map(|_| random.below(all.len())).collect())
+}
+
+/// Cuts the power before each of the first operations of the history, when services have just got their ids.
+fn cut_at_the_beginning(recorded: &Recorded, seed: u64, cuts: usize) -> usize {
+    let begun = begun(&records(&recorded.log));
+    cut_at(recorded, seed, (begun..begun + cuts).collect())
+}
+
+fn cut_at(recorded: &Recorded, seed: u64, moments: Vec<usize>) -> usize {
     at_each(recorded, seed, moments, &|disk, promise, facts, _, seed| try_out(disk, promise, facts, seed).map(|()| 1))
 }
 
@@ -123,9 +132,7 @@ fn cut_around_journals(recorded: &Recorded, seed: u64, cuts: usize) -> usize {
         })
         .collect();
     let near = moments.len();
-    let done = at_each(recorded, seed, moments, &|disk, promise, facts, _, seed| {
-        try_out(disk, promise, facts, seed).map(|()| 1)
-    });
+    let done = cut_at(recorded, seed, moments);
     println!("{near} of {done} cuts at most {} operations from one", NEAR.end());
     done
 }
@@ -222,6 +229,7 @@ async fn power_cuts_while_a_journal_is_begun_cost_nothing() {
 async fn power_cuts_cost_services_nothing() {
     let recorded = record(Plan { seed: 802, steps: 60, kills: 30, people: services(802) }, Journals::Long).await;
     assert_eq!(cut(&recorded, 802, 60), 60);
+    assert_eq!(cut_at_the_beginning(&recorded, 802, 20), 20);
 }
 
 /// `cargo test --release -p smp-std --test histories -- --ignored --nocapture thousands_of_cuts_with_services`
