@@ -136,6 +136,27 @@ async fn the_rest_of_a_block_goes_out_while_commands_wait_to_be_forwarded() {
     relay.stop().await;
 }
 
+/// Only who does not read has so little time.
+#[tokio::test]
+async fn forwarding_may_take_longer_than_a_client_may_over_a_block() {
+    let mut config = Config::default();
+    (config.proxy.allow_private_addresses, config.proxy.client_in_flight) = (true, 1);
+    (config.proxy.connect_timeout_seconds, config.limits.write_timeout_seconds) = (2, 1);
+    let relay = TestRelay::start(config).await;
+    let mut client = relay.client().await;
+    let silent = silence().await;
+    let (first, second) = (encoded(silent, &[1; 32]), encoded(silent, &[2; 32]));
+    let [first, second] = [first, second].map(|address| {
+        let server = ServerAddress::from_bytes(&address).unwrap();
+        client.encode(None, b"", &Command::ProxySession(ProxySession { server, password: None }))
+    });
+    client.send_block(&[first.1, second.1]).await;
+    for session in [first.0, second.0] {
+        assert_eq!(client.response_to(&session).await.text(), "ERR PROXY BROKER NETWORK");
+    }
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_connection_that_panics_gives_its_subscriptions_back() {
     let mut config = Config::default();
