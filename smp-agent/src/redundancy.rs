@@ -54,7 +54,8 @@
 //!   wait. What waited for it alone goes to another queue. The last queue of a direction is never given up so: then it is
 //!   with the connection as with any other.
 //! * When fewer are left than the options ask for, a queue is added by itself: at once, then after 1, 4, 16, 64 minutes and
-//!   so on up to a day, ten times at most without one that came into use.
+//!   so on up to a day, ten times at most without one that came into use. Those that no relay has made count for five of
+//!   them at most.
 //! * [`Command::Switch`](crate::Command::Switch) moves all of them, one after the other.
 //! * A relay that only does not answer keeps its queue. Messages wait for it for two days, as always.
 //!

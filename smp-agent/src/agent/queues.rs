@@ -314,6 +314,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
 
     /// A redundant queue is given up before it was created.
     fn do_without(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+        super::redundant::spare_additions(connection);
         self.forget_receive_queue(id, connection, number)?;
         self.queues_changed(id, connection)
     }

@@ -128,7 +128,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                     Some(empty) => end.min(empty),
                     None => end,
                 }
-            } else if queue.is_unused() || queue.is_added {
+            } else if queue.is_unused() || queue.is_added && !queue.primary {
                 queue.since.after(self.configuration.unused_queue_expiry)
             } else {
                 continue;
@@ -173,10 +173,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if connection.add_after > self.now {
             return sooner(due, connection.add_after);
         }
-        self.add_queue(connection);
+        let chosen = self.add_queue(connection);
         let pause = MINUTE.saturating_mul(4_u64.saturating_pow(u32::from(connection.additions))).min(DAY);
         connection.add_after = self.now.after(pause);
         connection.additions = connection.additions.saturating_add(1);
+        if !chosen {
+            spare_additions(connection);
+        }
     }
 
     /// A relay refuses to deliver from a queue.
@@ -206,7 +209,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     /// A receive queue is gone; whether the connection can do without it.
     fn receive_queue_lost(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<bool, S> {
         let Some(queue) = connection.receive_queue(number) else { return Ok(true) };
-        if queue.deleting || queue.is_coming() {
+        if queue.deleting || queue.is_coming() && !queue.primary {
             self.new_queue_failed(id, connection, number)?;
             self.forget_receive_queue(id, connection, number)?;
             return Ok(true);
@@ -375,6 +378,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
     }
 }
 
+/// No relay has made what was to be added last, which says nothing of the peer: it is tried again for ever, and enough is
+/// left of the additions that the peer may not use.
+pub(super) fn spare_additions(connection: &mut Connection) {
+    connection.additions = connection.additions.min(MAX_ADDITIONS / 2);
+}
+
 /// Whether a message that waits for a queue may as well go to another one.
 fn is_for_any(kind: &OutgoingKind, number: u32) -> bool {
     match kind {
@@ -392,6 +401,12 @@ impl ReceiveQueue {
 
     /// Whether it is there for a peer that has made no use of it.
     fn is_unused(&self) -> bool {
-        self.status == QueueStatus::New && self.is_created() && !self.primary && !self.is_coming() && !self.deleting
+        self.status == QueueStatus::New
+            && self.is_created()
+            && !self.primary
+            && !self.is_coming()
+            // The one that replaces it names it.
+            && self.switch.is_none()
+            && !self.deleting
     }
 }

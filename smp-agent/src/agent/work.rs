@@ -218,7 +218,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             return;
         }
         // Who is let in with KEY must find the queue secured when it answers.
-        let securing = connection.receive_queues.iter().any(|queue| queue.secure_with.is_some());
+        let securing = connection.receive_queues.iter().any(|queue| queue.secure_with.is_some() && !queue.deleting);
         // What is under way is answered first: a second copy could overtake it.
         let under_way = self.work.get(&Work::Deliver(id, number)).is_some_and(|progress| progress.request.is_some());
         if securing && !under_way && matches!(connection.stage, Stage::Allowed | Stage::Greeting) {

@@ -29,3 +29,4 @@ mod routing;
 mod schedules;
 mod short_links;
 mod upkeep;
+mod waits;

@@ -157,7 +157,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         problem: DeliveryProblem,
     ) -> Result<(), S> {
         if let DeliveryProblem::Failed(failure) = problem
-            && (failure.is_temporary() || failure.is_of_host() || failure.reason == Reason::Quota)
+            && (failure.is_tried_again() || failure.reason == Reason::Quota)
         {
             // It has waited for too long. A move that stops here would never end, and no other one could begin.
             match kind {
