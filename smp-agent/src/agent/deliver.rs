@@ -287,6 +287,12 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 self.queue_test_delivered(id, connection, queue)
             }
             (_, Outcome::Delivered { .. }) => Ok(()),
+            // Only the new queue counts, whatever others have it.
+            (OutgoingKind::TestQueue { queue }, Outcome::Failed(problem))
+                if queue == number && failed::is_late(&problem) =>
+            {
+                self.say_test_again(id, connection, queue)
+            }
             (kind, Outcome::Failed(problem)) if last && !delivered => {
                 self.service_failed(id, connection, &kind, problem)
             }

@@ -333,6 +333,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 if let Some(queue) = connection.send_queue_mut(number) {
                     queue.status = queue.status.max(QueueStatus::Secured);
                 }
+                self.introduction_begins(id, &connection, number)?;
             }
             Err(failure) => {
                 self.send_queue_blocked(id, &mut connection, number, &failure)?;
@@ -370,6 +371,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 if let Some(queue) = connection.receive_queue_mut(number) {
                     queue.secure_with = None;
                     queue.status = queue.status.max(QueueStatus::Secured);
+                }
+                for queue in &connection.send_queues {
+                    self.introduction_begins(id, &connection, queue.number)?;
                 }
                 self.queue_secured(id, &mut connection, number)?;
             }

@@ -9,6 +9,9 @@
 //! for an answer to them, the new start is that answer, and if it does not, it answers. The same goes for keys that came
 //! when this side had started, too: who goes back to an old copy of its storage takes them for an answer to keys that the
 //! peer has left long ago, and both would miss each other with every new start.
+//!
+//! Own keys, and what follows them, that have waited for their relay for too long are said again: both sides would wait for
+//! ever.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -27,7 +30,7 @@ use crate::command::Reply;
 use crate::error::{ConnectionError, Error, Refusal};
 use crate::event::{EventKind, RatchetSync};
 use crate::id::ConnectionId;
-use crate::record::{Connection, NewRatchet, OutgoingKind, Stage};
+use crate::record::{Connection, NewRatchet, Outgoing, OutgoingKind, Stage};
 use crate::storage::Storage;
 use crate::table::{Key, Table};
 
@@ -130,6 +133,42 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         let queues = self.send_queues(id, connection);
         self.put_outgoing(id, connection, kind, INFO.to_vec(), (Vec::new(), 0), true, &queues)?;
         Ok(())
+    }
+
+    /// The own keys have waited for too long: the peer gets them as long as the new ratchet has not shown that it works. Those
+    /// behind them in a queue are later ones.
+    pub(super) fn say_ratchet_key_again(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        kind: &OutgoingKind,
+    ) -> Result<(), S> {
+        if !matches!(connection.sync, RatchetSync::Started | RatchetSync::Agreed) || self.says_ratchet_key(id)? {
+            return Ok(());
+        }
+        let queues = self.send_queues(id, connection);
+        self.put_outgoing(id, connection, kind.clone(), INFO.to_vec(), (Vec::new(), 0), true, &queues)?;
+        // What came after them came to nothing.
+        if connection.sync == RatchetSync::Agreed { self.say_ready_again(id, connection) } else { Ok(()) }
+    }
+
+    /// Whether keys for a new ratchet wait to be sent.
+    fn says_ratchet_key(&mut self, id: ConnectionId) -> Result<bool, S> {
+        let of_connection = self.waiting.range((id, 0)..=(id, u32::MAX)).flat_map(|(_, messages)| messages);
+        for message in of_connection.copied().collect::<Vec<_>>() {
+            let outgoing = self.transaction.get::<Outgoing>(&Key::outgoing(id, message))?;
+            if outgoing.is_some_and(|outgoing| matches!(outgoing.kind, OutgoingKind::RatchetKey { .. })) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// EREADY has waited for too long, and the peer may be waiting for it to send anything.
+    pub(super) fn say_ready_again(&mut self, id: ConnectionId, connection: &mut Connection) -> Result<(), S> {
+        let agreed = matches!(connection.sync, RatchetSync::Agreed | RatchetSync::Ok);
+        let able = self.ratchet(id)?.is_some_and(|ratchet| ratchet.can_send());
+        if agreed && able { self.send_ready(id, connection) } else { Ok(()) }
     }
 
     pub(super) fn keep_new_ratchet(&mut self, id: ConnectionId, record: &NewRatchet) -> Result<(), S> {

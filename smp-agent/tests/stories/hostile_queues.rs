@@ -246,3 +246,24 @@ fn keys_that_cannot_be_agreed_on_or_come_for_other_queues_change_nothing() {
     puppet.say(Message::Application(b"one"));
     assert_eq!(puppet.texts(), ["one"]);
 }
+
+#[test]
+fn additions_take_no_room_while_their_answers_cannot_be_sent() {
+    let mut puppet = Puppet::connected(18, 1);
+    puppet.theirs[0].full = true;
+    let new = puppet.new_queue(5);
+    add(&mut puppet, new, None);
+    let before = puppet.storage.copy().len();
+    for _ in 0..200 {
+        let new = puppet.new_queue(5);
+        add(&mut puppet, new, None);
+    }
+    let after = puppet.storage.copy().len();
+    assert!(after < before + 150, "{before} {after}");
+    puppet.theirs[0].full = false;
+    puppet.wait(DAY);
+    let said = puppet.count("QK");
+    let new = puppet.new_queue(5);
+    add(&mut puppet, new, None);
+    assert_eq!((puppet.count("QK"), puppet.summary().sending.len()), (said + 1, 2));
+}

@@ -3,7 +3,7 @@
 use crate::support::app::Manners;
 use crate::support::party::USER;
 use crate::support::stories::{A, B, Pair, two_parties};
-use crate::support::{Fault, Setup, World};
+use crate::support::{Fault, Faults, Setup, World};
 use smp_agent::command::{Command, ConnectionOptions};
 use smp_agent::event::{EventKind, SwitchPhase};
 use smp_agent::policy::server::{ConfiguredServer, ServerList};
@@ -211,5 +211,85 @@ fn queues_are_added_when_there_are_relays_again() {
         world.command(A, Command::SetServers { user: USER, servers });
         world.run_for(2 * DAY);
         assert_eq!(known(&world, pair), [2; 4], "{emptied}");
+    }
+}
+
+#[test]
+fn a_move_ends_when_the_new_relay_is_back() {
+    for count in [1, 2] {
+        let mut world = world(3, 3);
+        let pair = world.connect(queues(count));
+        both_tell(&mut world, pair, "before");
+        let before = used(&world, A, 3);
+        world.command(A, Command::Switch { connection: pair.connections[A] });
+        world.run_until(|world| phases(world, pair, B, false).contains(&SwitchPhase::Secured));
+        let new = used(&world, A, 3).into_iter().find(|relay| !before.contains(relay)).expect("a new one");
+        at_once(&mut world, &[Fault::Down(new)]);
+        world.run_for(3 * DAY);
+        at_once(&mut world, &[Fault::Up(new)]);
+        world.run_for(3 * DAY);
+        for (side, own) in [(A, true), (B, false)] {
+            assert_eq!(phases(&world, pair, side, own).last(), Some(&SwitchPhase::Completed), "{count} {side}");
+        }
+        both_tell(&mut world, pair, "after");
+        let count = usize::from(count);
+        assert_eq!(known(&world, pair), [count; 4]);
+    }
+}
+
+#[test]
+fn who_was_let_in_after_days_is_connected_though_something_else_fails() {
+    let mut world = two_parties(8, |_, setup| setup.manners.expects_failures = true);
+    world.parties[A].app.manners.allow = false;
+    let (inviting, links) = world.invite(A, queues(1), None);
+    let joining = world.join(B, &links.full, queues(1));
+    let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+    let confirmed = |kind: &EventKind| matches!(kind, EventKind::Confirmation { .. });
+    world.run_until(|world| world.parties[A].app.of(inviting).any(confirmed));
+    world.run_for(MINUTE);
+    at_once(&mut world, &[Fault::Down(B)]);
+    world.command(A, Command::Allow { connection: inviting, info: Vec::new() });
+    world.run_for(3 * DAY);
+    at_once(&mut world, &[Fault::Up(B)]);
+    world.run_until(|world| world.relays[B].relay.queues().any(|(_, queue)| queue.sender_key.is_some()));
+    at_once(&mut world, &[Fault::Down(B)]);
+    world.run_for(MINUTE);
+    at_once(&mut world, &[Fault::Up(B)]);
+    world.run_for(HOUR);
+    assert!(world.are_connected(pair), "{}", world.describe());
+}
+
+#[test]
+fn who_secures_its_own_queue_after_days_is_connected_though_something_else_fails() {
+    let mut world = two_parties(10, |_, setup| setup.manners.expects_failures = true);
+    world.relays[B].relay.version = 8;
+    let (inviting, links) = world.invite(A, queues(1), None);
+    let joining = world.join(B, &links.full, queues(1));
+    let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+    let told = |kind: &EventKind| matches!(kind, EventKind::Info { .. });
+    world.run_until(|world| world.parties[B].app.of(joining).any(told));
+    world.faults.unavailable = 1_000;
+    world.run_for(3 * DAY);
+    world.faults = Faults::default();
+    at_once(&mut world, &[Fault::Down(A)]);
+    world.run_for(HOUR);
+    at_once(&mut world, &[Fault::Up(A)]);
+    world.run_for(HOUR);
+    assert!(world.are_connected(pair), "{}", world.describe());
+}
+
+#[test]
+fn keys_for_a_new_ratchet_arrive_when_the_relay_is_back() {
+    for (wait, down) in (0..4).flat_map(|step| [(step * 200, A), (step * 200, B)]) {
+        let mut world = two_parties(9, |_, setup| setup.manners.expects_failures = true);
+        let pair = world.connect(queues(1));
+        both_tell(&mut world, pair, "before");
+        world.command(A, Command::Resynchronize { connection: pair.connections[A], force: true });
+        world.run_for(wait);
+        at_once(&mut world, &[Fault::Down(down)]);
+        world.run_for(3 * DAY);
+        at_once(&mut world, &[Fault::Up(down)]);
+        world.run_for(DAY);
+        both_tell(&mut world, pair, "after");
     }
 }

@@ -86,6 +86,28 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         Ok(())
     }
 
+    /// What has waited for SKEY or KEY can be sent from now on: how long that took is no sign that nobody takes it.
+    pub(in crate::agent) fn introduction_begins(
+        &mut self,
+        id: ConnectionId,
+        connection: &Connection,
+        number: u32,
+    ) -> Result<(), S> {
+        if !matches!(connection.stage, Stage::Allowed | Stage::Greeting) {
+            return Ok(());
+        }
+        let waiting: Vec<MessageId> = self.waiting.get(&(id, number)).into_iter().flatten().copied().collect();
+        for message in waiting {
+            let key = Key::outgoing(id, message);
+            let Some(mut outgoing) = self.transaction.get::<Outgoing>(&key)? else { continue };
+            if matches!(outgoing.kind, OutgoingKind::Confirmation { .. } | OutgoingKind::Hello) {
+                outgoing.created = self.now;
+                self.transaction.put(&key, &outgoing)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the recipient may have secured a queue that this side did not.
     fn may_be_secured(&self, connection: &Connection, number: u32, outgoing: &Outgoing) -> bool {
         matches!(outgoing.kind, OutgoingKind::Confirmation { .. })
@@ -156,13 +178,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         kind: &OutgoingKind,
         problem: DeliveryProblem,
     ) -> Result<(), S> {
-        if let DeliveryProblem::Failed(failure) = problem
-            && (failure.is_tried_again() || failure.reason == Reason::Quota)
-        {
-            // It has waited for too long. A move that stops here would never end, and no other one could begin.
+        if is_late(&problem) {
+            // A move or a new ratchet that stops here would never come about.
             match kind {
                 OutgoingKind::AddQueue | OutgoingKind::UseQueue { .. } => rotate::say_again(connection),
                 OutgoingKind::QueueKey { queue } => self.say_key_again(id, connection, *queue)?,
+                OutgoingKind::RatchetKey { .. } => self.say_ratchet_key_again(id, connection, kind)?,
+                OutgoingKind::Ready => self.say_ready_again(id, connection)?,
                 _ => {}
             }
         }
@@ -187,5 +209,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             (_, DeliveryProblem::Expired | DeliveryProblem::TooLarge) => return Ok(()),
         };
         self.fail(id, error)
+    }
+}
+
+/// Whether a message has waited for too long for something that may still come.
+pub(super) fn is_late(problem: &DeliveryProblem) -> bool {
+    match problem {
+        DeliveryProblem::Failed(failure) => failure.is_tried_again() || failure.reason == Reason::Quota,
+        _ => false,
     }
 }

@@ -23,7 +23,7 @@ use crate::error::{ConnectionError, Error};
 use crate::event::SwitchPhase;
 use crate::id::{ConnectionId, MessageId};
 use crate::policy::server::Server;
-use crate::record::{Connection, Mode, OutgoingKind, QueueStatus, ReplyQueue, SendSwitch};
+use crate::record::{Connection, Mode, OutgoingKind, QueueStatus, ReplyQueue, SendQueue, SendSwitch};
 use crate::storage::Storage;
 
 impl<S: Storage, R: CryptoRng> Agent<S, R> {
@@ -59,7 +59,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         // An earlier attempt to move the same queue was given up.
         let earlier = connection.send_queues.iter().filter(|queue| replaced.is_some() && queue.replaces == replaced);
         for number in earlier.map(|queue| queue.number).collect::<Vec<_>>() {
-            self.withdraw_send_queue(id, connection, number)?;
+            self.withdraw_given_up(id, connection, number)?;
         }
         if replaced.is_none() {
             // The same for additions: there is one at a time.
@@ -68,7 +68,7 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
                 .iter()
                 .filter(|queue| queue.switch == Some(SendSwitch::SendingKey) && queue.replaces.is_none());
             for number in coming.map(|queue| queue.number).collect::<Vec<_>>() {
-                self.withdraw_send_queue(id, connection, number)?;
+                self.withdraw_given_up(id, connection, number)?;
             }
         }
         let server = Server::try_from(&address.server);
@@ -94,6 +94,13 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
             self.switched(id, connection, false, SwitchPhase::Started)?;
         }
         self.send_queue_key(id, connection, number)
+    }
+
+    /// Forgets a queue that the peer has given up for another one. As long as its QKEY waits it keeps its place, of which there
+    /// are few: a peer that adds one queue after the other fills nothing.
+    fn withdraw_given_up(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+        let message = connection.send_queue(number).and_then(|queue| queue.key_message);
+        if self.is_waiting(id, message)? { Ok(()) } else { self.withdraw_send_queue(id, connection, number) }
     }
 
     /// QKEY.
@@ -129,7 +136,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         number: u32,
     ) -> Result<(), S> {
         let waits = connection.send_queue(number).is_some_and(|queue| queue.switch == Some(SendSwitch::SendingKey));
-        if waits { self.send_queue_key(id, connection, number) } else { Ok(()) }
+        match waits {
+            true if is_given_up(connection, number) => self.withdraw_send_queue(id, connection, number),
+            true => self.send_queue_key(id, connection, number),
+            false => Ok(()),
+        }
     }
 
     /// QKEY is at the peer's relay.
@@ -140,6 +151,9 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         number: u32,
         first: bool,
     ) -> Result<(), S> {
+        if is_given_up(connection, number) {
+            return self.withdraw_send_queue(id, connection, number);
+        }
         let moved = connection.send_queue(number).is_some_and(|queue| queue.replaces.is_some());
         if first && moved { self.switched(id, connection, false, SwitchPhase::Confirmed) } else { Ok(()) }
     }
@@ -162,8 +176,18 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         }
         queue.switch = Some(SendSwitch::SendingTest);
         queue.status = QueueStatus::Secured;
-        let (replaced, copy) = (queue.replaces, queue.clone());
+        let replaced = queue.replaces;
         self.copy_waiting(id, connection, number, replaced)?;
+        self.send_queue_test(id, connection, number)?;
+        if replaced.is_some() {
+            self.switched(id, connection, false, SwitchPhase::Secured)?;
+        }
+        Ok(())
+    }
+
+    /// QTEST.
+    fn send_queue_test(&mut self, id: ConnectionId, connection: &mut Connection, number: u32) -> Result<(), S> {
+        let Some(copy) = connection.send_queue(number).cloned() else { return Ok(()) };
         let sender_id = QueueId::new(&copy.sender_id).map_err(|_| Error::Record)?;
         let tested = [QueueReference { server: copy.server.address(), sender_id }];
         let tested = NonEmptyList::new(&tested).map_err(|_| Error::Record)?;
@@ -172,13 +196,21 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         if connection.redundant_peer {
             // It has a number like any message: were it in the new queue only, later ones would be there before it.
             let others = self.send_queues(id, connection);
-            queues.extend(others.into_iter().filter(|queue| *queue != number && Some(*queue) != replaced));
+            queues.extend(others.into_iter().filter(|queue| *queue != number && Some(*queue) != copy.replaces));
         }
-        self.send_message_to(id, connection, kind, Message::TestQueues(tested), Manner::QUIET, &queues)?;
-        if replaced.is_some() {
-            self.switched(id, connection, false, SwitchPhase::Secured)?;
-        }
-        Ok(())
+        self.send_message_to(id, connection, kind, Message::TestQueues(tested), Manner::QUIET, &queues).map(drop)
+    }
+
+    /// QTEST has waited for too long.
+    pub(in crate::agent) fn say_test_again(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        number: u32,
+    ) -> Result<(), S> {
+        let waits = connection.send_queue(number).is_some_and(|queue| queue.switch == Some(SendSwitch::SendingTest));
+        // Under another ratchet the next message does as well.
+        if waits && self.is_synchronized(connection) { self.send_queue_test(id, connection, number) } else { Ok(()) }
     }
 
     /// Lets a queue wait for all that waits for the one it replaces, or for any other.
@@ -225,4 +257,11 @@ impl<S: Storage, R: CryptoRng> Agent<S, R> {
         self.withdraw_send_queue(id, connection, replaced)?;
         self.switched(id, connection, false, SwitchPhase::Completed)
     }
+}
+
+/// Whether the peer has told of another queue instead of one that comes.
+fn is_given_up(connection: &Connection, number: u32) -> bool {
+    let comes = |queue: &&SendQueue| queue.switch == Some(SendSwitch::SendingKey);
+    let Some(queue) = connection.send_queue(number).filter(comes) else { return false };
+    connection.send_queues.iter().filter(comes).any(|other| other.number > number && other.replaces == queue.replaces)
 }
