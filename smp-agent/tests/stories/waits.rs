@@ -293,3 +293,28 @@ fn keys_for_a_new_ratchet_arrive_when_the_relay_is_back() {
         both_tell(&mut world, pair, "after");
     }
 }
+
+#[test]
+fn a_queue_that_took_long_to_be_made_has_its_time_to_be_used() {
+    let mut world = world(12, 2);
+    let (inviting, links) = world.invite(A, queues(1), None);
+    let joining = world.join(B, &links.full, queues(2));
+    let pair = Pair { parties: [A, B], connections: [inviting, joining] };
+    world.run_until(|world| world.are_connected(pair));
+    world.run_until_quiet();
+    at_once(&mut world, &[Fault::Down(0), Fault::Down(1)]);
+    world.command(A, Command::AddReceiveQueue { connection: inviting });
+    world.run_for(8 * DAY);
+    at_once(&mut world, &[Fault::Down(2), Fault::Down(3), Fault::Up(0), Fault::Up(1)]);
+    let made = |world: &World| -> Vec<Vec<u8>> {
+        let of_relays = world.relays[..2].iter().flat_map(|place| place.relay.queues());
+        of_relays.map(|(id, _)| id.to_vec()).collect()
+    };
+    world.run_until(|world| made(world).len() == 2);
+    let first = made(&world);
+    world.run_for(6 * DAY);
+    assert_eq!(made(&world), first);
+    at_once(&mut world, &[Fault::Up(2), Fault::Up(3)]);
+    world.run_for(DAY);
+    assert_eq!((made(&world), known(&world, pair)), (first, [2; 4]));
+}
