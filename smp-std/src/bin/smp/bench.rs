@@ -12,7 +12,6 @@ use std::time::Duration;
 use clap::Args;
 use smp_proto::address::ServerUri;
 use smp_std::client::{Client, ClientError, Events, Options};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, INTERRUPTED, OTHER, USAGE};
@@ -158,30 +157,25 @@ where
     F: Future<Output = Result<T, ClientError>> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
-    let (results, mut done) = mpsc::unbounded_channel();
     let mut collected = Vec::new();
     let mut next = 0;
     while collected.len() < usize::try_from(count).unwrap_or(usize::MAX) {
         while next < count && tasks.len() < PARALLEL {
-            let (work, results) = (work(next), results.clone());
-            let number = next;
-            tasks.spawn(async move {
-                let _ = results.send((number, work.await));
-            });
+            let (number, work) = (next, work(next));
+            tasks.spawn(async move { (number, work.await) });
             next += 1;
         }
-        while tasks.try_join_next().is_some() {}
-        match done.recv().await {
-            Some((number, Ok(result))) => collected.push((number, result)),
-            Some((_, Err(error))) => {
+        match tasks.join_next().await {
+            Some(Ok((number, Ok(result)))) => collected.push((number, result)),
+            Some(Ok((_, Err(error)))) => {
                 return Err(Failure::from(error).context(format_args!("{what} {} of {count}", collected.len() + 1)));
             }
-            None => return Err(Failure::new(OTHER, "a task ended early")),
+            // One that panicked, too.
+            Some(Err(_)) | None => return Err(Failure::new(OTHER, "a task ended early")),
         }
         if collected.len() % 1000 == 0 {
             note(format_args!("{what}: {} of {count}", collected.len()));
         }
-        let _ = tasks.try_join_next();
     }
     collected.sort_by_key(|(number, _)| *number);
     Ok(collected.into_iter().map(|(_, result)| result).collect())
@@ -214,5 +208,10 @@ mod tests {
                 |number| async move { if number == 100 { Err(ClientError::Timeout) } else { Ok(()) } },
             );
         assert_eq!(failing.await.unwrap_err().code(), crate::failure::UNREACHABLE);
+        let broken = in_parallel(3, "work", |number| async move {
+            assert!(number != 1, "a task that panics");
+            Ok(())
+        });
+        assert_eq!(broken.await.unwrap_err().code(), OTHER);
     }
 }
