@@ -1,6 +1,7 @@
 //! What a relay does, seen by clients over real connections (wire reference, sections 6, 7 and 10).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod blocked;
 mod destination;
 mod fake;
 #[allow(dead_code, reason = "only a part of it is needed here")]
