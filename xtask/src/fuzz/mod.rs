@@ -3,10 +3,12 @@
 //! `build.rs` says how. `cargo fuzz run TARGET` works as well in the same folder.
 
 mod build;
+mod keep;
 mod options;
 mod report;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -181,31 +183,30 @@ impl<'a> Fuzzer<'a> {
         Ok(figures)
     }
 
-    /// Keeps in the tree what reaches more than the seeds do: the shortest inputs, and not many.
+    /// Keeps in the tree what reaches more than the seeds do: a few short inputs, those that reach the most.
     fn keep(&self) -> Result<(), Failure> {
         let failed = |error| Failure::because("keeping what was found", error);
         let merged = self.artifacts.join("merged");
+        let control = self.artifacts.join("merged.control");
         let _ = fs::remove_dir_all(&merged);
+        let _ = fs::remove_file(&control);
         fs::create_dir_all(&merged).map_err(failed)?;
+        let told = format!("-merge_control_file={}", self.workspace.relative(&control).display());
         let length = format!("-max_len={KEPT_LENGTH}");
-        self.start(&["-merge=1", &length], &[&merged, &self.seeds, &self.found, &self.corpus]).said()?;
-        let seeds: Vec<Vec<u8>> = contents(&self.seeds).map_err(failed)?;
-        let mut found = contents(&merged).map_err(failed)?;
+        let folders: [&Path; 4] = [&merged, &self.seeds, &self.found, &self.corpus];
+        self.start(&["-set_cover_merge=1", &told, &length], &folders).said()?;
+        let inputs = keep::read(BufReader::new(File::open(&control).map_err(failed)?), &self.workspace.root)?;
+        let best = keep::best(inputs, &self.seeds, KEPT, KEPT_LENGTH).map_err(failed)?;
+        let best: Vec<Vec<u8>> = best.iter().map(fs::read).collect::<std::io::Result<_>>().map_err(failed)?;
         fs::remove_dir_all(&merged).map_err(failed)?;
-        found.retain(|input| !seeds.contains(input));
-        found.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-        found.truncate(KEPT);
+        fs::remove_file(&control).map_err(failed)?;
         let _ = fs::remove_dir_all(&self.found);
         fs::create_dir_all(&self.found).map_err(failed)?;
-        for input in &found {
+        for input in &best {
             let path = self.found.join(format!("{:016x}", crate::seeds::hash(input)));
             fs::write(path, input).map_err(failed)?;
         }
-        println!("{}: {} inputs kept", self.target, found.len());
+        println!("{}: {} inputs kept", self.target, best.len());
         Ok(())
     }
-}
-
-fn contents(folder: &Path) -> std::io::Result<Vec<Vec<u8>>> {
-    fs::read_dir(folder)?.map(|entry| fs::read(entry?.path())).collect()
 }
