@@ -176,33 +176,6 @@ fn a_queue_is_added_and_holds_back_what_comes_early() {
     world.tell(pair, B, "still here");
 }
 
-/// The days that a peer has to use an added queue are counted from when its relay made it. Found by fuzzing.
-#[test]
-fn an_added_queue_that_is_made_late_stays() {
-    let mut world = world(12, 3, |_, _| {});
-    let pair = world.connect(queues(2));
-    world.run_until_quiet();
-    let of_a = |world: &World| {
-        let queues = world.relays[..3].iter().flat_map(|place| place.relay.queues());
-        queues.map(|(id, _)| id.clone()).collect::<Vec<_>>()
-    };
-    let before = of_a(&world).len();
-    (0..6).for_each(|relay| world.at(world.now, Fault::Down(relay)));
-    world.run_for(MINUTE);
-    world.command(A, Command::AddReceiveQueue { connection: pair.connections[A] });
-    world.run_for(9 * DAY);
-    // B cannot hear of it yet.
-    (0..3).for_each(|relay| world.at(world.now, Fault::Up(relay)));
-    world.run_until_within(DAY, |world| of_a(world).len() > before);
-    let made = of_a(&world);
-    world.run_for(DAY);
-    assert_eq!(of_a(&world), made);
-    (3..6).for_each(|relay| world.at(world.now, Fault::Up(relay)));
-    world.run_for(DAY);
-    assert_eq!(of_a(&world), made);
-    assert_eq!(known(&world, pair), [3, 2, 2, 3]);
-}
-
 #[test]
 fn all_queues_move_one_after_the_other() {
     let mut world = world(3, 4, |_, _| {});

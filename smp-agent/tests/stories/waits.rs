@@ -294,6 +294,7 @@ fn keys_for_a_new_ratchet_arrive_when_the_relay_is_back() {
     }
 }
 
+/// Found by fuzzing.
 #[test]
 fn a_queue_that_took_long_to_be_made_has_its_time_to_be_used() {
     let mut world = world(12, 2);
