@@ -61,8 +61,11 @@ fn twice(workspace: &Workspace, target: &str, base: &Path) -> Result<(), Failure
         Place { root: other.join("source"), home: other.join("home"), target: other.join("built") },
     ];
     let mut sums: Vec<Vec<String>> = Vec::new();
+    // Somebody may commit meanwhile: the second is the commit of the first.
+    let mut source = &workspace.root;
     for (number, place) in places.iter().enumerate() {
-        Run::new("git").args(["clone", "--quiet"]).arg(&workspace.root).arg(&place.root).run()?;
+        Run::new("git").args(["clone", "--quiet"]).arg(source).arg(&place.root).run()?;
+        source = &place.root;
         if place.home != home {
             second_home(&home, &place.home).map_err(|error| Failure::because("making a home for cargo", error))?;
         }
