@@ -88,6 +88,11 @@ impl Notifications {
         self.notifiers.contains_key(notifier)
     }
 
+    /// Whether the notifier is subscribed to under this token, for all that was heard.
+    pub(crate) fn holds(&self, notifier: &Id, token: u64) -> bool {
+        self.notifiers.get(notifier).is_some_and(|listening| listening.token == token)
+    }
+
     /// NSUB: notifications are pushed from now on; `oldest` is the time of the first that waits.
     pub(crate) fn subscribe(&mut self, notifier: Id, token: u64, oldest: Option<i64>) {
         let new = Listening { token, next: 0, due: false };
@@ -176,7 +181,7 @@ impl Notifications {
     /// Another connection took the subscription with this token, or the notifier was deleted. False when the
     /// subscription was renewed since, so that the news are old.
     pub(crate) fn lost(&mut self, notifier: &Id, token: u64) -> bool {
-        let lost = self.notifiers.get(notifier).is_some_and(|listening| listening.token == token);
+        let lost = self.holds(notifier, token);
         if lost {
             self.remove(notifier);
         }

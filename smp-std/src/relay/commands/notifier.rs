@@ -147,11 +147,16 @@ pub(in crate::relay) fn listen(
     let waiting = match look() {
         Ok(Ok(waiting)) => waiting,
         failed => {
-            if let Some(token) = token {
+            // Removed since its authorization. Who heard it before is told so as well: by the one who removed it, if that has
+            // not come to the hub yet, or by what the hub has posted already.
+            let gone = matches!(failed, Ok(Err(Listening::NotFound)));
+            let told_later = |token| gone && notifications.holds(&notifier, token);
+            if let Some(token) = token.filter(|token| !told_later(*token)) {
                 hub.unsubscribe(Part::Notifier, &notifier, token);
             }
-            notifications.remove(&notifier);
-            // Or removed since its authorization: that told the hub before it had the subscription.
+            if !gone || token.is_none() {
+                notifications.remove(&notifier);
+            }
             return match failed {
                 Ok(Ok(_)) => Ok(Listening::Begun),
                 Ok(Err(other)) => Ok(other),
@@ -169,4 +174,53 @@ pub(in crate::relay) fn listen(
         hub.await_tick(peer);
     }
     Ok(Listening::Begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Identity, KeyAlgorithm};
+    use crate::relay::Wakeups;
+    use crate::relay::config::Config;
+    use crate::relay::hub::Event;
+    use crate::relay::store::{Store, StoreOptions};
+
+    const GONE: Id = [7; 24];
+
+    /// Found by fuzzing: who asked again for a notifier that was being removed was answered with AUTH, and then not told of
+    /// the removal.
+    #[tokio::test]
+    async fn who_listens_again_to_a_notifier_that_goes_is_told_that_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity::create(folder.path(), KeyAlgorithm::Ed25519, "localhost").unwrap();
+        let store = Store::memory(StoreOptions::default()).unwrap();
+        let relay = Relay::new(Config::default(), &identity, store, &Wakeups::default()).unwrap();
+        let (peer, remover) = (Arc::new(Peer::default()), Arc::new(Peer::default()));
+        // The hub hears of the removal after the store, or has just heard of it.
+        for early in [false, true] {
+            let mut notifications = Notifications::default();
+            let token = relay.hub.subscribe(Part::Notifier, GONE, &peer);
+            notifications.subscribe(GONE, token, None);
+            if early {
+                relay.hub.deleted(Part::Notifier, &GONE, &remover);
+            }
+            let heard = listen(&relay, &peer, &mut notifications, None, GONE);
+            assert!(matches!(heard, Ok(Listening::NotFound)));
+            if !early {
+                relay.hub.deleted(Part::Notifier, &GONE, &remover);
+            }
+            let told = peer.take_events();
+            assert!(
+                matches!(told[..], [Event::Deleted(Part::Notifier, GONE, of)] if notifications.lost(&GONE, of)),
+                "{early}: {told:?}"
+            );
+            assert!(!relay.hub.is_subscribed(Part::Notifier, &GONE));
+            assert_eq!(notifications.subscribed(), 0);
+        }
+        // Who did not hear it before leaves nothing behind.
+        let mut notifications = Notifications::default();
+        assert!(matches!(listen(&relay, &peer, &mut notifications, None, GONE), Ok(Listening::NotFound)));
+        assert!(!relay.hub.is_subscribed(Part::Notifier, &GONE));
+        assert_eq!(notifications.subscribed(), 0);
+    }
 }

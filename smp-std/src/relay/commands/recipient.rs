@@ -57,7 +57,11 @@ impl Executor<'_> {
             Ok(found) => Ok(found.is_some()),
             Err(error) => Err(store_error(&error)),
         };
-        self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
+        // Who received from it before hears of its end from the hub, which has not come to it yet.
+        let held = self.subscriptions.mode(&queue) == Some(Mode::Subscribed(token));
+        if !(held && matches!(service, Ok(false))) {
+            self.relay.hub.unsubscribe(Part::Recipient, &queue, token);
+        }
         match service? {
             true => self.associate(ServiceSide::Recipient, queue).await,
             false => Err(SmpError::Auth),
