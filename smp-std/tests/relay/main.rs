@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod blocked;
+mod deletion;
 mod destination;
 mod fake;
 #[allow(dead_code, reason = "only a part of it is needed here")]

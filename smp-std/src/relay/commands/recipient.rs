@@ -115,7 +115,12 @@ impl Executor<'_> {
             self.relay.stats.limits.subscriptions.one();
             return Err(SmpError::Internal);
         }
-        let message = self.relay.store.head(&queue).map_err(|error| store_error(&error))?;
+        let store = &self.relay.store;
+        let message = store.head(&queue).map_err(|error| store_error(&error))?;
+        // Deleted since its authorization: then that there was no message is not the truth.
+        if message.is_none() && store.queue_by_recipient(&queue).map_err(|error| store_error(&error))?.is_none() {
+            return Err(SmpError::Auth);
+        }
         let got = match &message {
             None => &counters.messages_got_none,
             // Whatever was handed out before: its acknowledgement did not come.
