@@ -14,7 +14,7 @@ use smp_proto::smp::service::ServiceRole;
 use tokio::task::JoinHandle;
 
 use super::hub::{Hub, Peer};
-use super::store::{Id, ServiceSide, Store, StoreError};
+use super::store::{Id, QueueSet, ServiceSide, Side, Store, StoreError};
 
 /// Queues looked at in one go; those of them that have messages are remembered until they are delivered.
 const PAGE: usize = 500;
@@ -99,11 +99,28 @@ impl ServiceSession {
     /// Whether another was ended.
     pub(crate) fn receive(&mut self, hub: &Hub, store: &Store, peer: &Arc<Peer>, joined: Option<&Id>) -> bool {
         let (Some(side), None) = (self.side, self.receiver) else { return false };
-        let all = store.service_queues(&self.id, side);
-        let held = joined.map_or(all, |queue| all.without(queue));
+        let held = match joined {
+            Some(queue) => self.held_before(store, side, queue),
+            None => store.service_queues(&self.id, side),
+        };
         let (token, ended) = hub.services.receive(self.id, peer, held);
         self.receiver = Some(token);
         ended
+    }
+
+    /// What the service had before a queue came to it, which may have left it again.
+    fn held_before(&self, store: &Store, side: ServiceSide, queue: &Id) -> QueueSet {
+        let all = store.service_queues(&self.id, side);
+        let service = match side {
+            ServiceSide::Recipient => store.queue_by_recipient(queue).map(|it| it?.recipient_service),
+            ServiceSide::Notifier => store.queue_by_side(Side::Notifier, queue).map(|it| it?.notifier_service),
+        };
+        // Read again: it may have left between the two.
+        if service.is_ok_and(|it| it == Some(self.id)) {
+            all.without(queue)
+        } else {
+            store.service_queues(&self.id, side)
+        }
     }
 
     /// Whether this is the session that receives for the service.
@@ -237,5 +254,31 @@ impl Page {
             }
         }
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::hub::Event;
+    use crate::relay::store::StoreOptions;
+
+    /// Found by fuzzing.
+    #[tokio::test]
+    async fn a_queue_that_came_and_left_is_not_taken_from_what_a_service_has() {
+        let (hub, store) = (Hub::new(), Store::memory(StoreOptions::default()).unwrap());
+        let session = || ServiceSession {
+            id: [1; 24],
+            side: Some(ServiceSide::Recipient),
+            receiver: None,
+            subscribed: false,
+            news: false,
+            pass: None,
+        };
+        let [older, newer] = [(); 2].map(|()| Arc::new(Peer::default()));
+        assert!(!session().receive(&hub, &store, &older, None));
+        assert!(session().receive(&hub, &store, &newer, Some(&[2; 24])));
+        let told = older.take_events();
+        assert!(matches!(told[..], [Event::ServiceEnded(_, held)] if held == QueueSet::default()), "{told:?}");
     }
 }
