@@ -176,6 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let heard = listen(&self.relay, &self.peer, &mut self.notifications, service, id);
                 match heard {
                     Ok(Listening::Begun) => {}
+                    // Heard before: the hub tells of its end.
+                    Ok(Listening::NotFound) if self.notifications.contains(&id) => {}
                     Ok(Listening::NotFound) => self.events.push_back(Reply::event(&id, Body::Deleted)),
                     Ok(Listening::OtherService) | Err(_) => self.events.push_back(Reply::event(&id, Body::End)),
                 }
