@@ -458,6 +458,23 @@ fn a_relay_can_be_measured() {
     assert_eq!((&result["alive"], &result["subscribed"]), (&20.into(), &5.into()));
 }
 
+/// A script that takes the exit code for an answer must not send once more because nobody could be told.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_nobody_can_be_told_changes_no_exit_code() {
+    let folder = Folder::new();
+    let relay = Relay::start(&folder);
+    let receiving = Receiving::start(&["--server", &relay.address, "--count", "1"]);
+    let uri = receiving.line();
+    let quietly = |arguments: &[&str]| {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        smp().args(arguments).stderr(full).status().unwrap().code()
+    };
+    assert_eq!(quietly(&["send", "--once", &uri, "sent"]), Some(0));
+    assert_eq!(receiving.line(), "sent");
+    assert_eq!(quietly(&["receive", "--resume", &folder.file("none")]), Some(7));
+}
+
 #[test]
 fn ctrl_c_before_the_end_is_told() {
     let folder = Folder::new();

@@ -35,6 +35,10 @@ struct Relay {
 
 impl Relay {
     fn start(directory: &Path) -> Self {
+        Self::start_logging(directory, Stdio::null())
+    }
+
+    fn start_logging(directory: &Path, log: Stdio) -> Self {
         let (port, metrics) = (free_port(), free_port());
         std::fs::create_dir_all(directory).unwrap();
         let path = directory.join("smp-server.toml");
@@ -45,7 +49,7 @@ impl Relay {
             );
             std::fs::write(&path, text).unwrap();
         }
-        let mut child = program(directory, &[]).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = program(directory, &[]).stderr(log).spawn().unwrap();
         let mut lines = program::lines(&mut child);
         let address = lines.find(|line| line.starts_with("smp://")).expect("an address").parse().unwrap();
         assert!(lines.any(|line| line == "ready"));
@@ -491,6 +495,27 @@ async fn expired(relay: &Relay, count: u64) {
 fn stop(mut relay: Relay) {
     relay.signal("-TERM");
     program::end(&mut relay.child);
+}
+
+/// As when the log's disk is full, or whatever collected the log has gone.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let mut relay = Relay::start_logging(&folder.path().join("relay"), full());
+    relay.signal("-HUP");
+    let deadline = Instant::now() + PATIENCE;
+    while !relay.audit_log().contains(" reload ") {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(relay.audit_log().contains("reload ok by=signal"), "{}", relay.audit_log());
+    relay.client().await.0.create_queue(&QueueOptions::default()).await.unwrap();
+    relay.signal("-TERM");
+    assert!(program::end(&mut relay.child).success());
+    let failed = program(&folder.path().join("none"), &["address"]).stderr(full()).status().unwrap();
+    assert_eq!(failed.code(), Some(1));
 }
 
 #[test]

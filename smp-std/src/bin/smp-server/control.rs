@@ -68,7 +68,7 @@ pub(crate) fn control(directory: &Path, words: &[String]) -> Result<()> {
         let (prompt, mut failed) = (io::stdin().is_terminal(), false);
         loop {
             if prompt {
-                eprint!("> ");
+                let _ = write!(io::stderr(), "> ");
             }
             let mut line = String::new();
             if io::stdin().lock().read_line(&mut line).context("cannot read commands")? == 0 {
@@ -81,7 +81,7 @@ pub(crate) fn control(directory: &Path, words: &[String]) -> Result<()> {
                 Some(_) => {}
             }
             if let Err(error) = conversation.command(&command_line(&words)?).await {
-                eprintln!("error: {error:#}");
+                super::tell(format_args!("error: {error:#}"));
                 failed = true;
             }
         }

@@ -156,6 +156,8 @@ fn main() -> ExitCode {
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
+        // It would be reported there, too, with a panic when that fails: a log on a full disk must not end tasks.
+        .log_internal_errors(false)
         .with_filter_reloading();
     let handle = log.reload_handle();
     log.init();
@@ -166,7 +168,7 @@ fn main() -> ExitCode {
     match run(&arguments, Box::new(set_log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("smp-server: {error:#}");
+            tell(format_args!("smp-server: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -266,12 +268,12 @@ fn initialise(options: &Options) -> Result<()> {
         result => result.with_context(|| format!("cannot write {}", path.display()))?,
     }
     Identity::create(directory, algorithm, name).context("cannot create the server identity")?;
-    eprintln!(
+    tell(format_args!(
         "Created a relay in {dir}.\n\
          Move {dir}/ca.key to a safe place off this machine: it is the relay's identity, and only needed again to\n\
          issue a new server.key. Whoever has it can pretend to be this relay.",
         dir = directory.display()
-    );
+    ));
     Ok(())
 }
 
@@ -330,6 +332,11 @@ fn load(options: &Options) -> Result<Loaded> {
     }
     config.check().context("the options do not go together")?;
     Ok(Loaded { directory, config, identity })
+}
+
+/// Tells people something, if anybody can be told.
+fn tell(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 fn print_line(line: &str) -> Result<()> {

@@ -48,7 +48,7 @@ impl Failure {
     /// Prints the failure; gives its code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("smp: {}", self.message);
+            crate::progress::note(&self.message);
         }
         ExitCode::from(self.code)
     }

@@ -3,9 +3,10 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-/// Tells what goes on.
+/// Tells what goes on, if anybody can be told.
 pub(crate) fn note(what: impl Display) {
-    eprintln!("smp: {what}");
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "smp: {what}");
 }
 
 /// Prints a line of the result, formatted as by `println!`.
