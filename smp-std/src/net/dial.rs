@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smp_crypto::hash::sha256;
 use smp_proto::address::{Host, ServerAddress};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::resolve::resolve;
 use super::socks::{self, Destination, Login};
 use super::tcp::connect_to_any;
 use super::{NetError, reach};
@@ -264,7 +265,7 @@ impl NetworkPolicy {
         let Some(proxy) = route.socks else {
             let addresses: Vec<SocketAddr> = match &route.host {
                 RouteHost::Address(address) => vec![(*address, route.port).into()],
-                RouteHost::Name(name) => lookup_host((name.as_str(), route.port)).await?.collect(),
+                RouteHost::Name(name) => resolve(name, route.port).await?,
             };
             let found = addresses.len();
             let allowed: Vec<_> = addresses.into_iter().filter(|address| self.allows(address.ip())).collect();

@@ -15,6 +15,7 @@ mod error;
 mod finished;
 mod provider;
 mod reach;
+mod resolve;
 mod socks;
 mod stream;
 mod tcp;

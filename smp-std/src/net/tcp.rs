@@ -1,9 +1,10 @@
 //! TCP sockets as SMP wants them: no delay, keep-alive probes, listeners for both IP versions.
 
 use super::NetError;
+use super::resolve::resolve;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::{io, net::SocketAddr, time::Duration};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Silence before the first keep-alive probe (section 3.3).
@@ -112,8 +113,7 @@ pub async fn connect_tcp(host: &str, port: u16, time_out: Duration) -> Result<Tc
     let connecting = async {
         // The brackets of an IPv6 address belong to the text form of a server's address.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-        connect_to_any(&addresses, deadline).await
+        connect_to_any(&resolve(host, port).await?, deadline).await
     };
     timeout_at(deadline, connecting).await.map_err(|_| NetError::TimedOut)?
 }

@@ -22,6 +22,9 @@ use super::{Loaded, Options, load, print_line};
 /// Queues and messages, inside the relay's directory.
 const STORE_FOLDER: &str = "store";
 
+/// How long what is still under way may take when everything is on disk.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
+
 /// How long another relay in the same directory may take to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,7 +33,10 @@ pub(crate) fn start(options: &Options, set_log: LogSetter) -> Result<()> {
     let _lock = lock(&loaded.directory)?;
     raise_file_limit(loaded.config.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(loaded, options.clone(), set_log))
+    let served = runtime.block_on(serve(loaded, options.clone(), set_log));
+    // The lookup of a name may take half a minute more, and nobody waits for it.
+    runtime.shutdown_timeout(SHUTDOWN_TIME);
+    served
 }
 
 async fn serve(loaded: Loaded, options: Options, set_log: LogSetter) -> Result<()> {

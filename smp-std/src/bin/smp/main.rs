@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    threads.block_on(async {
+    let done = threads.block_on(async {
         match command {
             Command::Receive(arguments) => receive::run(arguments).await,
             Command::Send(arguments) => send::run(arguments).await,
@@ -90,7 +90,10 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Bench(arguments) => bench::run(arguments).await,
             Command::Chat(arguments) => chat::run(arguments).await,
         }
-    })
+    });
+    // The lookup of a name may take half a minute more, and nobody waits for it.
+    threads.shutdown_background();
+    done
 }
 
 #[cfg(test)]
