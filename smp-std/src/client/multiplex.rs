@@ -51,9 +51,15 @@ pub(super) struct Multiplexer {
     events: VecDeque<Event>,
     /// How many of the events are notifications.
     notifications: usize,
+    /// How many of the events end subscriptions that there were.
+    ended: usize,
     anomalies: Anomalies,
     /// When the last block arrived, or when the ping after it was sent. What else is sent says nothing about the relay.
     quiet_since: Instant,
+    /// When the last block arrived.
+    heard: Instant,
+    /// A command was not answered, nor anything else said since it was sent: nobody may be there.
+    doubted: bool,
     unanswered_pings: u32,
     /// The ping in flight.
     ping: Option<CorrelationId>,
@@ -80,8 +86,11 @@ impl Multiplexer {
             subscriptions: Arc::default(),
             events: VecDeque::new(),
             notifications: 0,
+            ended: 0,
             anomalies: Anomalies::default(),
             quiet_since: now,
+            heard: now,
+            doubted: false,
             unanswered_pings: 0,
             ping: None,
         }
@@ -139,7 +148,7 @@ impl Multiplexer {
                 let deadline = (now.checked_add(request.time_out).unwrap_or(now), self.sequence);
                 self.deadlines.insert(deadline, request.correlation_id);
                 let Request { correlation_id, entity, kind, responder, .. } = request;
-                self.pending.insert(correlation_id, Pending { entity, kind, deadline, responder });
+                self.pending.insert(correlation_id, Pending { entity, kind, sent: now, deadline, responder });
             }
         }
     }
@@ -164,7 +173,7 @@ impl Multiplexer {
 
     /// Takes the content of a block. An error means that the connection must be given up.
     pub(super) fn receive(&mut self, content: &[u8], now: Instant) -> Result<(), ClientError> {
-        self.quiet_since = now;
+        (self.quiet_since, self.heard, self.doubted) = (now, now, false);
         self.unanswered_pings = 0;
         let batch = Batch::decode(content).map_err(|_| ClientError::Malformed)?;
         let session_id = self.session_id;
@@ -176,9 +185,10 @@ impl Multiplexer {
             }
         }
         self.subscriptions.store(self.subscribed.len(), Ordering::Relaxed);
-        // A relay has at most one message out for each subscription.
+        // A relay has at most one message out for each subscription, and ends each once.
         let most = self.limits.events.saturating_add(self.subscribed.len()).saturating_add(SPARE_EVENTS);
-        if self.events.len().saturating_sub(self.notifications) > most { Err(ClientError::Malformed) } else { Ok(()) }
+        let bounded = self.notifications.saturating_add(self.ended);
+        if self.events.len().saturating_sub(bounded) > most { Err(ClientError::Malformed) } else { Ok(()) }
     }
 
     fn receive_one(&mut self, transmission: &Transmission<'_>) {
@@ -276,11 +286,11 @@ impl Multiplexer {
                 }))
             }
             BrokerMessage::End if !entity.is_empty() => {
-                self.subscribed.remove(&entity);
+                self.unsubscribed(&entity);
                 Event::SubscriptionEnded(entity)
             }
             BrokerMessage::Deleted if !entity.is_empty() => {
-                self.subscribed.remove(&entity);
+                self.unsubscribed(&entity);
                 Event::QueueDeleted(entity)
             }
             BrokerMessage::Error(error) => {
@@ -294,11 +304,18 @@ impl Multiplexer {
         self.events.push_back(event);
     }
 
+    /// The relay ended a subscription.
+    fn unsubscribed(&mut self, queue: &Id) {
+        self.ended = self.ended.saturating_add(usize::from(self.subscribed.remove(queue)));
+    }
+
     /// The next event for the application.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
-        if matches!(event, Some(Event::Notification(_))) {
-            self.notifications = self.notifications.saturating_sub(1);
+        match event {
+            Some(Event::Notification(_)) => self.notifications = self.notifications.saturating_sub(1),
+            Some(Event::SubscriptionEnded(_) | Event::QueueDeleted(_)) => self.ended = self.ended.saturating_sub(1),
+            _ => {}
         }
         event
     }
@@ -315,7 +332,7 @@ impl Multiplexer {
 
     /// Whether silence has to be looked into.
     fn may_ping(&self) -> bool {
-        self.ping.is_none() && (self.limits.ping_unsubscribed || !self.subscribed.is_empty())
+        self.ping.is_none() && (self.doubted || self.limits.ping_unsubscribed || !self.subscribed.is_empty())
     }
 
     /// When [`Self::tick`] has something to do next.
@@ -341,6 +358,8 @@ impl Multiplexer {
                 if self.ping == Some(id) {
                     self.ping = None;
                     self.unanswered_pings = self.unanswered_pings.saturating_add(1);
+                } else if pending.sent > self.heard {
+                    self.doubted = true;
                 }
                 if let Some(responder) = pending.responder {
                     let _ = responder.send(Err(ClientError::Timeout));
@@ -350,7 +369,7 @@ impl Multiplexer {
         if self.unanswered_pings >= self.limits.ping_count {
             return Tick::GiveUp;
         }
-        let silent = now.saturating_duration_since(self.quiet_since) >= self.limits.ping_interval;
+        let silent = self.doubted || now.saturating_duration_since(self.quiet_since) >= self.limits.ping_interval;
         if silent && self.may_ping() { Tick::Ping } else { Tick::Nothing }
     }
 

@@ -45,6 +45,7 @@ pub(in crate::client) struct Request {
 pub(super) struct Pending {
     pub(super) entity: Id,
     pub(super) kind: Kind,
+    pub(super) sent: Instant,
     /// When its time is up, with a number that tells commands of the same moment apart.
     pub(super) deadline: (Instant, u64),
     pub(super) responder: Option<oneshot::Sender<Response>>,

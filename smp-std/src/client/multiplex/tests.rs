@@ -343,21 +343,47 @@ fn a_relay_that_floods_is_cut_off() {
     assert_eq!(taken, 4 + SPARE_EVENTS);
 }
 
+/// Another device that takes over all queues of this one, as after an export.
+#[test]
+fn a_relay_may_end_all_subscriptions_at_once() {
+    let now = Instant::now();
+    let mut multiplexer = multiplexer(20, now);
+    let queue = |number: u16| Id::new(&[&number.to_be_bytes()[..], &[7; 22]].concat()).unwrap();
+    for number in 0..1000 {
+        let _response = submit(&mut multiplexer, 1, queue(number), Kind::Subscribe, 10);
+        pack(&mut multiplexer, now);
+        multiplexer.receive(&block(20, &[(&[1; 24], &queue(number), BrokerMessage::Ok)]), now).unwrap();
+    }
+    let _response = submit(&mut multiplexer, 1, id(1), Kind::Plain, 10);
+    pack(&mut multiplexer, now);
+    for number in 0..1000 {
+        multiplexer.receive(&block(20, &[(&[], &queue(number), BrokerMessage::End)]), now).unwrap();
+    }
+    // No more than that.
+    let more = block(20, &[(&[], &queue(1), BrokerMessage::End)]);
+    let taken = (0..1000).take_while(|_| multiplexer.receive(&more, now).is_ok()).count();
+    assert_eq!(taken, 4 + SPARE_EVENTS);
+    for number in 0..1000 {
+        assert!(matches!(multiplexer.next_event(), Some(Event::SubscriptionEnded(ended)) if ended == queue(number)));
+    }
+}
+
+fn ping(multiplexer: &mut Multiplexer, number: u8, now: Instant) {
+    multiplexer.submit_ping(Request {
+        correlation_id: [number; 24],
+        entity: Id::EMPTY,
+        kind: Kind::Plain,
+        transmission: vec![number; 60].into(),
+        time_out: TIME_OUT,
+        responder: None,
+    });
+    assert_eq!(pack(multiplexer, now), [number]);
+}
+
 #[test]
 fn silence_is_met_with_pings_and_three_without_an_answer_end_it() {
     let mut now = Instant::now();
     let mut multiplexer = multiplexer(20, now);
-    let ping = |multiplexer: &mut Multiplexer, number: u8, now: Instant| {
-        multiplexer.submit_ping(Request {
-            correlation_id: [number; 24],
-            entity: Id::EMPTY,
-            kind: Kind::Plain,
-            transmission: vec![number; 60].into(),
-            time_out: TIME_OUT,
-            responder: None,
-        });
-        assert_eq!(pack(multiplexer, now), [number]);
-    };
     assert_eq!(multiplexer.tick(now + Duration::from_secs(599)), Tick::Nothing);
     // An answered ping.
     now = multiplexer.next_deadline();
@@ -395,6 +421,46 @@ fn who_receives_nothing_may_be_left_alone() {
     multiplexer.receive(&block(20, &[(&[], &id(1), BrokerMessage::End)]), later).unwrap();
     assert_eq!(subscriptions.load(Ordering::Relaxed), 0);
     assert_eq!(multiplexer.tick(later + Duration::from_secs(600)), Tick::Nothing);
+}
+
+/// As when the network has changed below the connection: whoever only sends must not go on for ever with what nobody hears.
+#[test]
+fn a_relay_that_answers_no_command_is_given_up_by_who_receives_nothing_too() {
+    let mut now = Instant::now();
+    let mut multiplexer = multiplexer(20, now);
+    multiplexer.limits.ping_unsubscribed = false;
+    let command = |multiplexer: &mut Multiplexer, number: u8, now: Instant| {
+        let response = submit(multiplexer, number, id(number), Kind::Plain, 10);
+        assert_eq!(pack(multiplexer, now), [number]);
+        response
+    };
+    // A relay that says something else meanwhile is there.
+    let mut response = command(&mut multiplexer, 1, now);
+    multiplexer.receive(&block(20, &[(&[], &id(9), message(0))]), now + Duration::from_secs(1)).unwrap();
+    now = multiplexer.next_deadline();
+    assert_eq!((now, multiplexer.tick(now)), (now, Tick::Nothing));
+    assert!(matches!(response.try_recv(), Ok(Err(ClientError::Timeout))));
+    // One that answers a ping is, too.
+    let mut response = command(&mut multiplexer, 2, now);
+    now = multiplexer.next_deadline();
+    assert_eq!(multiplexer.tick(now), Tick::Ping);
+    assert!(matches!(response.try_recv(), Ok(Err(ClientError::Timeout))));
+    ping(&mut multiplexer, 3, now);
+    multiplexer.receive(&block(20, &[(&[3; 24], &Id::EMPTY, BrokerMessage::Pong)]), now).unwrap();
+    assert_eq!(multiplexer.tick(now + Duration::from_secs(900)), Tick::Nothing);
+    // One that answers nothing is not, however often it is asked meanwhile.
+    now += Duration::from_secs(900);
+    let silent = now;
+    let _response = command(&mut multiplexer, 4, now);
+    now = multiplexer.next_deadline();
+    assert_eq!(multiplexer.tick(now), Tick::Ping);
+    for number in 5..8 {
+        ping(&mut multiplexer, number, now);
+        let _response = command(&mut multiplexer, number + 10, now);
+        now = multiplexer.next_deadline();
+        assert_eq!(multiplexer.tick(now), if number == 7 { Tick::GiveUp } else { Tick::Ping }, "{number}");
+    }
+    assert_eq!(now, silent + 4 * TIME_OUT);
 }
 
 #[test]
