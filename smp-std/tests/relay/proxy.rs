@@ -463,6 +463,32 @@ async fn connections_make_room_for_others() {
     proxy.stop().await;
 }
 
+/// Whoever has commands forwarded to relays that never answer does not keep all the connections there may be.
+#[tokio::test]
+async fn silent_relays_make_room_for_others() {
+    let mut config = config();
+    config.proxy.connections = 2;
+    config.proxy.command_timeout_seconds = 60;
+    let proxy = TestRelay::start(config).await;
+    let silent = [(); 2].map(|()| FakeRelay::start(Greeting::Honest, (6, 20), Answer::Silent));
+    let good = destination((6, 20)).await;
+    let (mut greedy, mut other) = (proxy.client().await, proxy.client().await);
+    for relay in &silent {
+        let (session, _) = greedy.session_with(relay.address, &relay.fingerprint).await;
+        let sealed = session.seal(None, &[1; 24], &send_command(b"x"));
+        greedy.start_forward(&session, &sealed).await;
+    }
+    let encoded = encoded(good.address, &good.fingerprint);
+    assert_eq!(other.request(&encoded).await.text(), "ERR PROXY BROKER TIMEOUT", "they may still answer");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let (session, _) = other.session_with(good.address, &good.fingerprint).await;
+    assert_eq!(other.tell_through(&session, None, &[1; 24], &send_command(b"x")).await, "ERR AUTH");
+    assert_eq!(greedy.receive().await.text(), "ERR PROXY BROKER NETWORK");
+    assert_eq!(proxy.relay.upstream_connections(), 2);
+    good.stop().await;
+    proxy.stop().await;
+}
+
 /// Relays are pinged while nothing else happens, and connections nobody uses are closed.
 #[tokio::test]
 async fn quiet_connections_are_kept_alive_for_a_while() {

@@ -118,6 +118,9 @@ impl Connection {
             let write = self.next.is_some();
             self.blocked = write.then(|| self.blocked.unwrap_or_else(Instant::now));
             timer.as_mut().reset(self.deadline());
+            // The oldest deadline is that of a command which waits.
+            let oldest = self.deadlines.front().and_then(|(deadline, _)| deadline.checked_sub(self.times.command));
+            *self.upstream.waiting_since.lock() = oldest;
             let wake = tokio::select! {
                 ready = self.link.stream.ready(write) => Wake::Ready(ready),
                 request = self.requests.recv(), if !write => Wake::Request(request),

@@ -229,6 +229,7 @@ impl Relay {
             blocks: self.proxy.blocks.share(),
             in_flight: self.proxy.in_flight.share(),
             last_used: AtomicU64::new(self.uptime()),
+            waiting_since: Mutex::default(),
             closing: CancellationToken::new(),
         });
         let times = Times {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -12,6 +13,10 @@ use super::{Failure, Outcome, Upstream};
 
 /// Failures that are remembered; when there are more, the oldest is forgotten.
 const FAILURES: usize = 1_000;
+
+/// A relay that has left a command unanswered for so long makes room for another when all connections are in use. An
+/// honest one needs moments; with silent ones a few clients could keep all the connections there may be.
+const LONG: Duration = Duration::from_secs(2);
 
 /// SHA-256 of a relay's address, with all its hosts, its port and its fingerprint.
 type Name = [u8; 32];
@@ -64,8 +69,8 @@ impl Table {
         }
         let Some(limit) = limit else { return Found::Busy };
         while self.connections() >= limit {
-            if !self.evict() {
-                // All of them are in use.
+            if !self.evict(now) {
+                // All of them are in use, by relays that answer.
                 return Found::Busy;
             }
         }
@@ -129,15 +134,20 @@ impl Table {
         }
     }
 
-    /// Closes the connection that nobody has used for longest; `false` when all are in use.
-    fn evict(&mut self) -> bool {
-        let idle = self.relays.iter().filter_map(|(name, entry)| match entry {
-            Entry::Connected(upstream) if upstream.is_idle() => {
-                Some((upstream.last_used.load(Ordering::Relaxed), *name))
-            }
-            _ => None,
-        });
-        let Some((_, name)) = idle.min() else { return false };
+    /// Closes the connection that nobody has used for longest, or if all are in use that to the relay that has been silent
+    /// for longest; `false` when all relays answer.
+    fn evict(&mut self, now: Instant) -> bool {
+        let connected = || {
+            self.relays.iter().filter_map(|(name, entry)| match entry {
+                Entry::Connected(upstream) => Some((name, upstream)),
+                _ => None,
+            })
+        };
+        let idle = connected().filter(|(_, upstream)| upstream.is_idle());
+        let idle = idle.map(|(name, upstream)| (upstream.last_used.load(Ordering::Relaxed), *name)).min();
+        let silent =
+            || connected().filter_map(|(name, upstream)| Some((upstream.silent_since(now, LONG)?, *name))).min();
+        let Some(name) = idle.map(|(_, name)| name).or_else(|| silent().map(|(_, name)| name)) else { return false };
         if let MapEntry::Occupied(entry) = self.relays.entry(name)
             && let Entry::Connected(upstream) = entry.remove()
         {
@@ -192,6 +202,32 @@ mod tests {
         assert!(table.find(&upstream.session_id).is_none());
         let Found::New(_sender) = table.get(&name(1), Some(1), now) else { panic!("there is nobody") };
         assert_eq!((table.connections(), table.sessions.len()), (1, 0));
+    }
+
+    /// Each with a command in flight: only who has left it unanswered for long makes room, the longest first.
+    #[tokio::test]
+    async fn silent_relays_make_room_when_all_connections_are_in_use() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        let later = |milliseconds| now + Duration::from_millis(milliseconds);
+        let mut held = Vec::new();
+        for (number, since) in [(0, Some(later(500))), (1, Some(later(0))), (2, None), (3, Some(later(1_500)))] {
+            let (requests, receiver) = tokio::sync::mpsc::unbounded_channel();
+            let upstream = Upstream::for_test(requests);
+            *upstream.waiting_since.lock() = since;
+            table.connected(name(number), &upstream);
+            held.push((upstream.in_flight.take().unwrap(), receiver, upstream));
+        }
+        assert!(matches!(table.get(&name(9), Some(4), later(1_999)), Found::Busy));
+        let mut new = Vec::new();
+        for (number, at, gone) in [(9, 2_500, 1), (10, 2_500, 0), (11, 3_500, 3)] {
+            assert!(!held[gone].2.closing.is_cancelled());
+            new.push(table.get(&name(number), Some(4), later(at)));
+            assert!(matches!(new.last(), Some(Found::New(_))), "{number}");
+            assert!(held[gone].2.closing.is_cancelled(), "{number}");
+        }
+        assert!(matches!(table.get(&name(12), Some(4), later(90_000)), Found::Busy));
+        assert!(!held[2].2.closing.is_cancelled(), "nobody waits for it");
     }
 
     #[tokio::test]

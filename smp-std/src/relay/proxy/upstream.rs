@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use smp_crypto::routing::ProxyLayer;
 use smp_crypto::secret_box::TAG_LENGTH;
 use smp_crypto::session::Block;
@@ -13,6 +15,7 @@ use smp_proto::smp::proxy::ForwardedTransmission;
 use smp_proto::transport::block::{BatchError, BatchWriter, PLAIN_CONTENT_START};
 use smp_proto::wire::{Error, Writer, pad_in_place};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Held, Share};
@@ -79,6 +82,8 @@ pub(crate) struct Upstream {
     pub(super) in_flight: Arc<Share>,
     /// The second of the relay's uptime at which a client last used it.
     pub(super) last_used: AtomicU64,
+    /// Since when the command waits for the relay that has waited for longest, if any does.
+    pub(super) waiting_since: Mutex<Option<Instant>>,
     pub(super) closing: CancellationToken,
 }
 
@@ -98,6 +103,7 @@ impl Upstream {
             blocks: budget.share(),
             in_flight: budget.share(),
             last_used: AtomicU64::new(0),
+            waiting_since: Mutex::default(),
             closing: CancellationToken::new(),
         })
     }
@@ -125,6 +131,11 @@ impl Upstream {
     /// Whether no client waits for anything.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.used() == 0
+    }
+
+    /// Since when the relay has left a command unanswered, if it has for so long.
+    pub(super) fn silent_since(&self, now: Instant, long: Duration) -> Option<Instant> {
+        self.waiting_since.lock().filter(|since| now.saturating_duration_since(*since) >= long)
     }
 
     /// Sends a forwarded command on its way; gives the response for the client, or why there is none.
