@@ -9,6 +9,7 @@ use smp_proto::address::{ServerAddress, ServerBuf, ServerUri};
 use smp_proto::smp::Command;
 use smp_proto::version::SmpVersion;
 use smp_proto::wire::{Encode, Writer};
+use tokio::time::Instant;
 
 use super::carrier::{Answer, Sealed, SenderCommands};
 use super::{Client, ClientError, CommandKey, Id, Options, ProxyFailure, ProxySession};
@@ -71,7 +72,46 @@ struct Shared {
 struct Proxy {
     server: ServerUri,
     /// One connection for all relays. The lock is held while it is made.
-    connection: tokio::sync::Mutex<Option<Client>>,
+    connection: tokio::sync::Mutex<Connection>,
+}
+
+#[derive(Default)]
+struct Connection {
+    client: Option<Client>,
+    failure: LastFailure,
+}
+
+/// Why the last attempt failed: also for those who waited meanwhile. If each of them tried once more, one after the other, the
+/// last of many would wait many times as long as an attempt may take.
+#[derive(Default)]
+struct LastFailure(Option<(Instant, ClientError)>);
+
+impl LastFailure {
+    /// The failure, if it came after this moment.
+    fn since(&self, asked: Instant) -> Result<(), ClientError> {
+        match &self.0 {
+            Some((failed, error)) if *failed >= asked => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep<T>(&mut self, result: Result<T, ClientError>) -> Result<T, ClientError> {
+        self.0 = result.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        result
+    }
+}
+
+impl Proxy {
+    /// The connection, for somebody who has waited since `asked`. It is made if there is none.
+    async fn connect(&self, options: &Options, asked: Instant) -> Result<Client, ClientError> {
+        let Connection { client, failure } = &mut *self.connection.lock().await;
+        if let Some(client) = client.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(client.clone());
+        }
+        failure.since(asked)?;
+        let (connected, _) = failure.keep(Client::connect(&self.server, options).await)?;
+        Ok(client.insert(connected).clone())
+    }
 }
 
 type SharedSlot = Arc<tokio::sync::Mutex<Slot>>;
@@ -82,6 +122,7 @@ struct Slot {
     way: Option<Way>,
     /// The proxy used last, to be tried first.
     proxy: Option<usize>,
+    failure: LastFailure,
 }
 
 #[derive(Clone)]
@@ -163,7 +204,12 @@ impl Shared {
     }
 
     /// A session with the relay through one of the proxies, and which.
-    async fn proxied(&self, relay: &ServerAddress<'_>, last: Option<usize>) -> Result<(Way, usize), ClientError> {
+    async fn proxied(
+        &self,
+        relay: &ServerAddress<'_>,
+        last: Option<usize>,
+        asked: Instant,
+    ) -> Result<(Way, usize), ClientError> {
         let is_other = |server: &ServerAddress<'_>| server.key_hash != relay.key_hash && !server.same_server(relay);
         let mut order: Vec<usize> = (0..self.proxies.len()).collect();
         order.shuffle(&mut rand::rng());
@@ -173,7 +219,7 @@ impl Shared {
             let Some(proxy) = self.proxies.get(index).filter(|proxy| is_other(&proxy.server.address())) else {
                 continue;
             };
-            result = match self.session(proxy, relay).await {
+            result = match self.session(proxy, relay, asked).await {
                 Ok(session) => return Ok((Way::Proxied(session), index)),
                 // The connection was gone and nobody had noticed: that says nothing about the relay.
                 Err(error) if error.is_disconnected() => {
@@ -188,21 +234,36 @@ impl Shared {
         result
     }
 
-    async fn session(&self, proxy: &Proxy, relay: &ServerAddress<'_>) -> Result<ProxySession, ClientError> {
-        let client = {
-            let mut connection = proxy.connection.lock().await;
-            match &*connection {
-                Some(client) if !client.is_closed() => client.clone(),
-                _ => {
-                    let connected = Client::connect(&proxy.server, &self.options).await;
-                    let (client, _) =
-                        connected.map_err(|error| ClientError::Proxy(ProxyFailure::Connection(Box::new(error))))?;
-                    connection.insert(client).clone()
-                }
-            }
-        };
+    async fn session(
+        &self,
+        proxy: &Proxy,
+        relay: &ServerAddress<'_>,
+        asked: Instant,
+    ) -> Result<ProxySession, ClientError> {
+        let connected = proxy.connect(&self.options, asked).await;
+        let client = connected.map_err(|error| ClientError::Proxy(ProxyFailure::Connection(Box::new(error))))?;
         let password = proxy.server.password().map(smp_proto::address::Password::as_bytes);
         client.proxy_session(relay, password).await
+    }
+
+    /// The way that the policy wants. `last` is the proxy used last.
+    async fn way(
+        &self,
+        relay: &ServerAddress<'_>,
+        last: &mut Option<usize>,
+        asked: Instant,
+    ) -> Result<Way, ClientError> {
+        if !self.wants_proxy(relay) {
+            return self.direct(relay).await;
+        }
+        match self.proxied(relay, *last, asked).await {
+            Ok((way, proxy)) => {
+                *last = Some(proxy);
+                Ok(way)
+            }
+            Err(error) if self.permits_direct(&error) => self.direct(relay).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a failure permits a direct connection.
@@ -257,24 +318,15 @@ impl Route {
 
     async fn way(&self) -> Result<Way, ClientError> {
         let shared = &self.router.0;
-        let relay = self.relay.address();
+        let (relay, asked) = (self.relay.address(), Instant::now());
         let mut slot = self.slot.lock().await;
         if let Some(way) = slot.way.as_ref().filter(|way| !way.is_closed()) {
             return Ok(way.clone());
         }
         slot.way = None;
-        let way = if shared.wants_proxy(&relay) {
-            match shared.proxied(&relay, slot.proxy).await {
-                Ok((way, proxy)) => {
-                    slot.proxy = Some(proxy);
-                    way
-                }
-                Err(error) if shared.permits_direct(&error) => shared.direct(&relay).await?,
-                Err(error) => return Err(error),
-            }
-        } else {
-            shared.direct(&relay).await?
-        };
+        slot.failure.since(asked)?;
+        let made = shared.way(&relay, &mut slot.proxy, asked).await;
+        let way = slot.failure.keep(made)?;
         slot.way = Some(way.clone());
         Ok(way)
     }

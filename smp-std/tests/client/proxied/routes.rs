@@ -171,6 +171,41 @@ async fn one_way_is_made_for_all_who_need_it_at_once() {
     assert_eq!(proxy.log().matches('F').count(), 10);
 }
 
+/// Ten relays behind a proxy that says nothing, and ten commands for each: one attempt is enough to know.
+#[tokio::test]
+async fn a_proxy_that_does_not_answer_is_waited_for_once_by_all() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut policy = policy(ProxyMode::Always, &[], false);
+    policy.proxies = vec![ServerUri::new(Scheme::Smp, address(&listener), None)];
+    let mut options = Options::interactive();
+    options.connect_time_out = Duration::from_secs(2);
+    let router = Router::new(policy, options);
+    let sends = (0..100).map(|number| {
+        let router = router.clone();
+        async move {
+            let host = format!("relay{}.example", number % 10);
+            let relay = ServerBuf::new(Host::parse(&host).unwrap(), Port::new(5223), &[7; 32]).unwrap();
+            let queue = queue(1);
+            router.route(&relay.address()).unwrap().send(&queue.id, Some(&queue.key), true, b"x").await
+        }
+    });
+    let mut connections = Vec::new();
+    let accepting = async {
+        loop {
+            connections.push(listener.accept().await.unwrap());
+        }
+    };
+    let sent = tokio::select! {
+        sent = futures_util::future::join_all(sends) => sent,
+        () = accepting => unreachable!(),
+    };
+    for result in sent {
+        let error = failure(result);
+        assert!(matches!(&error, ProxyFailure::Connection(error) if matches!(**error, ClientError::Timeout)));
+    }
+    assert_eq!(connections.len(), 1);
+}
+
 #[tokio::test]
 async fn another_proxy_is_taken_when_one_cannot_be_used() {
     let gone = Proxy::start(&[]).await;
