@@ -129,6 +129,26 @@ async fn closing_finishes_what_was_submitted() {
 }
 
 #[tokio::test]
+async fn whoever_closes_a_store_waits_for_its_end() {
+    let (gate, store) = gated(StoreOptions::default());
+    gate.gate(true);
+    let written = store.create_queue(queue(1).into()).await.unwrap();
+    until(|| gate.entered.load(Ordering::SeqCst) > 0).await;
+    let closing = [(); 2].map(|()| {
+        let store = store.clone();
+        tokio::spawn(async move { store.close().await })
+    });
+    tokio::time::sleep(SOON).await;
+    let ended = closing.iter().filter(|closing| closing.is_finished()).count();
+    gate.gate(false);
+    assert_eq!(ended, 0);
+    for closing in closing {
+        timeout(LATE, closing).await.unwrap().unwrap().unwrap();
+    }
+    timeout(LATE, written).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_store_is_opened_once() {
     let fixture = Fixture::new(Engine::Fjall);
     let again = FjallBackend::open(fixture.folder.path(), &FjallOptions::default());

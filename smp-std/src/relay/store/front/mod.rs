@@ -207,11 +207,11 @@ impl Inner {
         Ok(Acknowledged { deleted, next })
     }
 
-    /// Ends the commit thread after everything submitted before.
+    /// Ends the commit thread after everything submitted before. Whoever wants that meanwhile waits, too.
     fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.requests.send(Request::Close);
-        if let Some(thread) = thread {
+        if let Some(thread) = thread.take() {
             // A panic shows as `failed`.
             let _ = thread.join();
         }
