@@ -27,6 +27,9 @@ const LISTEN: u8 = 13;
 const DISABLE: u8 = 236;
 const SEND: u8 = 14;
 const SEND_SECURED: u8 = 78;
+/// What waits in a queue is too old, or what a notifier was not told of.
+const EXPIRE: u8 = 110;
+const EXPIRE_NOTIFICATIONS: u8 = 238;
 const SUBSCRIBE_ALL: u8 = 79;
 /// NSUBS.
 const LISTEN_TO_ALL: u8 = 207;
@@ -89,10 +92,10 @@ pub(crate) fn make() -> Vec<Vec<u8>> {
     let versions = [[0, 0, 0, 0], [0, 3, 5, 9], [10, 11, 10, 11], [12, 13, 14, 0]];
     let stories = versions.into_iter().flat_map(|back| stories(Script::new(back)));
     let mut all: Vec<_> = stories.map(|script| script.0).collect();
-    // Half of them are kept, so that there is room for those of services.
+    // Each story is kept for one or two of these, so that there is room for those of services.
     all.sort();
-    let services = [receivers(), notified()].concat();
-    all.into_iter().step_by(2).chain(services.into_iter().map(|script| script.0)).collect()
+    let services = [receivers(), notified(), expiring([0, 3, 5, 9]), expiring([12, 0, RECEIVER, NOTIFIED])].concat();
+    all.into_iter().step_by(3).chain(services.into_iter().map(|script| script.0)).collect()
 }
 
 /// Services that receive messages; one of their sessions is of a version that is told less.
@@ -175,6 +178,42 @@ fn notified() -> Vec<Script> {
             .deed(0, &[DISABLE, 0])
             .noise(2, &[LISTEN, 0, 0], 8, &[])
             .noise(3, &[LISTEN_TO_ALL, 0], 8, &[]),
+    ]
+}
+
+/// What waits gets too old, alone and while somebody asks for it.
+fn expiring(versions: [u8; 4]) -> Vec<Script> {
+    let queue = Script::new(versions).deed(0, &[MESSAGING]).deed(1, &[SEND, 0]).deed(1, &[SEND, 0]);
+    let full = queue.clone().deed(1, &[SEND, 0]).deed(1, &[SEND, 0]);
+    let told = queue.clone().deed(0, &[ENABLE, 0]).deed(3, &[LISTEN, 0, 0]).deed(1, &[SEND, 0]);
+    vec![
+        queue.clone().deed(3, &[EXPIRE, 0]).deed(1, &[SEND, 0]).deed(0, &[ACKNOWLEDGE, 0]).deed(0, &[ACKNOWLEDGE, 0]),
+        queue
+            .clone()
+            .deed(2, &[SUBSCRIBE, 0])
+            .together(false, &[(0, &[EXPIRE, 0]), (1, &[SEND, 0]), (2, &[ACKNOWLEDGE, 0])])
+            .deed(2, &[ACKNOWLEDGE, 0])
+            .together(true, &[(0, &[EXPIRE, 0]), (1, &[SEND, 0]), (2, &[ACKNOWLEDGE, 0])])
+            .deed(0, &[GET, 0])
+            .deed(2, &[EXPIRE, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(0, &[GET, 0]),
+        full.deed(3, &[EXPIRE, 0])
+            .deed(1, &[SEND, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(3, &[EXPIRE, 0])
+            .deed(0, &[ACKNOWLEDGE, 0])
+            .deed(1, &[SEND, 0])
+            .deed(2, &[SUBSCRIBE, 0])
+            .together(false, &[(3, &[EXPIRE, 0]), (2, &[SUBSCRIBE_ALL, 0]), (0, &[SUBSCRIBE, 0])]),
+        told.deed(0, &[EXPIRE_NOTIFICATIONS, 0])
+            .tick()
+            .deed(1, &[SEND, 0])
+            .together(true, &[(0, &[EXPIRE_NOTIFICATIONS, 0]), (1, &[SEND, 0]), (3, &[LISTEN_TO_ALL, 0])])
+            .tick()
+            .leave(3)
+            .together(false, &[(0, &[EXPIRE_NOTIFICATIONS, 0]), (1, &[SEND, 0]), (3, &[LISTEN, 0, 0])])
+            .tick(),
     ]
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use smp_std::identity::{Identity, KeyAlgorithm};
 use smp_std::relay::config::Config;
-use smp_std::relay::store::{Store, StoreOptions};
+use smp_std::relay::store::{Expiry, Store, StoreOptions};
 use smp_std::relay::{Relay, RelayError, Wakeups};
 use tokio::io::DuplexStream;
 use tokio::runtime::{Builder, Runtime};
@@ -56,6 +56,12 @@ impl Wake for Flag {
         self.woken.store(true, Ordering::Release);
         self.owner.unpark();
     }
+}
+
+/// Of which queue or notifier everything is too old.
+pub(crate) enum Expiring {
+    Messages([u8; 24]),
+    Notifications([u8; 24]),
 }
 
 pub(crate) struct Crew {
@@ -107,6 +113,23 @@ impl Crew {
         let flag = Arc::new(Flag { woken: AtomicBool::new(true), owner: thread::current() });
         self.tasks.push(Task { flag, future });
         near
+    }
+
+    /// What expires does so while others use the relay: after what they said if `late`.
+    pub(crate) fn expire(&mut self, expiring: Expiring, late: bool) -> mpsc::Receiver<u64> {
+        let (done, wait) = mpsc::channel();
+        let (store, over) = (self.store.clone(), Expiry::before(i64::MAX));
+        let future = Box::pin(async move {
+            let pending = match expiring {
+                Expiring::Messages(queue) => store.expire_messages(queue, over).await,
+                Expiring::Notifications(notifier) => store.expire_notifications(notifier, over).await,
+            };
+            let count = pending.expect("the store is open").await.expect("a store in memory does not fail");
+            let _ = done.send(count);
+        });
+        let flag = Arc::new(Flag { woken: AtomicBool::new(true), owner: thread::current() });
+        self.tasks.insert(if late { self.tasks.len() } else { 0 }, Task { flag, future });
+        wait
     }
 
     /// Polls a future of a client's side, together with the relay, until it is ready.

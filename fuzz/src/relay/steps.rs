@@ -75,10 +75,13 @@ impl Author {
             self.notifiers.push(queue);
             return Deed::EnableNotifications { queue, notifier };
         }
+        if choice % 16 == 14 && choice & 127 > 95 {
+            return self.expire(choice & 128 != 0, input);
+        }
         self.use_queue(choice, input)
     }
 
-    /// A deed that makes nothing new.
+    /// A command that makes nothing new.
     fn other_deed(&mut self, input: &mut Input<'_>) -> Deed {
         let choice = input.byte();
         self.use_queue(choice, input)
@@ -108,6 +111,14 @@ impl Author {
             15 if kind > 63 => Deed::SubscribeAll { notifiers: !flag },
             _ => self.send(queue, choice),
         }
+    }
+
+    fn expire(&self, notifications: bool, input: &mut Input<'_>) -> Deed {
+        if notifications && !self.notifiers.is_empty() {
+            let notifier = input.below(self.notifiers.len());
+            return Deed::Expire { queue: self.notifiers[notifier], notifier: Some(notifier as u32) };
+        }
+        Deed::Expire { queue: self.queue(input), notifier: None }
     }
 
     fn send(&mut self, queue: u32, choice: u8) -> Deed {

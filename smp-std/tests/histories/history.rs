@@ -98,6 +98,11 @@ pub(crate) enum Deed {
     SubscribeAll {
         notifiers: bool,
     },
+    /// No command: what waits in the queue is too old, or what a notifier was not told of.
+    Expire {
+        queue: QueueNumber,
+        notifier: Option<NotifierNumber>,
+    },
 }
 
 /// The queue of deeds about none.
@@ -121,7 +126,8 @@ impl Deed {
             | Self::SecureByLink { queue, .. }
             | Self::EnableNotifications { queue, .. }
             | Self::DisableNotifications { queue }
-            | Self::Listen { queue, .. } => *queue,
+            | Self::Listen { queue, .. }
+            | Self::Expire { queue, .. } => *queue,
             Self::SubscribeAll { .. } => NO_QUEUE,
         }
     }
@@ -285,6 +291,15 @@ impl Author {
         }
     }
 
+    fn expire(&mut self, queue: QueueNumber) -> Deed {
+        match self.notifiers.last() {
+            Some((queue, notifier)) if self.random.one_in(3) => {
+                Deed::Expire { queue: *queue, notifier: Some(*notifier) }
+            }
+            _ => Deed::Expire { queue, notifier: None },
+        }
+    }
+
     fn deed(&mut self) -> Deed {
         let queue = self.queue();
         match self.random.below(40) {
@@ -310,6 +325,7 @@ impl Author {
                 let key = self.sender_key();
                 self.send(queue, key)
             }
+            26 => self.expire(queue),
             _ => self.receive(),
         }
     }

@@ -86,6 +86,14 @@ impl Host {
         Self::Here { relay, _store: folder }
     }
 
+    /// The relay's store, if it is in this process.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        match self {
+            Self::Here { relay, .. } => Some(relay.store()),
+            Self::Program(_) => None,
+        }
+    }
+
     pub(crate) fn address(&self) -> (SocketAddr, [u8; 32]) {
         match self {
             Self::Here { relay, .. } => (relay.address, relay.fingerprint),

@@ -213,11 +213,33 @@ impl Judge<'_> {
             let pushed = owed.is_some_and(|event| trace.events.contains(&event));
             match delivered.get(&(*client, *queue)) {
                 Some(item) => receiving.outstanding = Some(*item),
+                // It expired before it was read from the store.
+                None if pushed
+                    && self.expired(*queue)
+                    && model.queues.get(queue).is_none_or(|it| it.messages.is_empty()) =>
+                {
+                    receiving.outstanding = None;
+                }
                 None if pushed => return None,
                 None => {}
             }
         }
+        // What another session acknowledges may be read, and delivered to the one that takes over, before it is gone.
+        for ((client, queue), item) in delivered {
+            let service = model.service(client);
+            let receives = service.is_some_and(|it| model.receivers.get(&it).is_some_and(|it| it.client == client));
+            let has_queue = model.queues.get(&queue).is_some_and(|it| it.service == service);
+            if receives && has_queue && !trace.events.contains(&(client, Event::Message(queue, item))) {
+                let late = Receiving { pushed: true, outstanding: Some(item) };
+                model.receiving.entry((client, queue)).or_insert(late);
+            }
+        }
         Some(model)
+    }
+
+    /// Whether messages of a queue expired meanwhile.
+    fn expired(&self, queue: QueueNumber) -> bool {
+        self.deeds.iter().any(|(_, deed)| *deed == Deed::Expire { queue, notifier: None })
     }
 }
 

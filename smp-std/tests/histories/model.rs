@@ -1,5 +1,5 @@
 //! The reference: what a relay answers and whom it tells of what (wire reference, sections 7 and 10), in as few words as
-//! possible; `services.rs` has the part about services. No expiry, no blocking.
+//! possible; `services.rs` has the part about services. No blocking.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -38,6 +38,8 @@ pub(crate) enum Response {
     Quota,
     NoMessage,
     Prohibited,
+    /// To no command: so many messages were too old.
+    Expired(u64),
     /// What no model answers.
     Other(String),
 }
@@ -122,6 +124,9 @@ impl Model {
 
     /// `None` is AUTH.
     fn carry_out(&mut self, client: usize, deed: &Deed, events: &mut Vec<(usize, Event)>) -> Option<Response> {
+        if let Deed::Expire { queue, notifier } = *deed {
+            return Some(Response::Expired(self.expire(queue, notifier).unwrap_or(0)));
+        }
         let service = self.service(client);
         let incomplete = service.is_some() && matches!(deed, Deed::New { subscribe: false, .. });
         if !self.permits(client, deed) || incomplete {
@@ -145,7 +150,7 @@ impl Model {
         let recipient = self.recipient(number);
         let queue = self.queues.get_mut(&number)?;
         Some(match *deed {
-            Deed::New { .. } | Deed::Again { .. } | Deed::SubscribeAll { .. } => return None,
+            Deed::New { .. } | Deed::Again { .. } | Deed::SubscribeAll { .. } | Deed::Expire { .. } => return None,
             Deed::Send { number: message, key, notify, .. } => {
                 if queue.sender_key != key || queue.suspended {
                     return None;
@@ -270,6 +275,19 @@ impl Model {
                 Response::Subscribed(service)
             }
         })
+    }
+
+    /// The messages before a quota mark expire; who has one of them outstanding may still acknowledge it.
+    fn expire(&mut self, number: QueueNumber, notifier: Option<NotifierNumber>) -> Option<u64> {
+        let queue = self.queues.get_mut(&number)?;
+        if notifier.is_some() {
+            let found = queue.notifier.as_mut().filter(|found| Some(found.number) == notifier)?;
+            (found.waiting, found.uncertain) = Default::default();
+            return None;
+        }
+        let expired = queue.messages.iter().take_while(|item| matches!(item, Item::Message(_))).count();
+        queue.messages.drain(..expired);
+        Some(expired as u64)
     }
 
     fn forget_notifier(&mut self, client: usize, notifier: Option<Notifier>, events: &mut Vec<(usize, Event)>) {

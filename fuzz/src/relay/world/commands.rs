@@ -56,7 +56,7 @@ impl World {
         })?;
         let (connected, _) = self.client(client);
         let transmission = connected.encode(&correlation, key, &entity, &command)?;
-        Some((Asked { client, correlation, deed }, transmission))
+        Some((Asked { client, correlation, deed, done: None }, transmission))
     }
 
     /// Who authorizes a deed, and which entity it is about.
@@ -157,6 +157,7 @@ fn with_command<T>(
             notifier: None,
         }),
         Deed::Again { .. } => unreachable!("it is said as NEW"),
+        Deed::Expire { .. } => unreachable!("it is no command"),
         Deed::Send { notify, .. } => Command::Send(Send { notify: *notify, body: &sent }),
         Deed::Subscribe { .. } => Command::Subscribe,
         Deed::Get { .. } => Command::Get,

@@ -7,16 +7,17 @@ mod services;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::mem::{self, ManuallyDrop};
+use std::sync::mpsc;
 
 use smp_crypto::secret_box::BoxKey;
 use smp_proto::version::SmpVersion;
 use smp_std::relay::store::QueueSet;
 
 use super::client::Client;
-use super::crew::Crew;
+use super::crew::{Crew, Expiring};
 use crate::history::{CLIENTS, Deed, NotifierNumber, QueueNumber};
 use crate::judge::{Seen, judge};
-use crate::model::{Event, Item, Model};
+use crate::model::{Event, Item, Model, Response};
 use crate::services::{Service, Session};
 
 /// More possible states than this: commands go one at a time until it is clear again.
@@ -96,6 +97,8 @@ struct Asked {
     client: usize,
     correlation: [u8; 24],
     deed: Deed,
+    /// Where it is no command: how many expired.
+    done: Option<mpsc::Receiver<u64>>,
 }
 
 /// An error that is waited for, and what it says if that is known.
@@ -212,7 +215,15 @@ impl World {
         let mut asked = Vec::new();
         let mut transmissions: [Vec<Vec<u8>>; CLIENTS] = Default::default();
         for (client, deed) in deeds {
-            if let Some((ask, transmission)) = self.encode(*client, deed) {
+            if let Deed::Expire { queue, notifier } = *deed {
+                let done = self.expire(queue, notifier, packed);
+                asked.extend(done.map(|done| Asked {
+                    client: *client,
+                    correlation: [0; 24],
+                    deed: deed.clone(),
+                    done: Some(done),
+                }));
+            } else if let Some((ask, transmission)) = self.encode(*client, deed) {
                 transmissions[*client].push(transmission);
                 asked.push(ask);
             }
@@ -226,11 +237,32 @@ impl World {
         self.conclude(&executed, &seen);
     }
 
+    /// Begins to let expire what waits; nothing when nobody knows the ids.
+    fn expire(
+        &mut self,
+        queue: QueueNumber,
+        notifier: Option<NotifierNumber>,
+        late: bool,
+    ) -> Option<mpsc::Receiver<u64>> {
+        let expiring = match notifier {
+            Some(notifier) => Expiring::Notifications(*self.notifiers.get(&notifier)?.id.first_chunk()?),
+            None => Expiring::Messages(*self.queues.get(&queue)?.recipient_id.first_chunk()?),
+        };
+        Some(self.crew.expire(expiring, late))
+    }
+
     /// Until everything is answered and everybody has been told everything.
     fn settle(&mut self, asked: &[Asked]) -> Seen {
         let mut seen = Seen { responses: vec![None; asked.len()], ..Seen::default() };
         loop {
             self.crew.run();
+            for (ask, response) in asked.iter().zip(&mut seen.responses) {
+                if let Some(count) = ask.done.as_ref().and_then(|done| done.try_recv().ok()) {
+                    // Nobody knows how many a notifier had been told of.
+                    let unknown = matches!(ask.deed, Deed::Expire { notifier: Some(_), .. });
+                    *response = Some(Response::Expired(if unknown { 0 } else { count }));
+                }
+            }
             for client in 0..CLIENTS {
                 self.take_in(client, asked, &mut seen);
             }

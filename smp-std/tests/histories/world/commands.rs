@@ -27,10 +27,11 @@ impl World {
         let mut deed = deed.clone();
         let mut keys = None;
         let mut link_id = rand::random();
+        let expired = Cell::new(None);
         if let Deed::New { .. } = deed {
             let (keys, correlation) = (made(), rand::random());
             let bytes = encode_new(connection, &deed, &keys, &correlation, &link_id);
-            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(Some(keys)) }, bytes));
+            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(Some(keys)), expired }, bytes));
         }
         if let Deed::SubscribeAll { notifiers } = deed {
             let command = match notifiers {
@@ -40,7 +41,7 @@ impl World {
             let own = connection.service.as_ref()?.to_pkcs8();
             let key = AuthorizationSecretKey::Ed25519(Ed25519SecretKey::from_pkcs8(own.as_bytes()).unwrap());
             let (correlation, bytes) = connection.encode(Some(&key), self.service_id(client), &command);
-            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(None) }, bytes));
+            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(None), expired }, bytes));
         }
         let number = deed.queue();
         let known = self.queues.get(&number)?;
@@ -49,12 +50,12 @@ impl World {
             link_id = known.link_id;
             let new = Deed::New { queue, contact: known.contact, subscribe: true, prepared: Some(queue) };
             let bytes = encode_new(connection, &new, &made(), &correlation, &link_id);
-            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(None) }, bytes));
+            return Some((Asked { client, correlation, deed, link_id, keys: Cell::new(None), expired }, bytes));
         }
         let (own, recipient, sender) = (Some(&known.queue.key), &known.queue.recipient_id, &known.queue.sender_id);
         let sender_key = |key: u8| &known.sender_keys[usize::from(key) - 1];
         let (correlation, bytes) = match &mut deed {
-            Deed::New { .. } | Deed::Again { .. } | Deed::SubscribeAll { .. } => return None,
+            Deed::New { .. } | Deed::Again { .. } | Deed::SubscribeAll { .. } | Deed::Expire { .. } => return None,
             Deed::Send { number: message, key, notify, .. } => {
                 let body = body(number, *message);
                 let command = Command::Send(Send { notify: *notify, body: &body });
@@ -101,7 +102,7 @@ impl World {
                 connection.encode(Some(&known.key), &known.id, &Command::SubscribeNotifications)
             }
         };
-        Some((Asked { client, correlation, deed, link_id, keys: Cell::new(keys) }, bytes))
+        Some((Asked { client, correlation, deed, link_id, keys: Cell::new(keys), expired }, bytes))
     }
 }
 

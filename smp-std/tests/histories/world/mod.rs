@@ -13,6 +13,8 @@ use smp_proto::key::X25519PublicKey;
 use smp_proto::smp::Command;
 use smp_proto::smp::service::ServiceRole;
 use smp_proto::version::SmpVersion;
+use smp_std::relay::store::Expiry;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use self::commands::write;
@@ -59,6 +61,8 @@ struct Asked {
     link_id: [u8; 24],
     /// Keys made for NEW and NKEY.
     keys: Cell<Option<(AuthorizationSecretKey, X25519SecretKey)>>,
+    /// Where it is no command: how many expired.
+    expired: Cell<Option<JoinHandle<u64>>>,
 }
 
 pub(crate) struct World {
@@ -201,7 +205,9 @@ impl World {
         let mut asked = Vec::new();
         let mut blocks = Vec::new();
         for (client, deed) in deeds {
-            if let Some((ask, transmission)) = self.encode(*client, deed) {
+            if let Deed::Expire { .. } = deed {
+                asked.extend(self.expire(*client, deed));
+            } else if let Some((ask, transmission)) = self.encode(*client, deed) {
                 blocks.push((*client, transmission));
                 asked.push(ask);
             }
@@ -231,6 +237,12 @@ impl World {
             return Ok(());
         }
         for (index, ask) in asked.iter().enumerate() {
+            if let Some(expired) = ask.expired.take() {
+                let count = expired.await.map_err(|error| format!("nothing expires: {error}"))?;
+                // Nobody knows how many a notifier had been told of.
+                let unknown = matches!(ask.deed, Deed::Expire { notifier: Some(_), .. });
+                seen.responses[index] = Some(Response::Expired(if unknown { 0 } else { count }));
+            }
             while seen.responses[index].is_none() {
                 read(&mut self.clients[ask.client])
                     .await
@@ -247,6 +259,29 @@ impl World {
             self.barrier(&mut seen).await?;
         }
         self.conclude(&executed, &seen)
+    }
+
+    /// Lets expire what waits, as the relay does by the clock; not in a program of its own, whose clock nobody turns.
+    fn expire(&self, client: usize, deed: &Deed) -> Option<Asked> {
+        let Deed::Expire { queue, notifier } = deed else { return None };
+        let store = self.host.store()?.clone();
+        let of_notifier = match notifier {
+            Some(notifier) => Some(self.notifiers.get(notifier)?.id.clone()),
+            None => None,
+        };
+        let id =
+            of_notifier.as_ref().unwrap_or(&self.queues.get(queue)?.queue.recipient_id).as_slice().try_into().ok()?;
+        let is_notifier = notifier.is_some();
+        let expired = tokio::spawn(async move {
+            let all = Expiry::before(i64::MAX);
+            let pending = match is_notifier {
+                true => store.expire_notifications(id, all).await,
+                false => store.expire_messages(id, all).await,
+            };
+            pending.unwrap().await.unwrap()
+        });
+        let (keys, expired) = (Cell::new(None), Cell::new(Some(expired)));
+        Some(Asked { client, correlation: rand::random(), deed: deed.clone(), link_id: [0; 24], keys, expired })
     }
 
     /// Waits until everything that the relay has to say has arrived.
