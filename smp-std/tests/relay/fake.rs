@@ -48,6 +48,8 @@ pub enum Greeting {
 #[derive(Clone, Debug)]
 pub enum Answer {
     Silent,
+    /// Takes so long for each, and reads no further meanwhile.
+    Slow(Duration),
     Hangup,
     /// A block nobody can read.
     GarbageBlock,
@@ -157,6 +159,10 @@ async fn serve(
             commands.fetch_add(1, Ordering::SeqCst);
             match &answer {
                 Answer::Silent => {}
+                Answer::Slow(pause) => {
+                    tokio::time::sleep(*pause).await;
+                    say(&mut tls, &mut session, correlation, &[], b"ERR AUTH").await?;
+                }
                 Answer::Hangup => return tls.close().await,
                 Answer::GarbageBlock => {
                     block.fill(0xff);

@@ -436,6 +436,35 @@ async fn there_is_a_bound_on_what_waits() {
     proxy.stop().await;
 }
 
+/// The time of a command runs also while others are passed on before it: to a relay that takes its time for each, the last of
+/// many would otherwise take up its place among those of its client for many times as long.
+#[tokio::test]
+async fn commands_do_not_wait_longer_for_a_slow_relay_because_others_do() {
+    const COMMANDS: usize = 120;
+    let mut config = config();
+    config.proxy.command_timeout_seconds = 2;
+    config.proxy.client_in_flight = 2 * COMMANDS;
+    let proxy = TestRelay::start(config).await;
+    let slow = FakeRelay::start(Greeting::Honest, (6, 20), Answer::Slow(Duration::from_millis(200)));
+    let mut client = proxy.client().await;
+    let (session, _) = client.session_with(slow.address, &slow.fingerprint).await;
+    let begun = Instant::now();
+    for _ in 0..COMMANDS {
+        let sealed = session.seal(None, &[1; 24], &send_command(b"x"));
+        client.start_forward(&session, &sealed).await;
+    }
+    let mut answered = 0;
+    for _ in 0..COMMANDS {
+        match client.receive().await.text().as_str() {
+            "ERR PROXY PROTOCOL AUTH" => answered += 1,
+            text => assert_eq!(text, "ERR PROXY BROKER TIMEOUT"),
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(answered > 0);
+    proxy.stop().await;
+}
+
 /// When there are as many connections as allowed, the one that was not used for longest makes room.
 #[tokio::test]
 async fn connections_make_room_for_others() {

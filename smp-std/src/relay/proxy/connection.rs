@@ -138,11 +138,7 @@ impl Connection {
                         self.write().await?;
                     }
                 }
-                Wake::Request(Some(Request { correlation, block, held, waiter })) => {
-                    self.pending.insert(correlation, waiter);
-                    self.deadlines.push_back((Instant::now() + self.times.command, correlation));
-                    self.next = Some((block, Some(held)));
-                }
+                Wake::Request(Some(request)) => self.take(request),
                 Wake::Request(None) | Wake::Close => return Ok(()),
                 Wake::Time => {
                     if !self.tick()? {
@@ -151,6 +147,21 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Takes a command to be sent next, unless its time was up while those before it were sent: to a relay that reads
+    /// slowly, that can take any time.
+    fn take(&mut self, request: Request) {
+        let Request { correlation, since, block, held, waiter } = request;
+        let deadline = since + self.times.command;
+        if deadline <= Instant::now() || waiter.responder.is_closed() {
+            self.relay.blocks.give(block);
+            let _ = waiter.responder.send(Err(Failure::Timeout));
+            return;
+        }
+        self.pending.insert(correlation, waiter);
+        self.deadlines.push_back((deadline, correlation));
+        self.next = Some((block, Some(held)));
     }
 
     /// When there is something to do although nothing comes.

@@ -37,6 +37,8 @@ pub(super) struct Response {
 /// A command to be forwarded.
 pub(super) struct Request {
     pub(super) correlation: Correlation,
+    /// When the client sent it.
+    pub(super) since: Instant,
     /// The whole block, ready to be sent.
     pub(super) block: Box<Block>,
     /// For the block, until it is sent.
@@ -155,7 +157,7 @@ impl Upstream {
         let (responder, response) = oneshot::channel();
         let waiter = Waiter { in_flight, client: Arc::clone(&client.blocks), responder };
         // When the connection has just ended, the waiter is dropped with the request.
-        let _ = self.requests.send(Request { correlation, block, held, waiter });
+        let _ = self.requests.send(Request { correlation, since: Instant::now(), block, held, waiter });
         Ok(async move {
             let Response { mut block, parameter, held } = response.await.unwrap_or(Err(Failure::Network))?;
             let end = parameter.end;
