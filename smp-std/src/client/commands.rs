@@ -29,6 +29,15 @@ pub struct Credentials {
     pub key: CommandKey,
 }
 
+/// Who subscribes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// `SUB`: the recipient, for messages.
+    Recipient,
+    /// `NSUB`: the notifier, for notifications.
+    Notifier,
+}
+
 /// What a relay tells about a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +78,23 @@ impl Client {
         for queue in queues {
             sent.push(self.send_command(&queue.id, Kind::Subscribe, &Command::Subscribe, Some(&queue.key)).await);
         }
+        self.all_subscribed(sent).await
+    }
+
+    /// The same for both sides.
+    pub(super) async fn subscribe_each(&self, queues: &[(Credentials, Side)]) -> Vec<Result<(), ClientError>> {
+        let mut sent = Vec::with_capacity(queues.len());
+        for (queue, side) in queues {
+            let (kind, command) = match side {
+                Side::Recipient => (Kind::Subscribe, Command::Subscribe),
+                Side::Notifier => (Kind::Plain, Command::SubscribeNotifications),
+            };
+            sent.push(self.send_command(&queue.id, kind, &command, Some(&queue.key)).await);
+        }
+        self.all_subscribed(sent).await
+    }
+
+    async fn all_subscribed(&self, sent: Vec<Result<Sent, ClientError>>) -> Vec<Result<(), ClientError>> {
         let mut results = Vec::with_capacity(sent.len());
         for sent in sent {
             results.push(match sent {

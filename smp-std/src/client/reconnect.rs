@@ -11,6 +11,7 @@ use smp_proto::address::ServerBuf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::commands::Side;
 use super::{
     Client, ClientError, CommandKey, CreatedQueue, Credentials, Delivery, Event, Events, Id, Options, QueueOptions,
     QueueStatus,
@@ -57,7 +58,7 @@ struct Shared {
 /// SUB would bring the message that waits a second time.
 #[derive(Default)]
 struct Registry {
-    queues: HashMap<Id, CommandKey>,
+    queues: HashMap<Id, (CommandKey, Side)>,
     /// The number of the connection for which all queues of that time were taken over.
     connection: u64,
 }
@@ -138,7 +139,7 @@ impl ReconnectingClient {
             let Credentials { id, key } = &created.recipient;
             let newer = {
                 let mut registry = self.registry();
-                registry.queues.insert(id.clone(), key.clone());
+                registry.queues.insert(id.clone(), (key.clone(), Side::Recipient));
                 registry.connection != connection
             };
             // The next connection had been made before it could know of this queue.
@@ -154,13 +155,25 @@ impl ReconnectingClient {
     /// # Errors
     /// As the command, and [`ClientError::Timeout`] without a connection.
     pub async fn subscribe(&self, queue: &Credentials) -> Result<(), ClientError> {
+        self.keep_subscribed(queue, Side::Recipient).await
+    }
+
+    /// [`Client::subscribe_notifications`], kept up from now on, also when this attempt fails with a temporary error.
+    ///
+    /// # Errors
+    /// As the command, and [`ClientError::Timeout`] without a connection.
+    pub async fn subscribe_notifications(&self, notifier: &Credentials) -> Result<(), ClientError> {
+        self.keep_subscribed(notifier, Side::Notifier).await
+    }
+
+    async fn keep_subscribed(&self, queue: &Credentials, side: Side) -> Result<(), ClientError> {
         loop {
             let connection = self.connection().await;
             {
                 // The supervisor takes over what is registered at the moment it makes a connection known: what is
                 // registered later is subscribed to here.
                 let mut registry = self.registry();
-                registry.queues.insert(queue.id.clone(), queue.key.clone());
+                registry.queues.insert(queue.id.clone(), (queue.key.clone(), side));
                 let current = match &connection {
                     Ok((_, number)) => Some(*number),
                     Err(_) => None,
@@ -173,9 +186,10 @@ impl ReconnectingClient {
                     continue;
                 }
             }
-            let result = match connection {
-                Ok((client, _)) => client.subscribe(queue).await,
-                Err(error) => Err(error),
+            let result = match (connection, side) {
+                (Ok((client, _)), Side::Recipient) => client.subscribe(queue).await,
+                (Ok((client, _)), Side::Notifier) => client.subscribe_notifications(queue).await,
+                (Err(error), _) => Err(error),
             };
             if let Err(error) = &result
                 && !error.is_temporary()
@@ -186,7 +200,7 @@ impl ReconnectingClient {
         }
     }
 
-    /// Does not subscribe to the queue again after the next reconnection.
+    /// Does not subscribe to the queue again after the next reconnection, nor to its notifications if it is a notifier's id.
     pub fn forget(&self, queue: &Id) {
         self.registry().queues.remove(queue);
     }
@@ -342,19 +356,22 @@ impl Supervisor {
     }
 
     /// Makes a new connection known, and gives the queues that have to be subscribed to on it.
-    fn announce(&self, client: &Client) -> Vec<Credentials> {
+    fn announce(&self, client: &Client) -> Vec<(Credentials, Side)> {
         self.with_registry(|registry| {
             registry.connection = registry.connection.wrapping_add(1);
             self.state.send_replace(State::Up(client.clone(), registry.connection));
             let queues = registry.queues.iter();
-            queues.map(|(id, key)| Credentials { id: id.clone(), key: key.clone() }).collect()
+            let credentials = |(id, (key, side)): (&Id, &(CommandKey, Side))| {
+                (Credentials { id: id.clone(), key: key.clone() }, *side)
+            };
+            queues.map(credentials).collect()
         })
         .unwrap_or_default()
     }
 
-    async fn resubscribe(&self, client: &Client, queues: Vec<Credentials>) {
-        let results = client.subscribe_all(&queues).await;
-        for (queue, result) in queues.into_iter().zip(results) {
+    async fn resubscribe(&self, client: &Client, queues: Vec<(Credentials, Side)>) {
+        let results = client.subscribe_each(&queues).await;
+        for ((queue, _), result) in queues.into_iter().zip(results) {
             // Temporary failures go with the connection, and the next one tries again.
             if let Err(error) = result
                 && !error.is_disconnected()

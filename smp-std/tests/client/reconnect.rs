@@ -69,6 +69,48 @@ async fn subscriptions_come_back_with_the_connection() {
 }
 
 #[tokio::test]
+async fn a_notifier_hears_again_after_the_connection_has_come_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (client, mut events) = ReconnectingClient::start(address(&listener), Options::default(), quick());
+    let metadata = [7; 144];
+    let script = async {
+        for round in 0..3u8 {
+            let stream = accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut peer = Peer::greet(stream, versions(6, 20)).await;
+            let mut subscribed = std::collections::BTreeMap::new();
+            while subscribed.len() < 2 {
+                for asked in peer.asked().await {
+                    subscribed.insert(asked.entity[0], asked.command.clone());
+                    peer.answer(&asked, BrokerMessage::Subscribed(None)).await;
+                }
+            }
+            assert_eq!(subscribed.into_iter().collect::<Vec<_>>(), [(1, b"SUB".to_vec()), (2, b"NSUB".to_vec())]);
+            let notification = smp_proto::smp::notifier::EncryptedNotification {
+                nonce: &[round; 24],
+                metadata: smp_proto::wire::ShortString::new(&metadata).unwrap(),
+            };
+            peer.say(&[(&[], &[2; 24], BrokerMessage::Notification(notification))]).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let story = async {
+        client.subscribe(&queue(1)).await.unwrap();
+        client.subscribe_notifications(&queue(2)).await.unwrap();
+        for round in 0..3u8 {
+            let notification = loop {
+                match next(&mut events).await {
+                    Event::Notification(notification) => break notification,
+                    Event::Connected | Event::Waiting(..) | Event::Disconnected(_) => {}
+                    event => panic!("{event:?}"),
+                }
+            };
+            assert_eq!((notification.notifier_id.as_bytes(), notification.nonce), (&[2; 24][..], [round; 24]));
+        }
+    };
+    tokio::time::timeout(PATIENCE, async { tokio::join!(script, story) }).await.expect("in time");
+}
+
+#[tokio::test]
 async fn a_queue_that_is_gone_is_not_subscribed_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (client, mut events) = ReconnectingClient::start(address(&listener), Options::default(), quick());
