@@ -238,8 +238,10 @@ impl Machine {
                 self.last = None;
             }
             Request::Subscribe => self.subscribed = true,
-            Request::Secure(_) => self.secure = None,
-            Request::Acknowledge(_) => self.acknowledge = None,
+            // A relay may deliver the next message before the answer that the one before is gone: what that one asks for
+            // is still to be done.
+            Request::Secure(key) => self.secure = self.secure.filter(|next| *next != key),
+            Request::Acknowledge(id) => self.acknowledge = self.acknowledge.filter(|next| *next != id),
             Request::Ping => {}
         }
     }
@@ -249,7 +251,9 @@ impl Machine {
         let Some((request, _)) = self.outstanding.take() else { return };
         match request {
             // Somebody has set another key: the message that asked for this one has no consequence.
-            Request::Secure(_) if refusal == Refusal::NotAuthorized => self.secure = None,
+            Request::Secure(key) if refusal == Refusal::NotAuthorized => {
+                self.secure = self.secure.filter(|next| *next != key);
+            }
             // The relay has another idea of what it has delivered: it is asked for the first message again.
             Request::Acknowledge(_) if refusal == Refusal::NoMessage => {
                 self.acknowledge = None;

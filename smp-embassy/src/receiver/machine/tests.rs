@@ -123,6 +123,42 @@ fn a_relay_that_knows_nothing_of_its_message_is_asked_again() {
 }
 
 #[test]
+fn a_message_that_overtakes_the_answer_to_an_acknowledgement_is_acknowledged_too() {
+    let key = |byte| AuthorizationKey::X25519(smp_proto::key::X25519PublicKey([byte; 32]));
+    for secure in [None, Some(key(7))] {
+        let mut machine = subscribed();
+        machine.taken([1; 24], secure, false);
+        machine.saved_last();
+        if secure.is_some() {
+            assert_eq!(machine.step(at(1)), Step::Request(Request::Secure(key(7))));
+            machine.sent(at(1));
+            machine.done();
+        }
+        assert_eq!(machine.step(at(1)), Step::Request(Request::Acknowledge([1; 24])));
+        machine.sent(at(1));
+        // The relay has deleted the first one and delivers what comes just then, before its answer is on the way.
+        machine.taken([2; 24], None, false);
+        assert_eq!(machine.step(at(1)), Step::SaveLast([2; 24]));
+        machine.saved_last();
+        machine.done();
+        assert_eq!(machine.step(at(1)), Step::Request(Request::Acknowledge([2; 24])), "else no other one ever comes");
+        machine.sent(at(1));
+        machine.done();
+        assert_eq!(machine.step(at(1)), Step::Wait(at(300)));
+    }
+    // A key that the overtaking message brings is set as well.
+    let mut machine = subscribed();
+    machine.taken([1; 24], Some(key(7)), false);
+    machine.saved_last();
+    assert_eq!(machine.step(at(1)), Step::Request(Request::Secure(key(7))));
+    machine.sent(at(1));
+    machine.taken([2; 24], Some(key(8)), false);
+    machine.saved_last();
+    machine.done();
+    assert_eq!(machine.step(at(1)), Step::Request(Request::Secure(key(8))));
+}
+
+#[test]
 fn some_ends_are_final() {
     for stopped in [Stopped::TakenOver, Stopped::Deleted, Stopped::Refused(Refusal::Blocked)] {
         let mut machine = subscribed();
