@@ -165,8 +165,17 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for ReceiverError<E> {}
 pub struct Receiver {
     queue: Option<ReceiveQueue>,
     last: Option<[u8; MESSAGE_ID_LENGTH]>,
+    /// What the store does not have yet, also when a run was given up or the store failed.
+    unkept: Unkept,
     /// The certificates of the relay of the last connection.
     known_chain: Option<KnownChain>,
+}
+
+/// What has changed since it was kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unkept {
+    queue: bool,
+    last: bool,
 }
 
 impl fmt::Debug for Receiver {
@@ -179,7 +188,7 @@ impl Receiver {
     /// A receiver without a queue: it creates one, which takes the place of the one the store has.
     #[must_use]
     pub const fn new() -> Self {
-        Self { queue: None, last: None, known_chain: None }
+        Self { queue: None, last: None, unkept: Unkept { queue: false, last: false }, known_chain: None }
     }
 
     /// The receiver of the queue that the store has, if it has one.
@@ -190,13 +199,13 @@ impl Receiver {
         let Some(state) = store.load_receiver().await.map_err(ReceiverError::Store)? else { return Ok(Self::new()) };
         let last = store.load_last_message().await.map_err(ReceiverError::Store)?;
         let queue = ReceiveQueue::from_state(state).ok_or(ReceiverError::Corrupt)?;
-        Ok(Self { queue: Some(queue), last, known_chain: None })
+        Ok(Self { queue: Some(queue), last, ..Self::new() })
     }
 
-    /// The queue's address, for the sender: print it as text.
+    /// The queue's address, for the sender: print it as text. There is none before the queue is kept.
     #[must_use]
     pub fn address(&self) -> Option<QueueUri> {
-        self.queue.as_ref()?.uri()
+        self.queue.as_ref().filter(|queue| !self.unkept.queue || queue.is_introduced())?.uri()
     }
 
     /// Receives until that becomes impossible, and tells why. It may be called again; dropping it loses nothing.
@@ -213,7 +222,7 @@ impl Receiver {
         C: WallClock + ?Sized,
         S: ReceiverStore,
     {
-        let machine = Machine::new(options.timing, self.queue.is_some(), self.last);
+        let machine = Machine::new(options.timing, self.queue.is_some(), self.last, self.unkept);
         let mut work = Work { machine, receiver: self, store, options, handler };
         let Err(error) = work.run(device).await;
         error

@@ -40,6 +40,8 @@ struct Display {
     events: mpsc::UnboundedSender<ReceiverEvent>,
     /// How many messages it cannot take yet.
     busy: u32,
+    /// Whether it thinks about a message for ever.
+    stuck: bool,
 }
 
 impl ReceiverHandler for Display {
@@ -55,6 +57,9 @@ impl ReceiverHandler for Display {
         }
         assert!(message.time > 1_700_000_000);
         let _ = self.messages.send((message.id.to_vec(), message.body.to_vec()));
+        if self.stuck {
+            std::future::pending::<()>().await;
+        }
         Taken::Yes
     }
 
@@ -83,7 +88,7 @@ impl Screen {
         let (message, messages) = mpsc::unbounded_channel();
         let (event, events) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let mut display = Display { address, messages: message, events: event, busy };
+        let mut display = Display { address, messages: message, events: event, busy, stuck: false };
         let mut flash = flash.clone();
         // Like on the device, the futures stay on one thread.
         let running = std::thread::spawn(move || {
@@ -139,6 +144,42 @@ impl Screen {
     /// Waits for its end.
     async fn end(self) -> Option<End> {
         tokio::task::spawn_blocking(|| self.running.join().unwrap()).await.unwrap()
+    }
+}
+
+/// A receiver whose application the story itself looks at.
+struct Desk {
+    receiver: Receiver,
+    display: Display,
+    address: watch::Receiver<Option<QueueUri>>,
+    messages: mpsc::UnboundedReceiver<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Desk {
+    /// As the device starts.
+    async fn start(flash: &Flash) -> Self {
+        keep_time();
+        let receiver = Receiver::load(&mut flash.clone()).await.unwrap();
+        let (address, addresses) = watch::channel(None);
+        let (message, messages) = mpsc::unbounded_channel();
+        let (event, _) = mpsc::unbounded_channel();
+        let display = Display { address, messages: message, events: event, busy: 0, stuck: false };
+        Self { receiver, display, address: addresses, messages }
+    }
+
+    /// Receives until a condition is met, or until that becomes impossible.
+    async fn until(&mut self, relay: &TestRelay, flash: &Flash, condition: impl Future<Output = ()>) -> Option<End> {
+        let (mut buffer, mut random) = (buffer(), random(another_seed()));
+        let relay = relay.address();
+        let options = ReceiverOptions { timing: TIMING, ..ReceiverOptions::new(&relay) };
+        let device = Device { network: &mut HostNetwork, random: &mut random, clock: &NoClock, buffer: &mut buffer };
+        let Self { receiver, display, .. } = self;
+        let mut flash = flash.clone();
+        tokio::select! {
+            end = receiver.run(device, &mut flash, &options, display) => Some(end),
+            () = condition => None,
+            () = tokio::time::sleep(HostDuration::from_secs(20)) => panic!("not in time"),
+        }
     }
 }
 
@@ -317,6 +358,59 @@ async fn a_message_that_cannot_be_taken_comes_again() {
     assert_eq!(screen.message().await.1, b"first");
     assert_eq!(screen.message().await.1, b"second");
     screen.reset().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_the_sender_is_is_kept_though_the_first_message_was_interrupted() {
+    let relay = TestRelay::start().await;
+    let flash = Flash::default();
+    let mut desk = Desk::start(&flash).await;
+    let mut address = desk.address.clone();
+    assert_eq!(desk.until(&relay, &flash, async { drop(address.wait_for(Option::is_some).await) }).await, None);
+    let address = desk.receiver.address().unwrap();
+    let mut queue = SendQueue::new(&address, SmpVersion::MAX).unwrap();
+    send(&relay, &mut queue, b"first").await;
+    // The application has the message when everything is given up.
+    desk.display.stuck = true;
+    let (_none, mut messages) = mpsc::unbounded_channel();
+    std::mem::swap(&mut messages, &mut desk.messages);
+    let interrupted = async { assert_eq!(messages.recv().await.unwrap().1, b"first") };
+    assert_eq!(desk.until(&relay, &flash, interrupted).await, None);
+    desk.display.stuck = false;
+    let acknowledged = async {
+        assert_eq!(messages.recv().await.unwrap().1, b"first", "it comes again");
+        send(&relay, &mut queue, b"second").await;
+        assert_eq!(messages.recv().await.unwrap().1, b"second");
+        send(&relay, &mut queue, b"third").await;
+    };
+    assert_eq!(desk.until(&relay, &flash, acknowledged).await, None);
+    // After a reset there is only what was kept.
+    let mut screen = Screen::start(relay.address(), None, &flash);
+    loop {
+        match screen.message().await.1.as_slice() {
+            b"second" => {} // Its acknowledgement may have been interrupted.
+            third => break assert_eq!(third, b"third"),
+        }
+    }
+    screen.reset().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_is_given_to_nobody_before_its_queue_is_kept() {
+    let relay = TestRelay::start().await;
+    let flash = Flash::default();
+    let mut desk = Desk::start(&flash).await;
+    let failed = Some(ReceiverError::Store(postcard::Error::SerializeBufferFull));
+    flash.fail(true);
+    for _ in 0..2 {
+        assert_eq!(desk.until(&relay, &flash, std::future::pending()).await, failed);
+        assert!(desk.receiver.address().is_none() && desk.address.borrow().is_none(), "a reset would forget the queue");
+    }
+    flash.fail(false);
+    let mut told = desk.address.clone();
+    assert_eq!(desk.until(&relay, &flash, async { drop(told.wait_for(Option::is_some).await) }).await, None);
+    let kept = Receiver::load(&mut flash.clone()).await.unwrap().address().unwrap();
+    assert_eq!(desk.receiver.address().unwrap().to_string(), kept.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use smp_proto::version::SmpVersion;
 use super::machine::{Request, Stopped};
 use super::queue::{NewKeys, Opened, ReceiveQueue};
 use super::work::Work;
-use super::{ReceivedMessage, ReceiverError, ReceiverEvent, ReceiverHandler, Taken};
+use super::{ReceivedMessage, ReceiverError, ReceiverEvent, ReceiverHandler, Taken, Unkept};
 use crate::connection::{self, Connection, Incoming};
 use crate::error::Error;
 use crate::id::Id;
@@ -107,6 +107,7 @@ impl<S: ReceiverStore, H: ReceiverHandler> Conversation for Online<'_, '_, S, H>
                     Some(queue) => {
                         self.work.receiver.queue = Some(queue);
                         self.work.receiver.last = None;
+                        self.work.receiver.unkept = Unkept { queue: true, last: false };
                         self.new = None;
                         self.done();
                     }
@@ -206,12 +207,13 @@ impl<'o, 'w, S: ReceiverStore, H: ReceiverHandler> Online<'o, 'w, S, H> {
         match queue.open(&id, body) {
             Ok(Opened::Message { time, secure, introduced, body }) => {
                 if introduced {
+                    // Before the application is asked, which may be given up: the same message does not tell again.
+                    self.work.receiver.unkept.queue = true;
                     self.work.handler.event(ReceiverEvent::Introduced);
                 }
                 if !repeated {
                     let message = ReceivedMessage { id: &id, time, body };
                     if self.work.handler.message(message).await == Taken::Later {
-                        // Who the sender is is not forgotten: the same message tells again.
                         self.work.machine.introduced(introduced);
                         return Taken::Later;
                     }
@@ -231,6 +233,7 @@ impl<'o, 'w, S: ReceiverStore, H: ReceiverHandler> Online<'o, 'w, S, H> {
                 self.work.machine.taken(id, None, false);
             }
         }
+        self.work.receiver.unkept.last |= self.work.receiver.last != Some(id);
         self.work.receiver.last = Some(id);
         Taken::Yes
     }

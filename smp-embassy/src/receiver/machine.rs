@@ -3,6 +3,7 @@
 use embassy_time::{Duration, Instant};
 use smp_proto::key::AuthorizationKey;
 
+use super::Unkept;
 use crate::backoff::Backoff;
 use crate::refusal::Refusal;
 use crate::state::MESSAGE_ID_LENGTH;
@@ -113,15 +114,15 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// A receiver that has a queue or not, and whose application took this message last.
-    pub(crate) fn new(timing: ReceiverTiming, has_queue: bool, last: Option<MessageId>) -> Self {
+    pub(crate) fn new(timing: ReceiverTiming, has_queue: bool, last: Option<MessageId>, unkept: Unkept) -> Self {
         Self {
             timing,
             has_queue,
             connected: false,
             subscribed: false,
-            dirty: false,
+            dirty: unkept.queue,
             last,
-            last_dirty: false,
+            last_dirty: unkept.last,
             secure: None,
             acknowledge: None,
             outstanding: None,

@@ -125,6 +125,7 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
                     let Some(queue) = &self.receiver.queue else { return Err(ReceiverError::Corrupt) };
                     self.store.save_receiver(queue.state()).await.map_err(ReceiverError::Store)?;
                     self.machine.saved_queue();
+                    self.receiver.unkept.queue = false;
                     if !queue.is_introduced() {
                         self.tell_address();
                     }
@@ -132,6 +133,7 @@ impl<S: ReceiverStore, H: ReceiverHandler> Work<'_, S, H> {
                 Step::SaveLast(id) => {
                     self.store.save_last_message(&id).await.map_err(ReceiverError::Store)?;
                     self.machine.saved_last();
+                    self.receiver.unkept.last = false;
                 }
                 Step::Connect => return Ok(Next::Connect),
                 Step::Disconnect => return Ok(Next::Disconnect),

@@ -20,6 +20,8 @@ struct Records {
     alarms: VecDeque<Vec<u8>>,
     receiver: Option<Vec<u8>>,
     last: Option<[u8; MESSAGE_ID_LENGTH]>,
+    /// Whether a receiver's queue cannot be kept.
+    failing: bool,
 }
 
 /// There is no place for more alarms.
@@ -33,6 +35,11 @@ impl Flash {
     /// How many alarms wait.
     pub(crate) fn alarms(&self) -> usize {
         self.records().alarms.len()
+    }
+
+    /// Lets the store fail, or not any more, when a receiver's queue is to be kept.
+    pub(crate) fn fail(&self, failing: bool) {
+        self.records().failing = failing;
     }
 
     /// Damages all alarms: a store passes over them.
@@ -96,6 +103,9 @@ impl ReceiverStore for Flash {
     async fn save_receiver(&mut self, state: &ReceiverState) -> Result<(), Self::Error> {
         moment().await;
         let record = postcard::to_slice(state, &mut [0; 1024])?.to_vec();
+        if self.records().failing {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.records().receiver = Some(record);
         moment().await;
         Ok(())

@@ -15,7 +15,7 @@ fn at(seconds: u64) -> Instant {
 }
 
 fn machine(has_queue: bool) -> Machine {
-    Machine::new(ReceiverTiming::DEFAULT, has_queue, None)
+    Machine::new(ReceiverTiming::DEFAULT, has_queue, None, Unkept::default())
 }
 
 /// A machine that has subscribed.
@@ -259,7 +259,7 @@ fn whatever_is_lost_every_message_is_taken_in_order_and_none_twice_without_a_res
             assert!(steps < 20_000, "seed {seed}: it goes on for ever");
             let bad_luck = random.next_u32() % 10;
             if resets && random.next_u32().is_multiple_of(50) {
-                machine = Machine::new(ReceiverTiming::DEFAULT, true, flash.last);
+                machine = Machine::new(ReceiverTiming::DEFAULT, true, flash.last, Unkept::default());
                 relay.disconnect();
             }
             match machine.step(now) {
