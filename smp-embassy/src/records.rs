@@ -3,7 +3,11 @@
 //! [`FlashRecords`] is an [`smp_agent::Storage`]. It writes a journal: each commit is one entry with a checksum, appended to
 //! one half of the flash. When there is no room left, and each time it is opened, what is still needed is written to the
 //! other half, whose header, written last, makes it the one that counts. A commit that was interrupted by loss of power at
-//! any moment has happened as a whole or not at all; one that returned has happened.
+//! any moment has happened as a whole or not at all; one that returned has happened: what was written is read again at once.
+//!
+//! An entry that cannot be read although others follow it was not interrupted: the flash has lost it. The records are then
+//! [damaged](FlashError::Damaged) as a whole, for without it they would be what they were before, and an agent that goes on
+//! with an older state uses the keys of its ratchets twice.
 //!
 //! All records are in memory, too: reading costs nothing, and the heap has to hold them. A connection with one queue in each
 //! direction takes about 6 KiB, with post-quantum keys 10 KiB, and each message that waits to be sent its length and 3 KiB.
@@ -56,6 +60,11 @@ pub enum FlashError<E> {
     Range,
     /// There is no room for all records.
     Full,
+    /// The flash does not hold what was written.
+    Worn,
+    /// A commit that had happened cannot be read any more. Nothing was changed; whoever wants to use the flash again erases
+    /// it, and loses all records.
+    Damaged,
     /// An earlier call failed: open the records anew.
     Stopped,
 }
@@ -70,6 +79,8 @@ impl<E: NorFlashError> fmt::Display for FlashError<E> {
             },
             Self::Range => "the range is not two halves of whole pages",
             Self::Full => "there is no room for all records",
+            Self::Worn => "the flash does not hold what was written",
+            Self::Damaged => "the flash has lost what was written",
             Self::Stopped => "an earlier call failed",
         })
     }
@@ -166,8 +177,18 @@ impl<F: NorFlash> FlashRecords<F> {
 
     fn write(&mut self, half: usize, offset: usize, bytes: &[u8]) -> Result<(), FlashError<F::Error>> {
         let offset = u32::try_from(offset).map_err(|_| FlashError::Range)?;
-        let address = self.halves.get(half).copied().unwrap_or_default().saturating_add(offset);
-        block_on(self.flash.write(address, bytes)).map_err(FlashError::Flash)
+        let mut address = self.halves.get(half).copied().unwrap_or_default().saturating_add(offset);
+        block_on(self.flash.write(address, bytes)).map_err(FlashError::Flash)?;
+        let mut read = vec![0; Self::align(MAX_WORD)];
+        for chunk in bytes.chunks(read.len()) {
+            let read = read.get_mut(..chunk.len()).ok_or(FlashError::Range)?;
+            block_on(self.flash.read(address, read)).map_err(FlashError::Flash)?;
+            if read != chunk {
+                return Err(FlashError::Worn);
+            }
+            address = address.saturating_add(u32::try_from(chunk.len()).map_err(|_| FlashError::Range)?);
+        }
+        Ok(())
     }
 
     /// The generation of a half, when its header is whole.
@@ -196,7 +217,26 @@ impl<F: NorFlash> FlashRecords<F> {
             }
             offset = next;
         }
-        Ok(())
+        if self.goes_on(offset)? { Err(FlashError::Damaged) } else { Ok(()) }
+    }
+
+    /// Whether there are entries behind something that is none: it was one then. The head of an entry is written last, so
+    /// that without it there is nothing to look for.
+    fn goes_on(&mut self, offset: usize) -> Result<bool, FlashError<F::Error>> {
+        let mut head = vec![0; Self::align(HEAD)];
+        if offset.saturating_add(head.len()) > self.length as usize {
+            return Ok(false);
+        }
+        self.read(self.active, offset, &mut head)?;
+        if head.iter().all(|byte| *byte == 0xFF) {
+            return Ok(false);
+        }
+        for offset in (offset..self.length as usize).step_by(Self::WORD).skip(1) {
+            if self.entry(offset)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// An entry that is whole, and where the next one begins.

@@ -120,6 +120,55 @@ fn a_flash_that_is_full_says_so_and_keeps_what_it_had() {
     assert!(read(&mut records).is_empty());
 }
 
+/// Commits numbers until that fails, and tells how many were taken and why it ended.
+fn count<F: NorFlash>(records: &mut FlashRecords<F>, most: u8) -> (u8, Option<FlashError<F::Error>>) {
+    for number in 0..most {
+        let change = Change::Put { key: vec![1], value: vec![number; 50] };
+        if let Err(error) = records.commit(&[change]) {
+            return (number, Some(error));
+        }
+    }
+    (most, None)
+}
+
+#[test]
+fn a_commit_that_the_flash_does_not_hold_has_not_happened() {
+    for worn in (16_384 + 64..16_384 + 2_000).step_by(4) {
+        let mut flash = MockFlash::<1, 4, 4096>::new(32_768);
+        // In the half that is used first.
+        flash.worn = vec![worn / 4];
+        let mut records = FlashRecords::open(flash, 0..32_768).unwrap();
+        let (taken, error) = count(&mut records, 50);
+        assert_eq!(error, Some(FlashError::Worn));
+        assert_eq!(records.commit(&[]), Err(FlashError::Stopped));
+        let mut records = FlashRecords::open(records.into_flash(), 0..32_768).unwrap();
+        let last = taken.checked_sub(1).map(|last| (vec![1], vec![last; 50]));
+        assert_eq!(read(&mut records), last.into_iter().collect::<Model>(), "what was before it is there");
+        // The other half is whole.
+        assert_eq!(count(&mut records, 50), (50, None));
+    }
+}
+
+#[test]
+fn an_older_state_does_not_come_back_when_the_flash_has_lost_a_commit() {
+    let mut records = FlashRecords::open(MockFlash::<1, 4, 4096>::new(32_768), 0..32_768).unwrap();
+    let empty = records.room();
+    count(&mut records, 1);
+    let commit = empty - records.room();
+    count(&mut records, 9);
+    let flash = records.into_flash();
+    // All but the last one, which could have been interrupted.
+    for bit in 0..9 * commit * 8 {
+        let mut damaged = flash.clone();
+        damaged.bytes[16_384 + 12 + bit / 8] ^= 1 << (bit % 8);
+        match FlashRecords::open(damaged, 0..32_768) {
+            Err(error) => assert_eq!(error, FlashError::Damaged),
+            // What fills words up is not looked at.
+            Ok(mut records) => assert_eq!(read(&mut records)[&vec![1]], [8; 50], "bit {bit}"),
+        }
+    }
+}
+
 #[test]
 fn a_wrong_range_is_refused() {
     for range in [0..0, 0..4096, 100..16_484, 0..12_288] {
