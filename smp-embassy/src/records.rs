@@ -41,7 +41,7 @@ use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKi
 use smp_agent::Storage;
 use smp_agent::storage::{Change, Record};
 
-use crate::store::crc32;
+use crate::store::{Checksum, crc32};
 
 /// In front of each half that counts.
 const MAGIC: u32 = 0x736D_7061;
@@ -232,7 +232,7 @@ impl<F: NorFlash> FlashRecords<F> {
             return Ok(false);
         }
         for offset in (offset..self.length as usize).step_by(Self::WORD).skip(1) {
-            if self.entry(offset)?.is_some() {
+            if self.whole_entry(offset)?.is_some() {
                 return Ok(true);
             }
         }
@@ -241,6 +241,16 @@ impl<F: NorFlash> FlashRecords<F> {
 
     /// An entry that is whole, and where the next one begins.
     fn entry(&mut self, offset: usize) -> Result<Option<Entry>, FlashError<F::Error>> {
+        let Some((body, size)) = self.whole_entry(offset)? else { return Ok(None) };
+        let mut entry = vec![0; Self::align(size)];
+        self.read(self.active, body, &mut entry)?;
+        entry.truncate(size);
+        Ok(Some((entry, body.saturating_add(Self::align(size)))))
+    }
+
+    /// Where the body of an entry is that is whole, and its length. The heap may not have room for what a half written head
+    /// calls a length, so it is read in pieces.
+    fn whole_entry(&mut self, offset: usize) -> Result<Option<(usize, usize)>, FlashError<F::Error>> {
         let length = self.length as usize;
         let head_length = Self::align(HEAD);
         if offset.saturating_add(head_length) > length {
@@ -254,15 +264,19 @@ impl<F: NorFlash> FlashRecords<F> {
         };
         let (size, sum) = (number(0) as usize, number(4));
         let body = offset.saturating_add(head_length);
-        let next = body.saturating_add(Self::align(size.min(length)));
-        if size == 0 || size > length || next > length {
+        if size == 0 || size > length || body.saturating_add(Self::align(size)) > length {
             return Ok(None);
         }
-        let mut entry = vec![0; Self::align(size)];
-        self.read(self.active, body, &mut entry)?;
-        entry.truncate(size);
-        let checked = crc32(&[&number(0).to_le_bytes(), &entry]);
-        Ok((checked == sum).then_some((entry, next)))
+        let mut checksum = Checksum::new();
+        checksum.add(&number(0).to_le_bytes());
+        let mut piece = vec![0; Self::align(MAX_WORD)];
+        for start in (0..size).step_by(piece.len()) {
+            let left = size.saturating_sub(start).min(piece.len());
+            let piece = piece.get_mut(..Self::align(left)).ok_or(FlashError::Range)?;
+            self.read(self.active, body.saturating_add(start), piece)?;
+            checksum.add(piece.get(..left).unwrap_or_default());
+        }
+        Ok((checksum.value() == sum).then_some((body, size)))
     }
 
     /// Writes an entry: its body first, so that its head comes last.

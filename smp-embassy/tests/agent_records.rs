@@ -1,13 +1,16 @@
 //! Records of an agent in flash survive loss of power at any moment.
 
 #![cfg(feature = "agent")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod mock_flash;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use embedded_storage_async::nor_flash::NorFlash;
-use mock_flash::{MockFlash, Numbers};
+use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use mock_flash::{MockError, MockFlash, Numbers};
 use smp_agent::Storage;
 use smp_agent::storage::Change;
 use smp_embassy::records::{FlashError, FlashRecords};
@@ -58,7 +61,7 @@ fn survives<const READ: usize, const WORD: usize, const ERASE: usize>(runs: u64)
             flash.power = Some(random.below(60_000));
             let mut after = model.clone();
             match FlashRecords::open(&mut flash, range()) {
-                Err(error) => assert_eq!(error, FlashError::Flash(mock_flash::MockError::Off)),
+                Err(error) => assert_eq!(error, FlashError::Flash(MockError::Off)),
                 Ok(mut records) => {
                     let error = loop {
                         let changes = changes(random);
@@ -69,7 +72,7 @@ fn survives<const READ: usize, const WORD: usize, const ERASE: usize>(runs: u64)
                             Err(error) => break error,
                         }
                     };
-                    assert_eq!(error, FlashError::Flash(mock_flash::MockError::Off));
+                    assert_eq!(error, FlashError::Flash(MockError::Off));
                     assert_eq!(records.commit(&[]), Err(FlashError::Stopped), "not before it is opened anew");
                 }
             }
@@ -167,6 +170,55 @@ fn an_older_state_does_not_come_back_when_the_flash_has_lost_a_commit() {
             Ok(mut records) => assert_eq!(read(&mut records)[&vec![1]], [8; 50], "bit {bit}"),
         }
     }
+}
+
+/// A flash that takes down how much is read at once: so much of the heap is needed for it.
+struct Watched(MockFlash<1, 4, 4096>, Rc<Cell<usize>>);
+
+impl ErrorType for Watched {
+    type Error = MockError;
+}
+
+impl ReadNorFlash for Watched {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), MockError> {
+        self.1.set(self.1.get().max(bytes.len()));
+        self.0.read(offset, bytes).await
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl NorFlash for Watched {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4096;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), MockError> {
+        self.0.erase(from, to).await
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), MockError> {
+        self.0.write(offset, bytes).await
+    }
+}
+
+#[test]
+fn a_half_written_length_takes_no_room_of_the_heap() {
+    let mut records = FlashRecords::open(MockFlash::<1, 4, 4096>::new(262_144), 0..262_144).unwrap();
+    let empty = records.room();
+    count(&mut records, 3);
+    let end = 131_072 + 12 + empty - records.room();
+    let mut flash = records.into_flash();
+    // Power was lost while the head of a fourth commit of 800 bytes was written: some bits are still one.
+    flash.bytes[end..end + 8].copy_from_slice(&[0x20, 0xF3, 0x01, 0, 1, 2, 3, 4]);
+    flash.bytes[end + 8..end + 808].fill(7);
+    let most = Rc::new(Cell::new(0));
+    let mut records = FlashRecords::open(Watched(flash, Rc::clone(&most)), 0..262_144).unwrap();
+    assert_eq!(read(&mut records)[&vec![1]], [2; 50]);
+    assert!(most.get() <= 1_024, "{} bytes at once", most.get());
 }
 
 #[test]

@@ -5,6 +5,25 @@ pub(crate) fn crc32(parts: &[&[u8]]) -> u32 {
     adapt(!parts.iter().fold(CRC32_START, |crc, part| crc32_more(crc, part)))
 }
 
+/// The same of bytes that are not in memory at once.
+#[cfg(feature = "agent")]
+pub(crate) struct Checksum(u32);
+
+#[cfg(feature = "agent")]
+impl Checksum {
+    pub(crate) const fn new() -> Self {
+        Self(CRC32_START)
+    }
+
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0 = crc32_more(self.0, bytes);
+    }
+
+    pub(crate) const fn value(&self) -> u32 {
+        adapt(!self.0)
+    }
+}
+
 pub(super) const CRC32_START: u32 = 0xEEEE_EEEE;
 
 /// The checksum of more bytes than are in memory at once, before [`adapt`].
