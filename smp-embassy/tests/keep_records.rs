@@ -270,25 +270,32 @@ fn numbers_are_used_once_whatever_happens() {
 #[test]
 fn worn_words_are_passed_over_and_worn_out_pages_reported() {
     block_on(async {
-        let (mut flash, mut buffer) = (flash(), [0; 512]);
-        let mut store = FlashStore::<_, 4>::open(&mut flash, RANGE, &mut buffer).await.unwrap();
-        store.save(0, &Old(1)).await.unwrap();
-        drop(store);
-        // The word after what was written will not change.
-        let end = flash.bytes[4096 + 32..8192 - 16].iter().rposition(|byte| *byte != 0xFF).unwrap() + 4096 + 32;
-        flash.worn.push(end / 4 + 3);
-        let mut store = FlashStore::<_, 4>::open(&mut flash, RANGE, &mut buffer).await.unwrap();
-        for value in 0..40 {
-            store.save(1, &Old(value)).await.unwrap();
-            assert_eq!(store.load(1).await, Ok(Some(Old(value))));
-            assert_eq!(store.load(0).await, Ok(Some(Old(1))));
-        }
-        drop(store);
-        flash.worn.extend(0..flash.bytes.len() / 4);
-        let mut store = FlashStore::<_, 4>::open(&mut flash, RANGE, &mut buffer).await.unwrap();
-        assert_eq!(store.save(1, &Old(99)).await, Err(Error::Worn));
-        assert_eq!(store.load(1).await, Ok(Some(Old(39))));
+        worn_words(false, Error::Worn).await;
+        worn_words(true, Error::Flash(MockError::Worn)).await;
     });
+}
+
+/// Words that do not change, on a flash that tells of it or not.
+async fn worn_words(tells: bool, error: Error<MockError>) {
+    let (mut flash, mut buffer) = (flash(), [0; 512]);
+    flash.tells = tells;
+    let mut store = FlashStore::<_, 4>::open(&mut flash, RANGE, &mut buffer).await.unwrap();
+    store.save(0, &Old(1)).await.unwrap();
+    drop(store);
+    // The word after what was written will not change.
+    let end = flash.bytes[4096 + 32..8192 - 16].iter().rposition(|byte| *byte != 0xFF).unwrap() + 4096 + 32;
+    flash.worn.push(end / 4 + 3);
+    let mut store = FlashStore::<_, 4>::open(&mut flash, RANGE, &mut buffer).await.unwrap();
+    for value in 0..40 {
+        store.save(1, &Old(value)).await.unwrap();
+        assert_eq!(store.load(1).await, Ok(Some(Old(value))));
+        assert_eq!(store.load(0).await, Ok(Some(Old(1))));
+    }
+    drop(store);
+    flash.worn.extend(0..flash.bytes.len() / 4);
+    let mut store = FlashStore::<_, 4>::open(&mut flash, RANGE, &mut buffer).await.unwrap();
+    assert_eq!(store.save(1, &Old(99)).await, Err(error));
+    assert_eq!(store.load(1).await, Ok(Some(Old(39))));
 }
 
 #[test]

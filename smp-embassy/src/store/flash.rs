@@ -212,8 +212,9 @@ impl<'b, F: NorFlash, const ALARMS: usize> FlashStore<'b, F, ALARMS> {
                 Ok(()) => break,
                 Err(error) => {
                     let error = Self::error(error);
-                    // A word that cannot be written: what was written is passed over, and the next place is tried.
-                    if !again || !matches!(error, Error::Worn) {
+                    // A word that cannot be written, as the flash says itself or as it turns out: what was written is
+                    // passed over, and the next place is tried.
+                    if !again || !matches!(error, Error::Worn | Error::Flash(_)) {
                         return Err(error);
                     }
                     again = false;

@@ -40,6 +40,8 @@ pub(crate) enum MockError {
     Off,
     /// The address or the length is not one of this flash.
     Unaligned,
+    /// A word that was written is not what it should be.
+    Worn,
 }
 
 impl NorFlashError for MockError {
@@ -66,6 +68,8 @@ pub(crate) struct MockFlash<const READ: usize, const WORD: usize, const ERASE: u
     pub(crate) slow: bool,
     /// Words that never change again.
     pub(crate) worn: Vec<usize>,
+    /// Whether it says so when such a word is written, as drivers do that look at what they have written.
+    pub(crate) tells: bool,
     pub(crate) erases: u64,
     pub(crate) written_bytes: u64,
     /// Shared with clones.
@@ -85,6 +89,7 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> MockFlash<READ, W
             forgiving: false,
             slow: false,
             worn: Vec::new(),
+            tells: false,
             erases: 0,
             written_bytes: 0,
             read_bytes: std::rc::Rc::default(),
@@ -241,6 +246,9 @@ impl<const READ: usize, const WORD: usize, const ERASE: usize> NorFlash for Mock
             }
             self.write_word(start, word);
             self.written_bytes += WORD as u64;
+            if self.tells && self.bytes[start..start + WORD] != *word {
+                return Err(MockError::Worn);
+            }
         }
         Ok(())
     }
