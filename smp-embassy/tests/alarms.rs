@@ -318,6 +318,22 @@ async fn a_full_store_whose_alarms_are_damaged_takes_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_ever_for_an_alarm_that_the_store_found_damaged() {
+    let mut relay = TestRelay::start().await;
+    let owner = Owner::new(&relay).await;
+    let flash = Flash::default();
+    let mut button = Button::<LENGTH>::start(Story::new(&owner.queue.uri().unwrap()), &flash);
+    button.until(|event| *event == SenderEvent::Secured).await;
+    relay.stop().await;
+    let damaged = button.push(b"damaged").await;
+    tokio::time::timeout(HostDuration::from_secs(20), button.outbox.kept(damaged)).await.expect("kept");
+    flash.damage_alarms();
+    relay.run().await;
+    tokio::time::timeout(HostDuration::from_secs(20), button.outbox.accepted(damaged)).await.expect("given up");
+    button.reset().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_fails_and_resets_lose_no_alarm() {
     let (relay, proxy) = (TestRelay::start().await, TestRelay::start().await);
     for proxied in [false, true] {

@@ -89,6 +89,7 @@ where
             if !self.work.look().await? {
                 // The store had one, and found it damaged.
                 self.work.machine.withdraw();
+                self.work.none_left();
                 return Ok(Ok(()));
             }
             (self.work.report)(SenderEvent::Sending);

@@ -89,8 +89,11 @@ where
         C: WallClock + ?Sized,
     {
         let Device { network, random, clock, buffer } = device;
-        self.look().await?;
-        self.earlier = self.pending;
+        self.earlier = self.look().await?;
+        if !self.earlier {
+            // A run that was given up may not have told of the last ones.
+            self.none_left();
+        }
         loop {
             match self.next().await? {
                 Next::Connect => {}
@@ -178,11 +181,7 @@ where
                     self.look().await?;
                     match (self.earlier, self.pending) {
                         (false, true) => self.outbox.one_accepted(),
-                        // Also those that the store found damaged: nobody shall wait for them for ever.
-                        (_, false) => {
-                            self.earlier = false;
-                            self.outbox.all_accepted();
-                        }
+                        (_, false) => self.none_left(),
                         (true, true) => {}
                     }
                     (self.report)(SenderEvent::Accepted);
@@ -208,6 +207,13 @@ where
         self.pending = length.is_some();
         self.length = length.unwrap_or_default();
         Ok(self.pending)
+    }
+
+    /// The store has no alarm any more. Those that it found damaged count as accepted, too: nobody shall wait for them for
+    /// ever.
+    pub(super) fn none_left(&mut self) {
+        self.earlier = false;
+        self.outbox.all_accepted();
     }
 
     /// Moves alarms from the outbox to the store, as long as there is room.
