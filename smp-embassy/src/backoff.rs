@@ -2,6 +2,9 @@
 
 use embassy_time::Duration;
 
+/// After how long a connection counts as good: the next pause is a short one again.
+pub(crate) const STABLE: Duration = Duration::from_secs(60);
+
 /// How long to wait between two attempts: twice as long each time, up to a limit, spread so that the clients of a relay
 /// that comes back do not all come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

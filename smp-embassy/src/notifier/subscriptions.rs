@@ -11,12 +11,10 @@ use smp_proto::smp::notifier::EncryptedNotification;
 use smp_proto::wire::Decode;
 
 use super::{NotifiedMessage, NotifierEvent, NotifierOptions, NotifierQueue};
+use crate::backoff::STABLE;
 use crate::connection::{Anomalies, ComposeError, Composer, Incoming, RESPONSE_TIME_OUT, new_correlation_id};
 use crate::id::Id;
 use crate::random::RandomError;
-
-/// After how long a connection counts as good: the next pause is a short one again.
-const STABLE: Duration = Duration::from_secs(60);
 
 /// How far a subscription has come.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -219,21 +219,21 @@ impl<'o, 'w, S: ReceiverStore, H: ReceiverHandler> Online<'o, 'w, S, H> {
                     }
                 }
                 self.work.machine.taken(id, secure, introduced);
+                self.work.receiver.unkept.last |= self.work.receiver.last != Some(id);
             }
             Ok(Opened::Full { time }) => {
                 if !repeated {
                     self.work.handler.event(ReceiverEvent::Full(time));
                 }
-                self.work.machine.taken(id, None, false);
+                self.work.machine.passed_over(id);
             }
             Err(reason) => {
                 if !repeated {
                     self.work.handler.event(ReceiverEvent::Unreadable(reason));
                 }
-                self.work.machine.taken(id, None, false);
+                self.work.machine.passed_over(id);
             }
         }
-        self.work.receiver.unkept.last |= self.work.receiver.last != Some(id);
         self.work.receiver.last = Some(id);
         Taken::Yes
     }

@@ -4,7 +4,7 @@ use embassy_time::{Duration, Instant};
 use smp_proto::key::AuthorizationKey;
 
 use super::Unkept;
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, STABLE};
 use crate::refusal::Refusal;
 use crate::state::MESSAGE_ID_LENGTH;
 
@@ -97,7 +97,8 @@ impl core::error::Error for Stopped {}
 pub(crate) struct Machine {
     timing: ReceiverTiming,
     has_queue: bool,
-    connected: bool,
+    /// Since when there is a connection.
+    connected: Option<Instant>,
     subscribed: bool,
     dirty: bool,
     last: Option<MessageId>,
@@ -118,7 +119,7 @@ impl Machine {
         Self {
             timing,
             has_queue,
-            connected: false,
+            connected: None,
             subscribed: false,
             dirty: unkept.queue,
             last,
@@ -142,7 +143,7 @@ impl Machine {
             return Step::SaveLast(last);
         }
         if let Some(stopped) = self.stopped {
-            return if self.connected { Step::Disconnect } else { Step::Stop(stopped) };
+            return if self.connected.is_some() { Step::Disconnect } else { Step::Stop(stopped) };
         }
         if let Some((request, deadline)) = self.outstanding {
             return match deadline {
@@ -154,7 +155,7 @@ impl Machine {
         if now < self.not_before {
             return Step::Wait(self.not_before);
         }
-        if !self.connected {
+        if self.connected.is_none() {
             return Step::Connect;
         }
         let request = if !self.has_queue {
@@ -187,7 +188,7 @@ impl Machine {
     /// There is a connection.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.closed();
-        self.connected = true;
+        self.connected = Some(now);
         self.heard(now);
     }
 
@@ -196,13 +197,16 @@ impl Machine {
     /// Whether the relay has executed the command on its way is not known. It delivers every message again that was not
     /// acknowledged.
     pub(crate) fn lost(&mut self, now: Instant, spread: u16) {
+        if self.connected.is_some_and(|since| now.saturating_duration_since(since) >= STABLE) {
+            self.failures = 0;
+        }
         self.closed();
         self.pause(now, spread);
     }
 
     /// The connection was closed for good.
     pub(crate) fn closed(&mut self) {
-        self.connected = false;
+        self.connected = None;
         self.subscribed = false;
         self.outstanding = None;
         self.secure = None;
@@ -230,7 +234,10 @@ impl Machine {
     /// The command is done. After NEW the queue is there.
     pub(crate) fn done(&mut self) {
         let Some((request, _)) = self.outstanding.take() else { return };
-        self.failures = 0;
+        // That there is a subscription brings nothing yet: relay or application may end it each time.
+        if request != Request::Subscribe {
+            self.failures = 0;
+        }
         match request {
             Request::Create => {
                 self.has_queue = true;
@@ -276,13 +283,21 @@ impl Machine {
         self.last.as_ref() == Some(id)
     }
 
-    /// The application has taken a message, or nobody can: it is to be acknowledged. The sender may ask for its key to be
+    /// The application has taken a message: it is to be acknowledged. The sender may ask for its key to be
     /// set. `introduced` tells whether the queue has changed, because the sender has introduced itself.
     pub(crate) fn taken(&mut self, id: MessageId, secure: Option<AuthorizationKey>, introduced: bool) {
         self.dirty |= introduced;
         self.last_dirty |= !self.is_repeated(&id);
         self.last = Some(id);
         self.secure = secure;
+        self.acknowledge = Some(id);
+    }
+
+    /// Nobody can take a message: it is to be acknowledged. Nothing of that is worth a write to the flash, which strangers
+    /// and relays could wear out.
+    pub(crate) fn passed_over(&mut self, id: MessageId) {
+        self.last = Some(id);
+        self.secure = None;
         self.acknowledge = Some(id);
     }
 

@@ -20,6 +20,8 @@ struct Records {
     alarms: VecDeque<Vec<u8>>,
     receiver: Option<Vec<u8>>,
     last: Option<[u8; MESSAGE_ID_LENGTH]>,
+    /// How often that was written.
+    writes: usize,
     /// Whether a receiver's queue cannot be kept.
     failing: bool,
 }
@@ -35,6 +37,11 @@ impl Flash {
     /// How many alarms wait.
     pub(crate) fn alarms(&self) -> usize {
         self.records().alarms.len()
+    }
+
+    /// How often it was kept which message was taken last.
+    pub(crate) fn writes(&self) -> usize {
+        self.records().writes
     }
 
     /// Lets the store fail, or not any more, when a receiver's queue is to be kept.
@@ -117,7 +124,11 @@ impl ReceiverStore for Flash {
 
     async fn save_last_message(&mut self, id: &[u8; MESSAGE_ID_LENGTH]) -> Result<(), Self::Error> {
         moment().await;
-        self.records().last = Some(*id);
+        {
+            let mut records = self.records();
+            records.last = Some(*id);
+            records.writes += 1;
+        }
         moment().await;
         Ok(())
     }

@@ -194,6 +194,58 @@ fn attempts_become_rare() {
     }
 }
 
+#[test]
+fn connections_that_bring_nothing_become_rare() {
+    let mut machine = machine(true);
+    let mut now = at(0);
+    let mut attempt = |machine: &mut Machine, lasts, brings: bool| {
+        assert_eq!(machine.step(now), Step::Connect);
+        machine.connected(now);
+        assert_eq!(machine.step(now), Step::Request(Request::Subscribe));
+        machine.sent(now);
+        machine.done();
+        if brings {
+            machine.taken([1; 24], None, false);
+            machine.saved_last();
+            assert_eq!(machine.step(now), Step::Request(Request::Acknowledge([1; 24])));
+            machine.sent(now);
+            machine.done();
+        }
+        now += Duration::from_secs(lasts);
+        machine.lost(now, MIDDLE);
+        let Step::Wait(until) = machine.step(now) else { panic!("no pause") };
+        let pause = until - now;
+        now = until;
+        pause.as_secs()
+    };
+    // A relay that ends each connection, or an application that cannot take the message.
+    for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+        assert_eq!(attempt(&mut machine, 1, false), pause);
+    }
+    assert_eq!(attempt(&mut machine, 60, false), 1, "that was a good one");
+    assert_eq!(attempt(&mut machine, 1, false), 2);
+    assert_eq!(attempt(&mut machine, 1, true), 1, "and so was that");
+}
+
+#[test]
+fn what_nobody_can_read_is_acknowledged_and_costs_no_write() {
+    let mut machine = subscribed();
+    machine.taken([1; 24], None, false);
+    machine.saved_last();
+    assert_eq!(machine.step(at(1)), Step::Request(Request::Acknowledge([1; 24])));
+    machine.done();
+    for id in 2..100 {
+        machine.passed_over([id; 24]);
+        assert!(machine.is_repeated(&[id; 24]), "told once");
+        assert_eq!(machine.step(at(1)), Step::Request(Request::Acknowledge([id; 24])));
+        machine.done();
+    }
+    // One that was taken before in the same block is kept.
+    machine.taken([100; 24], None, false);
+    machine.passed_over([101; 24]);
+    assert_eq!(machine.step(at(1)), Step::SaveLast([101; 24]));
+}
+
 /// A relay with one queue, as the receiver sees it.
 #[derive(Default)]
 struct Relay {
