@@ -41,7 +41,7 @@ use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKi
 use smp_agent::Storage;
 use smp_agent::storage::{Change, Record};
 
-use crate::store::{Checksum, crc32};
+use crate::store::{CRC32_START, adapt, crc32, crc32_more};
 
 /// In front of each half that counts.
 const MAGIC: u32 = 0x736D_7061;
@@ -248,8 +248,8 @@ impl<F: NorFlash> FlashRecords<F> {
         Ok(Some((entry, body.saturating_add(Self::align(size)))))
     }
 
-    /// Where the body of an entry is that is whole, and its length. The heap may not have room for what a half written head
-    /// calls a length, so it is read in pieces.
+    /// Where the body of an entry is that is whole, and its length. It is read in pieces: the heap may not have room for what
+    /// a half written head calls a length.
     fn whole_entry(&mut self, offset: usize) -> Result<Option<(usize, usize)>, FlashError<F::Error>> {
         let length = self.length as usize;
         let head_length = Self::align(HEAD);
@@ -267,16 +267,15 @@ impl<F: NorFlash> FlashRecords<F> {
         if size == 0 || size > length || body.saturating_add(Self::align(size)) > length {
             return Ok(None);
         }
-        let mut checksum = Checksum::new();
-        checksum.add(&number(0).to_le_bytes());
+        let mut checked = crc32_more(CRC32_START, &number(0).to_le_bytes());
         let mut piece = vec![0; Self::align(MAX_WORD)];
         for start in (0..size).step_by(piece.len()) {
             let left = size.saturating_sub(start).min(piece.len());
             let piece = piece.get_mut(..Self::align(left)).ok_or(FlashError::Range)?;
             self.read(self.active, body.saturating_add(start), piece)?;
-            checksum.add(piece.get(..left).unwrap_or_default());
+            checked = crc32_more(checked, piece.get(..left).unwrap_or_default());
         }
-        Ok((checksum.value() == sum).then_some((body, size)))
+        Ok((adapt(!checked) == sum).then_some((body, size)))
     }
 
     /// Writes an entry: its body first, so that its head comes last.

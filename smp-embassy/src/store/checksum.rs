@@ -5,36 +5,18 @@ pub(crate) fn crc32(parts: &[&[u8]]) -> u32 {
     adapt(!parts.iter().fold(CRC32_START, |crc, part| crc32_more(crc, part)))
 }
 
-/// The same of bytes that are not in memory at once.
-#[cfg(feature = "agent")]
-pub(crate) struct Checksum(u32);
-
-#[cfg(feature = "agent")]
-impl Checksum {
-    pub(crate) const fn new() -> Self {
-        Self(CRC32_START)
-    }
-
-    pub(crate) fn add(&mut self, bytes: &[u8]) {
-        self.0 = crc32_more(self.0, bytes);
-    }
-
-    pub(crate) const fn value(&self) -> u32 {
-        adapt(!self.0)
-    }
-}
-
-pub(super) const CRC32_START: u32 = 0xEEEE_EEEE;
+/// Where the checksum of more bytes than are in memory at once begins.
+pub(crate) const CRC32_START: u32 = 0xEEEE_EEEE;
 
 /// The checksum of more bytes than are in memory at once, before [`adapt`].
-pub(super) fn crc32_more(crc: u32, bytes: &[u8]) -> u32 {
+pub(crate) fn crc32_more(crc: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(crc, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82F6_3B78 } else { 0 })
     })
 }
 
 /// 0 means a deleted item, and the first byte shows that the checksum was written.
-pub(super) const fn adapt(crc: u32) -> u32 {
+pub(crate) const fn adapt(crc: u32) -> u32 {
     match crc {
         0 => 1,
         crc if crc & 0xFF == 0 || crc & 0xFF == 0xFF => crc ^ 1,

@@ -106,7 +106,7 @@ mod record;
 mod roles;
 
 #[cfg(feature = "agent")]
-pub(crate) use checksum::{Checksum, crc32};
+pub(crate) use checksum::{CRC32_START, adapt, crc32, crc32_more};
 pub use error::Error;
 pub use flash::FlashStore;
 pub use numbers::{COUNTERS, NumberStore, STRIDE, VolatileNumbers};
