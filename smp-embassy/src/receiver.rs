@@ -88,7 +88,8 @@ impl fmt::Debug for ReceivedMessage<'_> {
 pub enum Taken {
     /// It needs it no more.
     Yes,
-    /// It cannot take it now. The connection is closed, and the message comes again after a pause.
+    /// It cannot take it now. The connection is closed, and the message comes again after a pause, which is longer each
+    /// time.
     Later,
 }
 

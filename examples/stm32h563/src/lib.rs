@@ -28,7 +28,7 @@ pub use flash::{FlashError, STORE, StoreFlash};
 pub use pins::{Button, GreenLamp};
 pub use random::{Random, RandomError};
 pub use temperature::{NoReading, Temperature};
-pub use work::{connection, device, rest, tell};
+pub use work::{connection, device, rest, send};
 
 use defmt_rtt as _;
 use panic_probe as _;

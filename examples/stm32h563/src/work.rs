@@ -1,14 +1,17 @@
 //! What the programs have in common: memory for a connection, lines of the log, and what to do when nothing can be done.
 
-use defmt::{info, warn};
+use defmt::{error, info, warn};
 use embassy_net::Stack;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::{Duration, Timer};
 use smp_embassy::dial::TcpNetwork;
-use smp_embassy::sender::SenderEvent;
+use smp_embassy::outbox::Outbox;
+use smp_embassy::sender::{Sender, SenderError, SenderEvent, SenderOptions};
 use smp_embassy::{BUFFER_LENGTH, Device, NoClock};
 use static_cell::ConstStaticCell;
 
 use crate::Random;
+use crate::provision::SharedStore;
 
 /// Segments under way in each direction, in bytes: about three.
 const SOCKET_BUFFER: usize = 4096;
@@ -33,8 +36,30 @@ pub fn device<'d>(
     Device { network, random, clock: &NoClock, buffer }
 }
 
+/// Before a store that failed is used again.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Sends alarms for ever. What another attempt at once does not heal, such as a queue that was deleted, is tried again
+/// after an hour, a store that failed after ten seconds; meanwhile alarms wait in the outbox.
+pub async fn send<const ALARMS: usize, const LENGTH: usize>(
+    sender: &mut Sender,
+    network: Stack<'static>,
+    random: &mut Random,
+    store: &SharedStore,
+    outbox: &Outbox<CriticalSectionRawMutex, ALARMS, LENGTH>,
+) -> ! {
+    let (mut network, buffer) = connection(network);
+    let options = SenderOptions::default();
+    loop {
+        let device = device(&mut network, &mut *buffer, &mut *random);
+        let failure = sender.run(device, &mut &*store, outbox, &options, tell).await;
+        error!("the sender stopped: {}", failure);
+        Timer::after(if let SenderError::Store(_) = failure { PAUSE } else { REST }).await;
+    }
+}
+
 /// Logs what happens to a sender.
-pub fn tell(event: SenderEvent) {
+fn tell(event: SenderEvent) {
     match event {
         SenderEvent::Connected(version) => info!("connected, version {}", version.0),
         SenderEvent::Secured => info!("the queue is this device's own"),

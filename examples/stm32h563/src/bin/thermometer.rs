@@ -10,8 +10,7 @@ use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Duration;
 use smp_embassy::outbox::Outbox;
-use smp_embassy::sender::SenderOptions;
-use stm32h563::{Board, connection, device, provision, rest, tell};
+use stm32h563::{Board, provision, rest, send};
 
 /// Alarms that are not in the flash yet.
 static OUTBOX: Outbox<CriticalSectionRawMutex, 4, TEXT_LENGTH> = Outbox::new();
@@ -37,7 +36,7 @@ async fn main(spawner: Spawner) -> ! {
     rest().await
 }
 
-/// Sends until that becomes impossible.
+/// Sends, unless there is no store or no queue.
 async fn run(mut board: Board) {
     let store = match provision::open_store(board.flash, &mut board.button, &mut board.lamp).await {
         Ok(store) => provision::share(store),
@@ -47,13 +46,8 @@ async fn run(mut board: Board) {
         Ok(sender) => sender,
         Err(failure) => return error!("no sender: {}", failure),
     };
-    let (mut network, buffer) = connection(board.network);
-    let device = device(&mut network, buffer, &mut board.random);
-    let options = SenderOptions::default();
-    let mut kept = &store;
-    let sending = sender.run(device, &mut kept, &OUTBOX, &options, tell);
+    let sending = send(&mut sender, board.network, &mut board.random, &store, &OUTBOX);
     match select(sending, watch_sensor(board.temperature, &store, &OUTBOX, &GAUGE)).await {
-        Either::First(failure) => error!("the sender stopped: {}", failure),
-        Either::Second(never) => never,
+        Either::First(never) | Either::Second(never) => never,
     }
 }
