@@ -32,13 +32,28 @@ impl Backoff {
     /// The pause, spread from half to one and a half times as long, so that the clients of a relay that comes back do not
     /// all come at once.
     pub(super) fn spread(&self, failures: u32) -> Duration {
-        self.pause(failures).mul_f64(0.5 + rand::random::<f64>())
+        let pause = self.pause(failures);
+        let spread = pause.as_secs_f64() * (0.5 + rand::random::<f64>());
+        // Of a pause that is meant to last for ever there is no longer one.
+        Duration::try_from_secs_f64(spread).unwrap_or(pause)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_pauses_can_be_spread() {
+        for (first, growth) in [(Duration::ZERO, 0), (Duration::MAX, 0), (Duration::from_secs(1), u32::MAX)] {
+            let backoff = Backoff { first, most: Duration::MAX, growth };
+            for failures in [0, 1, 2, 50, u32::MAX] {
+                for _ in 0..20 {
+                    assert!(backoff.spread(failures) >= first / 3);
+                }
+            }
+        }
+    }
 
     #[test]
     fn pauses_grow_to_a_limit_and_are_spread() {
