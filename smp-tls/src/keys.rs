@@ -40,7 +40,7 @@ impl Keys {
     /// Encrypts in place and returns the tag.
     pub(crate) fn seal(&mut self, header: &[u8], content: &mut [u8]) -> Result<[u8; TAG_LENGTH], Error> {
         let nonce = self.nonce()?;
-        ChaCha20Poly1305::new(&self.key.into())
+        ChaCha20Poly1305::new((&self.key).into())
             .encrypt_inout_detached(&nonce.into(), header, InOutBuf::from(content))
             .map(Into::into)
             .map_err(|_| Error::TooLong)
@@ -49,7 +49,7 @@ impl Keys {
     /// Decrypts in place. Bytes with a wrong tag stay as they are.
     pub(crate) fn open(&mut self, header: &[u8], content: &mut [u8], tag: &[u8; TAG_LENGTH]) -> Result<(), Error> {
         let nonce = self.nonce()?;
-        ChaCha20Poly1305::new(&self.key.into())
+        ChaCha20Poly1305::new((&self.key).into())
             .decrypt_inout_detached(&nonce.into(), header, InOutBuf::from(content), &(*tag).into())
             .map_err(|_| Alert::BAD_RECORD_MAC.into())
     }
