@@ -39,8 +39,7 @@ pub(super) fn copy(database: &Database, folder: &Path, options: &FjallOptions) -
 
 /// Writes rows, and keeps what the copy holds in memory within its limits.
 fn write(target: &FjallBackend, batch: OwnedWriteBatch) -> Result<(), StoreError> {
-    batch.commit().map_err(error)?;
-    target.memory.write_out().map_err(error)
+    target.memory.commit(&target.database, batch).map_err(error)
 }
 
 #[cfg(test)]

@@ -7,8 +7,26 @@
 //!
 //! Here the thread that commits starts it, after each commit. The engine's own limit is out of reach in stores made by this
 //! version, and further away than this one in those before.
+//!
+//! When the engine's threads fall behind, a commit waits for them. The engine would do that itself, inside a commit, and
+//! until they have caught up: also when none of them is left, because a table could not be written. So no commit begins
+//! that would get there.
 
-use fjall::{AbstractTree, Keyspace};
+use std::thread;
+use std::time::Duration;
+
+use fjall::{AbstractTree, Database, Keyspace, OwnedWriteBatch, PersistMode};
+
+/// Rows of one keyspace that wait to be written, each as many as may be gathered: from so many on no commit begins. With
+/// one more the engine would wait at 4, and its thread can add one at any time to shorten the journal.
+const SEALED: usize = 3;
+
+/// Tables of one keyspace that wait to be merged: from so many on no commit begins. The engine would wait at 30; until
+/// then each of what waits to be written can become one.
+const UNMERGED: usize = 26;
+
+/// How long a commit waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The keyspaces of a store, each with the bytes that it may gather in memory.
 pub(super) struct Memory {
@@ -27,9 +45,25 @@ impl Memory {
         keyspace
     }
 
-    /// Lets the engine's threads write what keyspaces with too much in memory hold. While four earlier writes of a keyspace
-    /// are not done, the engine makes the next commit wait.
-    pub(super) fn write_out(&self) -> fjall::Result<()> {
+    /// Commits rows, once the engine's threads can follow, and has them write what is then too much in memory.
+    pub(super) fn commit(&self, database: &Database, batch: OwnedWriteBatch) -> fjall::Result<()> {
+        self.wait_for_room(database)?;
+        batch.commit()?;
+        self.write_out()
+    }
+
+    /// Waits until the engine's threads can follow. Fails when one of them has failed.
+    pub(super) fn wait_for_room(&self, database: &Database) -> fjall::Result<()> {
+        while self.limits.iter().any(|(keyspace, _)| is_behind(keyspace)) {
+            // Asked for its error: this is where the engine says that one of its threads has failed.
+            database.persist(PersistMode::Buffer)?;
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Lets the engine's threads write what keyspaces with too much in memory hold.
+    fn write_out(&self) -> fjall::Result<()> {
         for (keyspace, bytes) in &self.limits {
             if gathered(keyspace) >= *bytes {
                 keyspace.rotate_memtable()?;
@@ -50,29 +84,101 @@ fn gathered(keyspace: &Keyspace) -> u64 {
     keyspace.tree.active_memtable().size()
 }
 
+fn is_behind(keyspace: &Keyspace) -> bool {
+    keyspace.tree.sealed_memtable_count() >= SEALED || keyspace.tree.l0_run_count() >= UNMERGED
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::thread;
+    use std::path::Path;
+    use std::sync::{Arc, mpsc};
 
     use smp_proto::key::{AuthorizationKey, Ed25519PublicKey};
 
     use super::*;
     use crate::relay::store::backend::Backend;
     use crate::relay::store::fjall::{FjallBackend, FjallOptions};
-    use crate::relay::store::{Operation, QueueRecord, SharedSecret};
+    use crate::relay::store::{Operation, QueueRecord, SharedSecret, StoreError};
+
+    fn create(store: &FjallBackend, number: u8) -> Result<(), StoreError> {
+        let key = AuthorizationKey::Ed25519(Ed25519PublicKey([1; 32]));
+        let record = QueueRecord::new([number; 24], [number + 100; 24], key, SharedSecret::new([2; 32])).into();
+        store.apply(&[Operation::CreateQueue { record, link: None }]).map(drop)
+    }
+
+    /// Puts a file where the engine would make tables.
+    fn spoil_tables(folder: &Path) {
+        for keyspace in std::fs::read_dir(folder.join("keyspaces")).unwrap() {
+            let tables = keyspace.unwrap().path().join("tables");
+            std::fs::rename(&tables, tables.with_extension("away")).unwrap();
+            std::fs::write(&tables, []).unwrap();
+        }
+    }
+
+    /// Creates queues until it fails. The error, when there is one.
+    fn create_until_failure(store: &Arc<FjallBackend>) -> mpsc::Receiver<StoreError> {
+        let (sender, receiver) = mpsc::channel();
+        let store = Arc::clone(store);
+        thread::spawn(move || {
+            let error = (0..100).find_map(|number| create(&store, number).err());
+            error.map(|error| sender.send(error))
+        });
+        receiver
+    }
+
+    fn assert_waits_then_fails(failure: &mpsc::Receiver<StoreError>, fail: impl FnOnce()) {
+        let early = failure.recv_timeout(Duration::from_millis(300));
+        assert!(matches!(early, Err(mpsc::RecvTimeoutError::Timeout)), "{early:?}");
+        fail();
+        let error = failure.recv_timeout(Duration::from_secs(20)).expect("a commit must not wait for ever");
+        assert!(matches!(&error, StoreError::Engine(words) if words.contains("Poisoned")), "{error:?}");
+    }
+
+    #[test]
+    fn a_commit_does_not_wait_for_a_thread_that_failed_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = FjallOptions { row_memory_bytes: 4, ..FjallOptions::default() };
+        let store = Arc::new(FjallBackend::open(folder.path(), &options).unwrap());
+        // The engine's thread stops here.
+        let writing = store.queues.tree.get_flush_lock();
+        let failure = create_until_failure(&store);
+        assert_waits_then_fails(&failure, || {
+            assert!(store.queues.tree.sealed_memtable_count() >= SEALED);
+            spoil_tables(folder.path());
+            drop(writing);
+        });
+    }
+
+    #[test]
+    fn a_commit_does_not_wait_for_a_thread_that_failed_to_merge() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(FjallBackend::open(folder.path(), &FjallOptions::default()).unwrap());
+        // The engine's thread knows nothing of these tables, and leaves them as they are.
+        for _ in 0..30 {
+            for key in [[0xfe; 24], [0xff; 24]] {
+                store.queues.insert(key, []).unwrap();
+            }
+            store.queues.tree.rotate_memtable().unwrap();
+            store.queues.tree.flush(&store.queues.tree.get_flush_lock(), 0).unwrap();
+        }
+        assert_eq!(store.queues.tree.l0_run_count(), 30);
+        let failure = create_until_failure(&store);
+        assert_waits_then_fails(&failure, || {
+            spoil_tables(folder.path());
+            store.links.insert([1; 24], []).unwrap();
+            store.links.rotate_memtable().unwrap();
+        });
+    }
 
     #[test]
     fn no_commit_leaves_too_much_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let options = FjallOptions { row_memory_bytes: 1 << 10, body_memory_bytes: 2 << 10, ..FjallOptions::default() };
         let store = FjallBackend::open(folder.path(), &options).unwrap();
-        let key = AuthorizationKey::Ed25519(Ed25519PublicKey([1; 32]));
         let mut written = 0;
         for number in 0..100 {
             let before = gathered(&store.queues);
-            let record = QueueRecord::new([number; 24], [number + 100; 24], key, SharedSecret::new([2; 32])).into();
-            store.apply(&[Operation::CreateQueue { record, link: None }]).unwrap();
+            create(&store, number).unwrap();
             written += usize::from(gathered(&store.queues) < before);
             store.memory.assert_within_limits();
         }
@@ -108,8 +214,7 @@ mod tests {
                 batch.remove(&store.bodies, before.to_be_bytes());
             }
             batch.insert(&store.states, (number % 50).to_be_bytes(), number.to_be_bytes());
-            batch.commit().unwrap();
-            store.memory.write_out().unwrap();
+            store.memory.commit(&store.database, batch).unwrap();
             largest = largest.max(store.database.journal_disk_space().unwrap());
             assert!(largest < 3 * options.journal_bytes, "{largest} bytes after {number} messages");
         }

@@ -57,7 +57,7 @@ const LAYOUT: u8 = 2;
 pub struct FjallOptions {
     /// Bytes of memory that hold parts of files read recently. 32 MiB by default.
     pub cache_bytes: u64,
-    /// Bytes of message bodies gathered in memory before they are written to a file of their own; up to five times this
+    /// Bytes of message bodies gathered in memory before they are written to a file of their own; up to four times this
     /// while the disk is slow. 16 MiB by default.
     pub body_memory_bytes: u64,
     /// Bytes of each other kind of row gathered in memory. 4 MiB by default.
@@ -157,6 +157,8 @@ impl FjallBackend {
             database,
         };
         sync_folders(folder)?;
+        // What was in the journal may be more than a keyspace may have in memory.
+        backend.memory.wait_for_room(&backend.database).map_err(error)?;
         backend.check_layout()?;
         backend.load_counts()?;
         if let Some(creation) = creation {
@@ -259,10 +261,10 @@ impl FjallBackend {
         if changes.counts != self.counts() {
             batch.insert(&self.store, "counts", codec::encode_counts(changes.counts));
         }
-        batch.commit().map_err(error)?;
+        self.memory.commit(&self.database, batch).map_err(error)?;
         self.counts.set(changes.counts);
         self.services.written(&changes);
-        self.memory.write_out().map_err(error)
+        Ok(())
     }
 }
 
