@@ -41,6 +41,8 @@ pub(crate) fn start(options: &Options, set_log: LogSetter) -> Result<()> {
 
 async fn serve(loaded: Loaded, options: Options, set_log: LogSetter) -> Result<()> {
     let mut loaded = loaded;
+    // One that comes before the relay is ready waits; it must not end it.
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
     let wakeups = Wakeups::default();
     let store = open_store(&loaded.directory, &loaded.config, &wakeups).context("cannot open the store")?;
     let counts = store.counts();
@@ -82,7 +84,6 @@ async fn serve(loaded: Loaded, options: Options, set_log: LogSetter) -> Result<(
         Err(error) => Err(format!("{error:#}")),
     };
     relay.attend(Operator { directory, load: Box::new(load), set_log: Some(set_log) }).await?;
-    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
     let reloaded = Arc::clone(&relay);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
