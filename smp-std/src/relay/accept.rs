@@ -51,8 +51,8 @@ impl Relay {
         let greeter = Arc::clone(&self.greeter.read());
         let greeted = self.shake_hands(slot, Box::pin(self.greet_client(&greeter, stream, Vec::new()))).await;
         drop(greeter);
-        if let Some((tls, session)) = greeted {
-            let (connection, introduced) = self.introduce(address, tls, session);
+        if let Some((tls, session, service)) = greeted {
+            let (connection, introduced) = self.introduce(address, tls, session, service);
             connection.serve().await;
             drop(introduced);
         }
@@ -114,8 +114,8 @@ impl Relay {
         match greeted {
             Some(Greeted::Browser(web, tls)) => Box::pin(self.serve_browser(&web, address, tls)).await,
             Some(Greeted::Client(client)) => {
-                let (tls, session) = *client;
-                let (connection, introduced) = self.introduce(address, tls, session);
+                let (tls, session, service) = *client;
+                let (connection, introduced) = self.introduce(address, tls, session, service);
                 connection.serve().await;
                 drop(introduced);
             }
@@ -130,6 +130,7 @@ impl Relay {
         address: IpAddr,
         tls: TlsStream<S>,
         session: Session,
+        service: Option<Connected>,
     ) -> (Box<Connection<S>>, Introduced) {
         self.stats.connections.established.one();
         let peer = Arc::new(Peer::default());
@@ -141,9 +142,7 @@ impl Relay {
         if self.stopping.is_cancelled() {
             peer.close();
         }
-        let service = session.context.service().and_then(|service| service.id().to_array());
-        let connected = service.map(|id| Connected::new(&self.hub, id));
-        let introduced = Introduced { relay: Arc::clone(self), number, _service: connected };
+        let introduced = Introduced { relay: Arc::clone(self), number, _service: service };
         (Box::new(Connection::new(Arc::clone(self), peer, address, tls, session)), introduced)
     }
 }

@@ -104,6 +104,8 @@ pub struct Relay {
     next_peer: AtomicU64,
     /// When services were looked through because there were too many; 0 at first.
     services_swept: AtomicU64,
+    /// Read by who admits a service until it counts as connected, written by who forgets those that are not.
+    services_gate: tokio::sync::RwLock<()>,
     stopping: CancellationToken,
     tasks: TaskTracker,
     operator: OnceLock<Operator>,
@@ -206,6 +208,7 @@ impl Relay {
             peers: Mutex::default(),
             next_peer: AtomicU64::new(0),
             services_swept: AtomicU64::new(0),
+            services_gate: tokio::sync::RwLock::default(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             operator: OnceLock::new(),

@@ -9,6 +9,7 @@ use smp_proto::smp::error::{HandshakeError, TransportError};
 
 use super::Relay;
 use super::commands::new_id;
+use super::receivers::Connected;
 use super::store::{Id, ServiceAdmission, ServiceRecord, StoreError};
 
 /// The longest chain of certificates that is kept, in bytes. Those of clients are a tenth of it.
@@ -40,20 +41,26 @@ impl From<StoreError> for ServiceRefused {
 
 impl Relay {
     /// The id of a service that has proved who it is, the same each time; a new one is on disk when this returns. `chain`
-    /// are its certificates, leaf first.
+    /// are its certificates, leaf first. It counts as connected from then on: what is left of the handshake may take long.
     pub(super) async fn admit_service(
         self: &Arc<Self>,
         request: &ServiceRequest,
         chain: &[&[u8]],
-    ) -> Result<Id, ServiceRefused> {
+    ) -> Result<(Id, Connected), ServiceRefused> {
         const REFUSED: ServiceRefused = ServiceRefused::Told(TransportError::Handshake(HandshakeError::BadService));
+        let connected = |id| Ok((id, Connected::new(&self.hub, id)));
+        let _gate = self.services_gate.read().await;
         let today = self.today();
-        if let Some(known) = self.store.service_by_fingerprint(request.fingerprint())? {
+        let known = self.store.service_by_fingerprint(request.fingerprint())?;
+        if known.is_none() && !self.has_room_for_queues() {
+            return Err(REFUSED);
+        }
+        if let Some(known) = known {
             if known.role != request.role() {
                 return Err(REFUSED);
             }
             if known.seen_day == today {
-                return Ok(known.id);
+                return connected(known.id);
             }
         }
         if chain.iter().map(|certificate| certificate.len()).sum::<usize>() > CHAIN_BYTES {
@@ -68,7 +75,7 @@ impl Relay {
             seen_day: today,
         };
         match self.store.admit_service(Arc::new(record), self.config().services.max).await?.await? {
-            ServiceAdmission::Admitted(id) => Ok(id),
+            ServiceAdmission::Admitted(id) => connected(id),
             ServiceAdmission::OtherRole => Err(REFUSED),
             ServiceAdmission::Full => {
                 self.make_room_for_services();
@@ -120,12 +127,12 @@ impl Relay {
             let page = page.map_err(|_| StoreError::Failed)??;
             let Some(last) = page.last() else { return Ok(forgotten) };
             after = Some(last.id);
+            let _gate = self.services_gate.write().await;
             let mut pending = Vec::new();
             for record in page.iter().filter(|record| record.seen_day < before_day) {
                 if self.stopping.is_cancelled() {
                     return Ok(forgotten);
                 }
-                // One that connects in this moment was seen today, of which the store hears first.
                 if !self.hub.services.is_connected(&record.id) {
                     pending.push(self.store.forget_service(record.id, before_day).await?);
                 }

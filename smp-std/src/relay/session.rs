@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::certificates::expiry;
 use super::config::Config;
+use super::receivers::Connected;
 use super::services::ServiceRefused;
 use super::store::StoreError;
 use super::{Relay, RelayError, offered_versions};
@@ -108,24 +109,25 @@ impl Greeter {
         expiry(&self.chain)
     }
 
-    /// Does both handshakes, on a connection of which `received` has been read already.
+    /// Does both handshakes, on a connection of which `received` has been read already. A service is connected until the last
+    /// value is dropped.
     pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         received: Vec<u8>,
         relay: &Arc<Relay>,
-    ) -> Result<(TlsStream<S>, Session), GreetError> {
+    ) -> Result<(TlsStream<S>, Session, Option<Connected>), GreetError> {
         let mut tls = self.tls.accept_after(stream, received, self.tls_timeout).await?;
-        let session =
+        let (session, service) =
             timeout(self.handshake_timeout, self.hello(&mut tls, relay)).await.map_err(|_| GreetError::TimedOut)??;
-        Ok((tls, session))
+        Ok((tls, session, service))
     }
 
     async fn hello<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         tls: &mut TlsStream<S>,
         relay: &Arc<Relay>,
-    ) -> Result<Session, GreetError> {
+    ) -> Result<(Session, Option<Connected>), GreetError> {
         let certificates = certificates(&self.chain).map_err(|_| unusable())?;
         let configuration = configure(&certificates, self.versions).map_err(|()| unusable())?;
         let session_id = SessionIdentifier::new(tls.session_identifier()).map_err(SessionError::Parse)?;
@@ -146,12 +148,12 @@ impl Greeter {
         tls.read_block(&mut block).await?;
         let chain = tls.peer_certificates();
         let refusal = match handshake.receive(&block, &chain, relay.now())? {
-            ServerStep::Session(session) => return Ok(session),
+            ServerStep::Session(session) => return Ok((session, None)),
             ServerStep::Service(request) => match relay.admit_service(&request, &chain).await {
-                Ok(id) => {
+                Ok((id, connected)) => {
                     let session = request.accept(id, &mut block)?;
                     tls.write_block(&block).await?;
-                    return Ok(session);
+                    return Ok((session, Some(connected)));
                 }
                 Err(ServiceRefused::Told(error)) => request.refuse(error),
                 Err(ServiceRefused::Store(error)) => return Err(GreetError::Store(error)),

@@ -233,7 +233,7 @@ counters! {
         queues_total,
         /// NEW refused because an address creates queues too fast.
         queues_rate,
-        /// NEW refused because the disk is nearly full.
+        /// NEW, LSET, RKEY or NKEY refused because the disk is nearly full.
         queues_disk,
         /// SEND refused because there are as many messages as configured.
         messages_total,

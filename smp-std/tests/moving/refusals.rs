@@ -75,6 +75,11 @@ fn an_interrupted_import_starts_over_or_is_finished() {
     assert!(!is_unfinished(directory.path()));
     assert_eq!(everything(directory.path()), everything(whole.path()));
 
+    // Interrupted in its last step.
+    fs::create_dir(&partial).unwrap();
+    assert!(!is_unfinished(directory.path()));
+    fs::remove_dir(&partial).unwrap();
+
     // Interrupted while it moved what was complete, at every step of that.
     let names = ["store", "smp-server.toml", "ca.key", "server.key", "server.crt", "ca.crt", "fingerprint"];
     for moved in 0..=names.len() {

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use smp_proto::id::LinkId;
 use smp_proto::smp::Command;
+use smp_proto::smp::link::{LinkData, SetLink};
+use smp_proto::smp::notifier::NotifierKeys;
 use smp_proto::smp::recipient::QueueMode;
+use smp_proto::wire::{LongString, NonEmptyList};
 use smp_std::relay::config::Config;
 use tokio::time::Instant;
 
@@ -57,6 +61,18 @@ async fn a_full_disk_stops_what_fills_it_and_nothing_else() {
     relay.relay.watch_disk_of(std::env::temp_dir());
     let mut client = relay.client().await;
     let queue = client.new_queue(QueueMode::Messaging, true).await;
+    let contact = client.new_queue(QueueMode::Contact, false).await;
+    let (key, dh) = (ed25519(), smp_crypto::key::X25519SecretKey::generate(&mut rand::rng()));
+    let keys = [key.public_key()];
+    let data = LinkData { fixed: LongString::new(b"fixed").unwrap(), user: LongString::new(b"user").unwrap() };
+    let growing = [
+        Command::SetLink(SetLink { link_id: LinkId::new(&[7; 24]).unwrap(), data }),
+        Command::SetRecipientKeys(NonEmptyList::new(&keys).unwrap()),
+        Command::EnableNotifications(NotifierKeys {
+            notifier_key: key.public_key(),
+            recipient_dh_key: dh.public_key(),
+        }),
+    ];
     assert_eq!(send(&mut client, None, &queue, b"before").await, "OK");
     let mut config = Config::default();
     config.disk.queues_free_mib = u64::MAX;
@@ -65,6 +81,14 @@ async fn a_full_disk_stops_what_fills_it_and_nothing_else() {
     let dh = smp_crypto::key::X25519SecretKey::generate(&mut rand::rng());
     let new = new_command(&key, &dh, QueueMode::Messaging, false);
     assert_eq!(client.tell(Some(&key), b"", &new).await, "ERR STORE the relay has no room for new queues");
+    for command in &growing {
+        let key = if let Command::SetRecipientKeys(_) | Command::SetLink(_) = command { &contact } else { &queue };
+        assert_eq!(
+            client.tell(Some(&key.key), &key.recipient_id, command).await,
+            "ERR STORE the relay has no room",
+            "{command:?}"
+        );
+    }
     assert_eq!(send(&mut client, None, &queue, b"still").await, "OK");
     config.disk.messages_free_mib = u64::MAX;
     relay.reload(config);
@@ -78,8 +102,10 @@ async fn a_full_disk_stops_what_fills_it_and_nothing_else() {
     assert_eq!(client.tell(Some(&queue.key), &queue.recipient_id, &ack(&id)).await, "OK");
     assert_eq!(client.tell(Some(&queue.key), &queue.recipient_id, &Command::Delete).await, "OK");
     let limits = &relay.relay.stats().limits;
-    assert_eq!((limits.queues_disk.get(), limits.messages_disk.get()), (1, 1));
+    assert_eq!((limits.queues_disk.get(), limits.messages_disk.get()), (4, 1));
     relay.reload(Config::default());
+    let answer = client.tell(Some(&contact.key), &contact.recipient_id, &growing[0]).await;
+    assert_eq!(answer, "OK");
     client.new_queue(QueueMode::Messaging, false).await;
     relay.stop().await;
 }

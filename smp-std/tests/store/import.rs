@@ -133,6 +133,8 @@ fn engines_take_over_alike() {
             assert_eq!(first, second, "seed {seed}, batch {batch}");
             done += first.iter().filter(|outcome| **outcome == Imported::Done).count();
             assert_eq!(contents(&memory), contents(&disk), "seed {seed}, batch {batch}");
+            let reserved = memory.reserved(None, 10_000).unwrap().ids.len() as u64;
+            assert_eq!(memory.counts().reserved, reserved, "seed {seed}, batch {batch}");
         }
         assert!(done > 60, "{done}");
         // What was taken over is on disk.

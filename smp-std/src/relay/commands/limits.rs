@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smp_proto::smp::error::{ErrorText, SmpError};
 use smp_proto::version::SmpVersion;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Answer, Executor, Outcome};
 
@@ -27,6 +28,15 @@ impl Executor<'_> {
         })
     }
 
+    /// Whether a queue may come to take more of the disk: link data, keys, a notifier.
+    pub(super) fn admit_growth(&self) -> Result<(), SmpError<'static>> {
+        if self.relay.has_room_for_queues() {
+            return Ok(());
+        }
+        self.relay.stats.limits.queues_disk.one();
+        Err(self.no_room("the relay has no room"))
+    }
+
     /// Clients take STORE as something that passes; those before services may not know it.
     fn no_room(&self, text: &'static str) -> SmpError<'static> {
         if self.version >= SmpVersion::SERVICES {
@@ -37,17 +47,37 @@ impl Executor<'_> {
     }
 }
 
-/// Gives an answer after a time, and not before what it waits for is done.
+/// Gives an answer after a time, and not before what it waits for is done. The time runs from now: answers wait for those
+/// before them, and if it ran from when they are looked at, their times would add up.
 pub(super) fn delayed(answer: Answer, wait: Duration) -> Answer {
     if wait.is_zero() {
         return answer;
     }
+    let until = Instant::now() + wait;
     Answer::Later(Box::pin(async move {
         let outcome = match answer {
             Answer::Now(body) => Outcome::from(body),
             Answer::Later(outcome) => outcome.await,
         };
-        tokio::time::sleep(wait).await;
+        sleep_until(until).await;
         outcome
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::reply::Body;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_times_of_answers_that_wait_for_each_other_do_not_add_up() {
+        let seconds = Duration::from_secs;
+        let begun = Instant::now();
+        let answers = [1, 2, 3].map(|wait| delayed(Answer::Now(Body::Ok), seconds(wait)));
+        for (answer, expected) in answers.into_iter().zip(1..) {
+            let Answer::Later(answer) = answer else { panic!("it does not wait") };
+            assert!(matches!(answer.await.body, Body::Ok));
+            assert_eq!(begun.elapsed().as_secs(), expected);
+        }
+    }
 }

@@ -23,6 +23,7 @@ impl Executor<'_> {
     /// LSET.
     pub(super) async fn set_link(&self, record: &QueueRecord, link: &SetLink<'_>) -> Result<Answer, SmpError<'static>> {
         let link_id = chosen_link_id(link.link_id)?;
+        self.admit_growth()?;
         let pending = self.relay.store.set_link(record.recipient_id, link_id, owned(link.data)).await;
         later(pending.map_err(|error| store_error(&error))?, |outcome| match outcome {
             LinkSetting::Set => Body::Ok,
@@ -91,6 +92,7 @@ impl Executor<'_> {
         }
         let keys: Vec<_> = keys.iter().collect();
         let keys = RecipientKeys::from_slice(&keys).ok_or(SmpError::Command(CommandError::Syntax))?;
+        self.admit_growth()?;
         let pending = self.relay.store.set_recipient_keys(record.recipient_id, keys).await;
         later(pending.map_err(|error| store_error(&error))?, |outcome| match outcome {
             KeyReplacement::Replaced => Body::Ok,

@@ -30,6 +30,7 @@ impl Executor<'_> {
         let secret =
             relay_key.diffie_hellman(&keys.recipient_dh_key).map_err(|_| SmpError::Command(CommandError::Syntax))?;
         let relay_dh_key = relay_key.public_key();
+        self.admit_growth()?;
         let mut notifier =
             Notifier { id: new_id(), key: keys.notifier_key, secret: SharedSecret::new(*secret.as_bytes()) };
         let mut pending = self.relay.store.set_notifier(queue, Box::new(notifier.clone())).await;

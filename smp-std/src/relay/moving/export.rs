@@ -14,7 +14,7 @@ use smp_proto::wire::Time;
 use zeroize::Zeroizing;
 
 use super::error::MovingError;
-use super::files::{create_folders, create_private, sync_folder};
+use super::files::{create_folders, create_private, sync_below, sync_folder};
 use super::messages::{LoggedMessage, LoggedNotification};
 use super::store_log::{LoggedQueue, StoreLogLine};
 use super::{journal, options};
@@ -104,6 +104,8 @@ pub fn export(directory: &Path, target: &Path, form: MessageForm) -> Result<Expo
             Err(error) => return Err(MovingError::Io { path, error }),
         }
     }
+    // Journals are a folder with files for each queue: all of them at once.
+    sync_below(&var).map_err(MovingError::at(&var))?;
     write_file(
         &etc.join("smp-server.ini"),
         options::write_ini(&config, &toml, form == MessageForm::Journal).as_bytes(),

@@ -94,7 +94,13 @@ pub struct ImportReport {
 /// or finishes what was nearly done.
 #[must_use]
 pub fn is_unfinished(directory: &Path) -> bool {
-    directory.join(PARTIAL).exists()
+    let partial = directory.join(PARTIAL);
+    // An empty one beside a relay is the last thing that was to be removed.
+    let is_done = || {
+        let is_empty = std::fs::read_dir(&partial).is_ok_and(|mut entries| entries.next().is_none());
+        is_empty && MADE.iter().any(|name| directory.join(name).symlink_metadata().is_ok())
+    };
+    partial.exists() && !is_done()
 }
 
 /// Makes a relay's directory of a server's files, which are only read. With `dry_run` everything is done as well, and

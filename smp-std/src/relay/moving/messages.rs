@@ -1,6 +1,7 @@
 //! Lines of the message log and of the journal's message files (wire reference, 14.4 and 14.5).
 
 use bytes::Bytes;
+use smp_proto::version::SmpVersion;
 
 use super::Reason;
 use super::text::{Cursor, decode, put_bytes, put_number};
@@ -78,6 +79,10 @@ fn read(mut cursor: Cursor<'_>) -> Result<StoredMessage, Reason> {
     }
     let body = decode(cursor.word(), "body")?;
     cursor.finish()?;
+    // Nobody could send a longer one, nor could it be delivered: what comes after it would wait for ever.
+    if body.len() > SmpVersion::MIN.max_message_length() {
+        return Err(Reason::Field("body"));
+    }
     let header = MessageHeader { id, time, kind: HeaderKind::Message { notification } };
     Ok(StoredMessage::from_parts(header, body.into()))
 }
@@ -184,6 +189,15 @@ mod tests {
         let read = LoggedMessage::parse(line.as_bytes()).unwrap();
         assert_eq!(read.message.kind, MessageKind::QuotaMark);
         assert_eq!(read.to_line(), line);
+    }
+
+    #[test]
+    fn a_message_that_nobody_could_send_is_not_taken() {
+        for (length, taken) in [(16_088, true), (16_089, false)] {
+            let mut line = format!("{QUEUE} flags=F ");
+            put_bytes(&mut line, &vec![7; length]);
+            assert_eq!(LoggedMessage::parse(line.as_bytes()).is_ok(), taken, "{length}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{NOTE_INTERVAL, TLS_TIME, Web};
 use crate::net::{Listener, TlsStream};
 use crate::relay::http::Request;
 use crate::relay::http::serve_connection;
+use crate::relay::receivers::Connected;
 use crate::relay::session::Greeter;
 use crate::relay::{Relay, RelayError};
 
@@ -26,7 +27,7 @@ pub(in crate::relay) struct Site {
 /// Who came to a port of the relay, after the handshakes.
 pub(in crate::relay) enum Greeted {
     /// A client of SMP.
-    Client(Box<(TlsStream, Session)>),
+    Client(Box<(TlsStream, Session, Option<Connected>)>),
     /// A browser.
     Browser(Arc<Web>, Box<server::TlsStream<TcpStream>>),
 }
@@ -102,7 +103,7 @@ impl Relay {
         greeter: &Greeter,
         stream: S,
         received: Vec<u8>,
-    ) -> Option<(TlsStream<S>, Session)> {
+    ) -> Option<(TlsStream<S>, Session, Option<Connected>)> {
         match greeter.greet(stream, received, self).await {
             Ok(greeted) => Some(greeted),
             Err(error) => {

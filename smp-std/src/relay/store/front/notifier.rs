@@ -60,8 +60,9 @@ impl Store {
         let inner = &self.inner;
         let operation = Operation::ForgetNotifications { notifier_id, next };
         let budget = Arc::clone(&inner.shared.budget);
-        inner.shared.delivered.note(notifier_id, next);
         let permit = budget.acquire_many_owned(inner.weight(&operation)).await.map_err(|_| inner.stopped())?;
+        // From here on nobody can give up before the operation is submitted, which takes the note away again.
+        inner.shared.delivered.note(notifier_id, next);
         inner.requests.send(Request::Operation { operation, reply: None, permit }).map_err(|_| inner.stopped())
     }
 

@@ -82,6 +82,7 @@ pub(super) fn delete(rows: &mut impl Rows, recipient_id: &Id, today: u32) -> Res
         Some(notifier) => Some((notifier.id, rows.notification_state(&notifier.id)?)),
         None => None,
     };
+    reservation::reserve(rows, &record, today)?;
     for sequence in state.head..state.tail {
         rows.remove_message(recipient_id, sequence);
     }
@@ -95,7 +96,6 @@ pub(super) fn delete(rows: &mut impl Rows, recipient_id: &Id, today: u32) -> Res
         rows.remove_link(recipient_id);
     }
     rows.remove_queue(recipient_id);
-    reservation::reserve(rows, &record, today);
     let counts = rows.counts();
     counts.queues = counts.queues.saturating_sub(1);
     counts.messages = counts.messages.saturating_sub(state.size());

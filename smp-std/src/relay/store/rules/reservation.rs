@@ -13,16 +13,19 @@ use crate::relay::store::operation::Side;
 use crate::relay::store::record::{Id, QueueRecord};
 
 /// Reserves the ids of a queue that is deleted on `today`.
-pub(super) fn reserve(rows: &mut impl Rows, record: &QueueRecord, today: u32) {
+pub(super) fn reserve(rows: &mut impl Rows, record: &QueueRecord, today: u32) -> Result<(), StoreError> {
     let ids = [Some((Side::Sender, record.sender_id)), record.link_id.map(|id| (Side::Link, id))];
     for (side, id) in ids.into_iter().flatten() {
         // Beyond the bound ids are free at once, rather than that somebody fills the disk by creating and deleting.
         if rows.counts().reserved < RESERVED_IDS {
+            // One that was reserved before, and got to another queue by an import, counts once.
+            let before = rows.is_reserved(side, &id)?;
             rows.reserve(side, id, today);
             let counts = rows.counts();
-            counts.reserved = counts.reserved.saturating_add(1);
+            counts.reserved = counts.reserved.saturating_add(u64::from(!before));
         }
     }
+    Ok(())
 }
 
 /// Makes ids free. Returns how many were reserved.
