@@ -36,11 +36,15 @@ impl Disk {
 
     fn look(&self) {
         let Some(folder) = self.folder.get() else { return };
-        let free = match rustix::fs::statvfs(folder) {
-            Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
-            Err(_) => u64::MAX,
-        };
-        self.free.store(free, Ordering::Relaxed);
+        self.free.store(free_bytes(folder), Ordering::Relaxed);
+    }
+}
+
+/// Bytes that are left on the disk of a folder; [`u64::MAX`] when the system does not say.
+pub(super) fn free_bytes(folder: &Path) -> u64 {
+    match rustix::fs::statvfs(folder) {
+        Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
+        Err(_) => u64::MAX,
     }
 }
 

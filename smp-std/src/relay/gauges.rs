@@ -60,8 +60,13 @@ pub(crate) struct StoreDisk {
 
 impl StoreDisk {
     fn of(folder: &Path, free_bytes: u64) -> Option<Self> {
-        Some(Self { store_bytes: folder_bytes(folder, 4).ok()?, free_bytes })
+        Some(Self { store_bytes: store_bytes(folder).ok()?, free_bytes })
     }
+}
+
+/// Bytes that the files of a store occupy on the disk.
+pub(crate) fn store_bytes(folder: &Path) -> std::io::Result<u64> {
+    folder_bytes(folder, 4)
 }
 
 /// Bytes that the files of a folder occupy on the disk, down to folders nested so deep.

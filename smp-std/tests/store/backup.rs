@@ -37,7 +37,7 @@ async fn a_copy_made_under_load_has_what_was_acknowledged_and_is_consistent() {
     let target = tempfile::tempdir().unwrap();
     let folder = target.path().join("store");
     let (store, path) = (fixture.store().clone(), folder.clone());
-    tokio::task::spawn_blocking(move || store.backup(&path)).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || store.backup(&path, 0)).await.unwrap().unwrap();
     for writer in writers {
         writer.await.unwrap();
     }
@@ -67,5 +67,5 @@ async fn a_copy_made_under_load_has_what_was_acknowledged_and_is_consistent() {
 async fn a_store_in_memory_says_that_it_cannot() {
     let fixture = Fixture::new(Engine::Memory);
     let target = tempfile::tempdir().unwrap();
-    assert!(matches!(fixture.store().backup(target.path()), Err(StoreError::Engine(_))));
+    assert!(matches!(fixture.store().backup(target.path(), 0), Err(StoreError::Engine(_))));
 }

@@ -111,7 +111,7 @@ impl Backend for Counting {
         unreachable!("{NOT_ASKED}")
     }
 
-    fn backup(&self, _: &Path) -> Result<(), StoreError> {
+    fn backup(&self, _: &Path, _: u64) -> Result<(), StoreError> {
         unreachable!("{NOT_ASKED}")
     }
 

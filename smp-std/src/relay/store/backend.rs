@@ -48,8 +48,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Looks at the next `limit` reserved ids behind `after`.
     fn reserved(&self, after: Option<&(Side, Id)>, limit: usize) -> Result<ReservedPage, StoreError>;
 
-    /// Copies what is durable now to a new store in `folder`, while others read and write.
-    fn backup(&self, _folder: &Path) -> Result<(), StoreError> {
+    /// Copies what is durable now to a new store in `folder`, while others read and write. Stops when less than
+    /// `leave_free` bytes are left on the disk of `folder`.
+    fn backup(&self, _folder: &Path, _leave_free: u64) -> Result<(), StoreError> {
         Err(StoreError::Engine("it keeps nothing on disk".into()))
     }
 

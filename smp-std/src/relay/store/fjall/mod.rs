@@ -334,8 +334,8 @@ impl Backend for FjallBackend {
         Ok(ReservedPage { ids, next: next.as_ref().map(read_name_key).transpose()? })
     }
 
-    fn backup(&self, folder: &Path) -> Result<(), StoreError> {
-        backup::copy(&self.database, folder, &self.options).map(drop)
+    fn backup(&self, folder: &Path, leave_free: u64) -> Result<(), StoreError> {
+        backup::copy(&self.database, folder, &self.options, leave_free).map(drop)
     }
 
     fn counts(&self) -> Counts {
