@@ -206,9 +206,10 @@ static long dispatch(long number, long a, long b, long c, long d, long e) {
     return -1;
 }
 
-/* In the place of the C library's: nothing is recorded of it. The recorder asks the kernel. */
+/* In the place of the C library's: nothing is recorded of it. The recorder asks the kernel. It is called by the program, where
+ * PASS would stay in a register: the program's next write would pass, too, if nothing else had used that register. */
 off64_t lseek64(int fd, off64_t offset, int whence) {
-    long at = CALL(SYS_lseek, fd, offset, whence, 0, 0);
+    long at = syscall(SYS_lseek, fd, offset, whence, 0L, 0L, 0L);
     return at >= 0 && whence == SEEK_CUR && is_tracked(fd) && journal[fd] ? at + ahead : at;
 }
 
