@@ -275,11 +275,18 @@ impl Hub {
         (self.queues.count.load(Ordering::Relaxed), self.notifiers.count.load(Ordering::Relaxed))
     }
 
-    /// Ends the subscription to what came to a service, unless it is the session's own.
-    pub(crate) fn ended(&self, part: Part, id: &Id, by: &Arc<Peer>) {
+    /// Subscriptions that are made from now on have this token or a later one.
+    pub(crate) fn next_token(&self) -> u64 {
+        self.next_token.load(Ordering::Relaxed)
+    }
+
+    /// Ends the subscription to what came to a service, unless it is the session's own, or was made since `next_token` was
+    /// that of the next.
+    pub(crate) fn ended(&self, part: Part, id: &Id, by: &Arc<Peer>, next_token: u64) {
         let subscribers = self.subscribers(part);
         let mut shard = subscribers.shard(id).lock();
-        if shard.get(id).is_some_and(|subscription| !Arc::ptr_eq(&subscription.peer, by))
+        let is_older = |it: &Subscription| !Arc::ptr_eq(&it.peer, by) && it.token < next_token;
+        if shard.get(id).is_some_and(is_older)
             && let Some(subscription) = shard.remove(id)
         {
             subscribers.count.fetch_sub(1, Ordering::Relaxed);
@@ -380,6 +387,21 @@ mod tests {
         hub.tick();
         assert!(peer.take_tick());
         assert_eq!(peer.take_events(), [Event::NotificationWaiting(QUEUE, 7)]);
+    }
+
+    #[test]
+    fn a_service_ends_only_subscriptions_that_are_older() {
+        let hub = Hub::new();
+        let (subscriber, service) = (Arc::new(Peer::default()), Arc::new(Peer::default()));
+        let before = hub.next_token();
+        let token = hub.subscribe(Part::Notifier, QUEUE, &subscriber);
+        hub.ended(Part::Notifier, &QUEUE, &service, before);
+        assert!(subscriber.take_events().is_empty() && hub.is_subscribed(Part::Notifier, &QUEUE));
+        hub.ended(Part::Notifier, &QUEUE, &subscriber, hub.next_token());
+        assert!(hub.is_subscribed(Part::Notifier, &QUEUE), "its own");
+        hub.ended(Part::Notifier, &QUEUE, &service, hub.next_token());
+        assert_eq!(subscriber.take_events(), [Event::Ended(Part::Notifier, QUEUE, token)]);
+        assert!(!hub.is_subscribed(Part::Notifier, &QUEUE));
     }
 
     #[test]

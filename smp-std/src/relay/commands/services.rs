@@ -16,7 +16,7 @@ use crate::relay::authorize::store_error;
 use crate::relay::hub::{Part, Peer};
 use crate::relay::reply::Body;
 use crate::relay::stats::ServiceCounters;
-use crate::relay::store::{Association, Id, Pending, QueueRecord, QueueSet, ServiceSide, StoreError};
+use crate::relay::store::{Association, Id, Pending, QueueRecord, QueueSet, ServiceSide, Side, StoreError};
 
 impl Relay {
     /// What is counted of services with queues on one side.
@@ -24,6 +24,14 @@ impl Relay {
         match side {
             ServiceSide::Recipient => &self.stats.recipient_services,
             ServiceSide::Notifier => &self.stats.notifier_services,
+        }
+    }
+
+    /// The service that a queue, or notifier, has now; nothing if there is none, or it cannot be read.
+    fn service_of(&self, side: ServiceSide, id: &Id) -> Option<Option<Id>> {
+        match side {
+            ServiceSide::Recipient => Some(self.store.queue_by_recipient(id).ok()??.recipient_service),
+            ServiceSide::Notifier => Some(self.store.queue_by_side(Side::Notifier, id).ok()??.notifier_service),
         }
     }
 
@@ -123,8 +131,11 @@ async fn associated(
         ServiceSide::Recipient => Part::Recipient,
         ServiceSide::Notifier => Part::Notifier,
     };
-    if own.is_some() {
-        relay.hub.ended(part, &id, &peer);
+    // Somebody may have taken it since, and subscribed: that is not to be ended. Read after the token, so that who subscribes
+    // after the look has a later one.
+    let next_token = relay.hub.next_token();
+    if own.is_some() && relay.service_of(side, &id).is_none_or(|now| now == own) {
+        relay.hub.ended(part, &id, &peer, next_token);
     }
     let joined = own.is_some() && previous != own;
     Outcome { body: Body::Subscribed(own), effect: Effect::Resubscribe { part, id, joined } }
