@@ -104,8 +104,10 @@ pub fn export(directory: &Path, target: &Path, form: MessageForm) -> Result<Expo
             Err(error) => return Err(MovingError::Io { path, error }),
         }
     }
-    // Journals are a folder with files for each queue: all of them at once.
-    sync_below(&var).map_err(MovingError::at(&var))?;
+    if form == MessageForm::Journal {
+        // A folder with files for each queue: all of them at once. What is else written was synced file by file.
+        sync_below(&var).map_err(MovingError::at(&var))?;
+    }
     write_file(
         &etc.join("smp-server.ini"),
         options::write_ini(&config, &toml, form == MessageForm::Journal).as_bytes(),
